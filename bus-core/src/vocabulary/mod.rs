@@ -1,0 +1,23 @@
+//! The words of the bus as types: no I/O, no async, no clock.
+
+mod cursor;
+mod envelope;
+mod fault;
+mod identity;
+mod key;
+mod moment;
+mod name;
+mod order;
+mod record;
+mod secret;
+
+pub use cursor::Cursor;
+pub use envelope::{Envelope, FrameError, Operation};
+pub use fault::{DeliveryError, Exchange, Fault, Receipt};
+pub use identity::{ContentHash, MessageId};
+pub use key::{Key, KeyError};
+pub use moment::Moment;
+pub use name::{FeedName, NameError, QueueName, RouteName, StreamName, SubscriptionName, SystemName};
+pub use order::Seq;
+pub use record::{Record, UnreadableRecord};
+pub use secret::Secret;
