@@ -1,1 +1,9 @@
-//! Placeholder.
+//! What the engine asks of the outside world. Each trait's comment is the contract: who owns progress, what may
+//! repeat, and what each answer permits the caller to do.
+
+pub mod broker;
+pub mod permits;
+pub mod shape;
+pub mod source;
+pub mod state;
+pub mod target;

@@ -1,0 +1,121 @@
+//! A reader of one system.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::permits::Permits;
+use crate::vocabulary::{Cursor, Key, Record, StreamName, UnreadableRecord};
+
+/// A reader of one system: usually one stream, for a 1C exchange-plan node several.
+///
+/// A source holds a connection, never progress. The engine passes the last durable cursor in, seals what comes
+/// back, publishes it, awaits the confirms, advances the cursor, and only then calls [`Source::committed`].
+/// A crash anywhere in between means the same `fetch` again or the sealed batch once more, so:
+/// - `fetch` with the same cursor may return the same records, and must not skip any;
+/// - a batch never ends inside a run of equal cursor values;
+/// - `fetch` must not change the system (no "mark as exported"): that belongs in `committed`.
+///
+/// Every request to the system takes a permit. Dropping a returned future is safe at any await.
+#[async_trait]
+pub trait Source: Send {
+    /// Verifies connectivity, credentials and rights, and reports what answered, without reading data.
+    async fn check(&mut self) -> Result<SystemReport, SourceError>;
+
+    /// Records after `after`, oldest first, and the cursor that covers them. Returns an empty batch when there is
+    /// nothing new; a pushed feed waits (bounded) for something to arrive.
+    async fn fetch(
+        &mut self,
+        after: Option<&Cursor>,
+        limit: BatchLimit,
+        permits: &Permits,
+    ) -> Result<Batch, SourceError>;
+
+    /// The next page of a full scan; `restart` begins a new one. Pages are one consistent snapshot where the system
+    /// can give one. Memory is bounded by `limit`, whatever the size of the scan.
+    async fn scan(&mut self, restart: bool, limit: BatchLimit, permits: &Permits) -> Result<ScanPage, SourceError>;
+
+    /// Asks of each key whether its record exists now: the point check before a deletion found by a scan leaves.
+    async fn present(&mut self, stream: &StreamName, keys: &[Key], permits: &Permits)
+    -> Result<Vec<bool>, SourceError>;
+
+    /// Everything up to `cursor` is durable in the broker. May repeat, and is called after a restart before any fetch.
+    async fn committed(&mut self, cursor: Option<&Cursor>) -> Result<(), SourceError>;
+}
+
+/// Bounds of one batch. A run of equal cursor values may exceed `records`: ties are never cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchLimit {
+    /// At most this many records.
+    pub records: usize,
+    /// Stop after the record that reaches this many bytes.
+    pub bytes: usize,
+}
+
+/// What one `fetch` brought.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Oldest first.
+    pub records: Vec<Record>,
+    /// Rows nobody can seal; stored before the cursor passes them.
+    pub unreadable: Vec<UnreadableRecord>,
+    /// Covers everything above; `None` for feeds without a position (pushed ones).
+    pub next: Option<Cursor>,
+    /// Another page is ready now: do not wait for the schedule.
+    pub more: bool,
+}
+
+/// What one page of a scan brought.
+#[derive(Debug, Default)]
+pub struct ScanPage {
+    /// In any order.
+    pub records: Vec<Record>,
+    /// Rows nobody can seal.
+    pub unreadable: Vec<UnreadableRecord>,
+    /// Every record of the entity has been seen since the scan began: only now may absence mean deletion.
+    pub complete: bool,
+}
+
+/// What answered a `check`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SystemReport {
+    /// Product and version, as far as it says.
+    pub version: String,
+    /// One round trip.
+    pub latency: Duration,
+    /// What is limited or missing (read-only rights, no horizon), for an operator.
+    pub remarks: Vec<String>,
+}
+
+/// Whose fault a failed read is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceFault {
+    /// Down, slow, cut: the same read again, with backoff.
+    Unavailable,
+    /// It asked for less.
+    Throttled {
+        /// As long as it said.
+        retry_after: Option<Duration>,
+    },
+    /// Credentials, rights, address or query: a person is needed; asked again at long intervals.
+    Misconfigured,
+    /// The stored cursor cannot be read: the feed stops. It never means "start over".
+    CursorUnreadable,
+}
+
+/// A failed read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct SourceError {
+    /// Decides between retry and stop.
+    pub fault: SourceFault,
+    /// What happened and what to do; no payload, no secret.
+    pub message: String,
+}
+
+impl SourceError {
+    /// Builds an error.
+    pub fn new(fault: SourceFault, message: impl Into<String>) -> Self {
+        Self { fault, message: message.into() }
+    }
+}
