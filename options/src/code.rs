@@ -1,0 +1,42 @@
+//! The codes of mistakes in the configuration. Each has a page in `docs/errors`.
+
+/// A stable code, so that a mistake can be looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Code {
+    /// For example `BUS-C003`; also the file name of its page.
+    pub id: &'static str,
+    /// The mistake in a few words: the page's title.
+    pub title: &'static str,
+}
+
+macro_rules! codes {
+    ($($name:ident = $id:literal $title:literal;)*) => {
+        /// The mistakes that reading a configuration can find.
+        pub mod codes {
+            use super::Code;
+            $(#[doc = $title] pub const $name: Code = Code { id: $id, title: $title };)*
+            /// All of them, in order.
+            pub const ALL: &[Code] = &[$($name),*];
+        }
+    };
+}
+
+codes! {
+    UNREADABLE = "BUS-C001" "a file cannot be read";
+    SYNTAX = "BUS-C002" "the file is not TOML";
+    UNKNOWN_KEY = "BUS-C003" "an unknown key";
+    MISSING = "BUS-C004" "a required key is missing";
+    WRONG_TYPE = "BUS-C005" "a value of another type is expected";
+    BAD_VALUE = "BUS-C006" "the value cannot be understood";
+    NOT_YET = "BUS-C007" "not supported yet";
+    LITERAL_SECRET = "BUS-C008" "a secret must not stand in the file";
+    BAD_NAME = "BUS-C009" "not a name";
+    DUPLICATE = "BUS-C010" "the same name twice";
+    UNKNOWN_REFERENCE = "BUS-C011" "a name that nothing defines";
+    UNCOVERED_HOURS = "BUS-C012" "hours that no window covers";
+    NOBODY_TAKES = "BUS-C013" "a stream nobody takes";
+    CONTRADICTION = "BUS-C014" "options that do not go together";
+    BAD_PROGRAM = "BUS-C015" "a mistake in a transform or filter";
+    BAD_PATH = "BUS-C016" "not a path into a record";
+    OPEN_WITHOUT_KEY = "BUS-C017" "an open address without a key";
+}

@@ -1,0 +1,80 @@
+//! Mistakes: collected while reading with their spans, then turned into places that people can find.
+
+use crate::{Code, Place, Sources, Span};
+
+/// A mistake, ready to be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// What kind of mistake; its page says more.
+    pub code: Code,
+    /// Where; `None` when a whole file is missing.
+    pub place: Option<Place>,
+    /// What is wrong with this very text.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub code: Code,
+    pub span: Span,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Mention {
+    pub kind: &'static str,
+    pub name: String,
+    pub span: Span,
+}
+
+/// Collects mistakes, and which names are defined and used where, over all files of one reading.
+#[derive(Debug, Default)]
+pub struct Report {
+    pub(crate) found: Vec<Found>,
+    pub(crate) defined: Vec<Mention>,
+    pub(crate) used: Vec<Mention>,
+}
+
+impl Report {
+    /// Adds a mistake.
+    pub fn add(&mut self, code: Code, span: &Span, message: impl Into<String>) {
+        self.push(code, span, message.into(), None);
+    }
+
+    /// Adds a mistake and what to do about it.
+    pub fn add_with_hint(&mut self, code: Code, span: &Span, message: impl Into<String>, hint: impl Into<String>) {
+        self.push(code, span, message.into(), Some(hint.into()));
+    }
+
+    fn push(&mut self, code: Code, span: &Span, message: String, hint: Option<String>) {
+        self.found.push(Found { code, span: span.clone(), message, hint });
+    }
+
+    /// Whether no mistake was found so far.
+    pub fn is_clean(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// Whether something of this kind is used by a name, no matter whether it is defined.
+    pub fn is_used(&self, kind: &str, name: &str) -> bool {
+        self.used.iter().any(|mention| mention.kind == kind && mention.name == name)
+    }
+
+    /// Turns what was found into diagnostics, in the order of files and lines.
+    pub fn into_diagnostics(mut self, sources: &Sources) -> Vec<Diagnostic> {
+        self.found.sort_by_key(|found| (found.span.file, found.span.range.start, found.code));
+        self.found.dedup();
+        self.found
+            .into_iter()
+            .map(|Found { code, span, message, hint }| Diagnostic {
+                code,
+                place: Some(sources.place(&span)),
+                message,
+                hint,
+            })
+            .collect()
+    }
+}

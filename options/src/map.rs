@@ -1,0 +1,83 @@
+//! Tables whose keys the operator chooses.
+
+use std::borrow::Cow;
+
+use serde_json::{Value, json};
+
+use crate::{Declaration, EntityName, Located, Node, OptionValue, Report};
+
+/// One `key = value` of a [`Map`] or one `[kind.name]` of [`Definitions`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry<K, V> {
+    /// The key and where it stands.
+    pub key: Located<K>,
+    /// What was read.
+    pub value: V,
+}
+
+/// A table of free keys, in the order of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Map<V>(pub Vec<Entry<String, V>>);
+
+impl<V: OptionValue> OptionValue for Map<V> {
+    fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
+        if !node.value().is_table() {
+            node.wrong_type(&Self::kind(), report);
+            return None;
+        }
+        let read = |(key, span, node): (&str, _, Node<'_>)| {
+            let value = V::read(node, report)?;
+            Some(Entry { key: Located { value: key.to_owned(), span }, value })
+        };
+        let entries: Vec<Option<_>> = node.entries().into_iter().map(read).collect();
+        entries.into_iter().collect::<Option<Vec<_>>>().map(Self)
+    }
+    fn kind() -> Cow<'static, str> {
+        format!("table, each value: {}", V::kind()).into()
+    }
+    fn schema() -> Value {
+        json!({"type": "object", "additionalProperties": V::schema()})
+    }
+    fn tables(out: &mut Vec<Declaration>) {
+        V::tables(out);
+    }
+}
+
+/// Named tables (`[streams.orders]`): the names are defined for [`Ref`](crate::Ref)s, even where the table itself
+/// has a mistake, so that one mistake is not reported again at every use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Definitions<N, V>(pub Vec<Entry<N, V>>);
+
+impl<N, V> Default for Definitions<N, V> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<N: EntityName, V: OptionValue> OptionValue for Definitions<N, V> {
+    fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
+        if !node.value().is_table() {
+            node.wrong_type(&Self::kind(), report);
+            return None;
+        }
+        let mut entries = Vec::new();
+        for (key, span, node) in node.entries() {
+            report.define::<N>(key, &span);
+            let name = report.name::<N>(key, &span);
+            let value = V::read(node, report);
+            if let (Some(name), Some(value)) = (name, value) {
+                entries.push(Entry { key: Located { value: name, span }, value });
+            }
+        }
+        Some(Self(entries))
+    }
+    fn kind() -> Cow<'static, str> {
+        format!("one table per {}", N::KIND).into()
+    }
+    fn schema() -> Value {
+        json!({"type": "object", "additionalProperties": V::schema()})
+    }
+    fn tables(out: &mut Vec<Declaration>) {
+        V::tables(out);
+    }
+}
