@@ -1,9 +1,33 @@
-//! Placeholder.
-/// Whether sending the same parcel twice does harm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Idempotency {
-    /// Repeating is harmless (PUT, DELETE, or the receiver recognises the idempotency key).
-    Idempotent,
-    /// Repeating duplicates: an unknown outcome is never blindly repeated.
-    NonIdempotent,
-}
+//! Decisions as pure state machines: no I/O, no async, no clock of their own; `now` and jitter are arguments.
+
+mod breaker;
+mod clock;
+mod cron;
+mod decide;
+mod excess;
+mod local;
+mod pace;
+mod profile;
+mod rate;
+mod reservation;
+mod retry;
+mod schedule;
+mod slowdown;
+mod span;
+mod streak;
+mod window;
+
+pub use breaker::{Admission, Breaker, Change, Options as BreakerOptions, Pass, State as BreakerState};
+pub use clock::{Micros, Now, Tick};
+pub use cron::{Cron, CronError};
+pub use decide::{Attempt, Disposition, Idempotency, decide, may_send};
+pub use excess::{max_excess, sends_while_closed};
+pub use pace::{DEFAULT_MARGIN, Pacer};
+pub use profile::{Piece, Profile, Uncovered, uncovered};
+pub use rate::{Rate, RateError};
+pub use reservation::{AHEAD as RESERVED_AHEAD, Reservation, last_grant, quiet_until};
+pub use retry::{Jitter, RetryPolicy};
+pub use schedule::{Schedule, ScheduleError};
+pub use span::{SpanError, parse_duration};
+pub use streak::RejectStreak;
+pub use window::{Days, Hours, Window, WindowError};
