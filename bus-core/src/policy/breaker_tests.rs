@@ -153,12 +153,14 @@ proptest! {
             let before = breaker.state();
             match breaker.admit(now) {
                 Admission::Flow(pass) => {
-                    prop_assert!(matches!(before, State::Closed { .. }));
+                    let was_closed = matches!(before, State::Closed { .. });
+                    prop_assert!(was_closed);
                     passes.push(pass);
                 }
                 Admission::Probe(pass) => {
                     if let State::HalfOpen { lost_at, .. } = before { prop_assert!(now >= lost_at) }
-                    prop_assert!(!matches!(before, State::Closed { .. }));
+                    let was_closed = matches!(before, State::Closed { .. });
+                    prop_assert!(!was_closed);
                     live_probe = Some(pass);
                     passes.push(pass);
                 }

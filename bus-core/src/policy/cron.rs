@@ -16,10 +16,14 @@ pub enum CronError {
     #[error("name either days of the month or days of the week, not both: cron programs disagree on what both mean")]
     BothDays,
     /// A day of the week that is none.
-    #[error("{0:?} is not a day of the week in cron: use 0 to 7 (0 and 7 are Sunday), Mon to Sun, ranges, lists or \"*\"")]
+    #[error(
+        "{0:?} is not a day of the week in cron: use 0 to 7 (0 and 7 are Sunday), Mon to Sun, ranges, lists or \"*\""
+    )]
     DayOfWeek(String),
     /// Another field that cannot be read.
-    #[error("the cron expression {0:?} cannot be read: each field is \"*\", a number, a range, a list or a step \"*/5\"")]
+    #[error(
+        "the cron expression {0:?} cannot be read: each field is \"*\", a number, a range, a list or a step \"*/5\""
+    )]
     Unreadable(String),
     /// For example 30 February.
     #[error("the cron expression {0:?} never comes")]

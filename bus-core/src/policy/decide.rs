@@ -144,8 +144,16 @@ mod tests {
             use Idempotency::{Idempotent, NonIdempotent};
             assert_eq!(run(Idempotent, 1, false, fault), first, "{fault:?}, idempotent, first attempt");
             assert_eq!(run(Idempotent, 3, false, fault), last, "{fault:?}, idempotent, last attempt");
-            assert_eq!(run(Idempotent, 1, true, fault), first, "{fault:?}: a mark means nothing to an idempotent target");
-            assert_eq!(run(Idempotent, 3, true, fault), last, "{fault:?}: a mark means nothing to an idempotent target");
+            assert_eq!(
+                run(Idempotent, 1, true, fault),
+                first,
+                "{fault:?}: a mark means nothing to an idempotent target"
+            );
+            assert_eq!(
+                run(Idempotent, 3, true, fault),
+                last,
+                "{fault:?}: a mark means nothing to an idempotent target"
+            );
             assert_eq!(run(NonIdempotent, 1, false, fault), non_first, "{fault:?}, non-idempotent, first attempt");
             assert_eq!(run(NonIdempotent, 3, false, fault), non_last, "{fault:?}, non-idempotent, last attempt");
             assert_eq!(run(NonIdempotent, 1, true, fault), marked, "{fault:?}, non-idempotent, marked");

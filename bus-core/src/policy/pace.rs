@@ -6,7 +6,7 @@
 //!
 //! Here a permit is *earned*: credit grows with the rate since the last actual grant and never above one. Two grants are
 //! therefore at least one whole permit of the integral apart, from which the invariant follows for any window by
-//! adding up. Credit is an integer (2⁶⁴ = one permit) that rounds down, so no sum of roundings ever grants early.
+//! adding up. Credit is an integer (2⁷⁰ = one permit); a year of rounding adds up to less than a ten-millionth of a permit.
 
 use std::time::Duration;
 
@@ -17,9 +17,11 @@ use super::reservation::last_grant;
 use super::slowdown::{FULL, SlowDown};
 
 /// One permit, in units of credit.
-const ONE: u128 = 1 << 64;
+const ONE: u128 = 1 << 70;
 /// A profile repeats after a week; a day more covers any clock change. What is not open by then is closed.
 const LOOK_AHEAD: i64 = 8 * 24 * 3600 * 1_000_000;
+/// How long a successor with a slow profile waits at least; see [`Pacer::resume`].
+const CAUTION: Duration = Duration::from_secs(60);
 /// 1 % below what was agreed: the receiver's clock and ours differ, and a send takes a little longer at times.
 pub const DEFAULT_MARGIN: f64 = 0.01;
 
@@ -59,15 +61,23 @@ impl Pacer {
         }
     }
 
-    /// For a system with a durable horizon: as if the predecessor's last grant had been there (see
-    /// [`last_grant`]).
+    /// For a system with a durable horizon: as if the predecessor's last grant had been there (see [`last_grant`]), and not
+    /// before now, because only the wall clock says how long no process ran, and it may have been set forward meanwhile.
+    ///
+    /// So a start costs one interval. Where that is more than a minute (a system that takes one request per hour must not
+    /// starve when the bus restarts every half hour) the wall clock is believed after a minute's wait: then a clock set
+    /// forward while no process ran may let one request through too early.
     pub fn resume(profile: Profile, margin: f64, now: Now, horizon: Micros) -> Self {
-        let last = last_grant(horizon, now.wall);
-        let ahead = last.0.saturating_sub(now.wall.0);
+        let slow = profile.slowest_interval().is_some_and(|interval| interval > CAUTION);
+        let last = last_grant(horizon, now.wall).0;
+        let from = if slow { last } else { last.max(now.wall.0) };
         let mut pacer = Self::new(profile, margin, now);
+        if slow {
+            pacer.hold(now.mono.after(CAUTION));
+        }
         pacer.credit = 0;
-        pacer.counted_wall = last.0;
-        pacer.counted_mono = now.mono.micros().saturating_add(ahead);
+        pacer.counted_wall = from;
+        pacer.counted_mono = now.mono.micros().saturating_add(from.saturating_sub(now.wall.0));
         pacer
     }
 
@@ -158,7 +168,8 @@ impl Pacer {
         let mut done = 0;
         while done < elapsed && self.credit < ONE {
             let before = self.piece_at(then.saturating_add(done));
-            let after = if then == since { before } else { self.profile.paced_piece_at(Micros(since.saturating_add(done))) };
+            let after =
+                if then == since { before } else { self.profile.paced_piece_at(Micros(since.saturating_add(done))) };
             let speed = self.speed(before.rate).min(self.speed(after.rate));
             let length = (before.until.0 - then).min(after.until.0 - since).min(elapsed) - done;
             self.credit = ONE.min(self.credit + earnings(speed, length));
@@ -181,11 +192,12 @@ impl Pacer {
         piece
     }
 
-    /// Credit per microsecond, rounded down. At most 2³⁰ events · 2⁶⁴ · 2²⁰ fits in 128 bits.
+    /// Credit per microsecond, rounded up, so that 100/min is 600 ms and not a microsecond more. At most 2³⁰ events · 2⁷⁰ ·
+    /// 2²⁰ fits in 128 bits.
     fn speed(&self, rate: Rate) -> u128 {
         let share = u128::from(self.usable) * u128::from(self.slow_down.share()) / u128::from(FULL);
         let per = u128::try_from(span(rate.per())).unwrap_or(u128::MAX);
-        u128::from(rate.events()) * ONE * share / (per * u128::from(FULL))
+        (u128::from(rate.events()) * ONE * share).div_ceil(per * u128::from(FULL))
     }
 }
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::super::excess::{max_excess, sends_while_closed};
 use super::super::profile::tests::{any_instant, any_profile};
-use super::super::reservation::{AHEAD, Reservation};
+use super::super::reservation::Reservation;
 use super::super::window::Window;
 use super::*;
 
@@ -127,12 +127,18 @@ fn slower_after_a_throttle_and_silent_as_long_as_it_asked() {
 #[test]
 fn a_successor_begins_where_the_reservation_ends() {
     let (wall, start) = (1000 * SECOND, now(1000 * SECOND, 5 * SECOND));
-    let wait = |horizon: i64| Pacer::resume(always("60/min"), 0.0, start, Micros(horizon)).next_grant(start).unwrap();
-    assert_eq!(wait(wall + SECOND), Duration::from_secs(2));
-    assert_eq!(wait(wall), Duration::from_secs(1));
-    assert_eq!(wait(wall - 400_000), Duration::from_millis(600), "time between the processes counts");
-    assert_eq!(wait(wall - 3600 * SECOND), Duration::ZERO);
-    assert_eq!(wait(wall + 3600 * SECOND), Duration::from_secs(2), "the clock went back: no hour of silence");
+    let wait = |rate: &str, horizon: i64| Pacer::resume(always(rate), 0.0, start, Micros(horizon)).next_grant(start);
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    assert_eq!(wait("60/min", wall + SECOND), seconds(2));
+    assert_eq!(wait("60/min", wall), seconds(1));
+    assert_eq!(wait("60/min", wall - 3600 * SECOND), seconds(1), "the clock may have been set forward");
+    assert_eq!(wait("60/min", wall + 3600 * SECOND), seconds(2), "the clock went back: no hour of silence");
+    assert_eq!(
+        wait("1/h", wall - 1800 * SECOND),
+        seconds(1800),
+        "a slow system is not kept waiting for a whole interval"
+    );
+    assert_eq!(wait("1/h", wall - 7200 * SECOND), seconds(60));
 }
 
 #[test]
@@ -180,6 +186,8 @@ struct World {
     pacer: Pacer,
     reservation: Reservation,
     horizon: Option<Micros>,
+    /// The wall clock was set forward since the last send: the one thing a slow profile's successor cannot see.
+    set_forward: bool,
     elapsed: i64,
     /// The monotonic clock of this process starts here.
     started: i64,
@@ -199,6 +207,7 @@ impl World {
             pacer,
             reservation: Reservation::none(),
             horizon: None,
+            set_forward: false,
             elapsed: 0,
             started: 0,
             wall_ahead: start.0,
@@ -221,7 +230,11 @@ impl World {
         match step {
             Step::Idle(micros) => self.pass(micros),
             Step::Send(count, late) => (0..count).for_each(|_| self.send(late)),
-            Step::Jump(micros) => self.wall_ahead += micros,
+            Step::Jump(micros) => {
+                self.wall_ahead += micros;
+                self.set_forward |= micros > 0;
+            }
+            Step::Restart { .. } if self.set_forward && self.profile.slowest_interval() > Some(CAUTION) => {}
             Step::Throttle(micros) => self.pacer.throttled(self.now(), Duration::from_micros(micros as u64)),
             Step::Succeed(count) => (0..count).for_each(|_| self.pacer.succeeded(self.now())),
             Step::Restart { down, back } => {
@@ -229,9 +242,11 @@ impl World {
                 self.wall_ahead -= back;
                 self.started = self.elapsed;
                 self.reservation = Reservation::none();
-                if let Some(horizon) = self.horizon {
-                    self.pacer = Pacer::resume(self.profile.clone(), self.margin, self.now(), horizon);
-                }
+                let (profile, now) = (self.profile.clone(), self.now());
+                self.pacer = match self.horizon {
+                    Some(horizon) => Pacer::resume(profile, self.margin, now, horizon),
+                    None => Pacer::new(profile, self.margin, now),
+                };
             }
         }
     }
@@ -251,12 +266,13 @@ impl World {
             self.horizon = Some(horizon);
             self.reservation.reserved(horizon);
         }
-        assert!(self.reservation.covers(self.now().wall) && AHEAD >= Duration::from_secs(1));
+        assert!(self.reservation.covers(self.now().wall));
         let granted = self.pacer.grant(self.now());
         assert!(granted || late > 0, "refused at the announced time");
         if granted {
             assert!(!self.profile.piece_at(self.now().wall).rate.is_closed(), "sent in a closed hour");
             self.sends.push(self.allowed);
+            self.set_forward = false;
         }
     }
 

@@ -1,5 +1,7 @@
 //! Capacity over the week: which rate holds at which instant.
 
+use std::time::Duration;
+
 use chrono_tz::Tz;
 
 use super::clock::Micros;
@@ -123,6 +125,11 @@ impl Profile {
             at = end;
         }
         sum
+    }
+
+    /// The time between two events at the lowest rate that is not closed; `None` when all are.
+    pub fn slowest_interval(&self) -> Option<Duration> {
+        self.week.iter().filter_map(|(_, rate)| rate.interval()).max()
     }
 
     /// Whether no hour of the week allows anything.

@@ -31,7 +31,11 @@ fn check(profile: &Profile, start: &str, pieces: &[(&str, &str)]) {
     let mut now = at(start);
     for (rate, until) in pieces {
         let piece = profile.piece_at(now);
-        assert_eq!((piece.rate.to_string().as_str(), piece.until.moment()), (*rate, at(until).moment()), "from {now:?}");
+        assert_eq!(
+            (piece.rate.to_string().as_str(), piece.until.moment()),
+            (*rate, at(until).moment()),
+            "from {now:?}"
+        );
         now = piece.until;
     }
 }
@@ -153,7 +157,8 @@ pub(in crate::policy) fn any_profile() -> impl Strategy<Value = (Vec<Window>, Tz
 /// A year that holds every kind of clock change.
 pub(in crate::policy) fn any_instant() -> impl Strategy<Value = Micros> {
     let anywhere = 1_767_225_600_i64..1_798_761_600;
-    let near_changes = prop::sample::select(vec![1_774_746_000_i64, 1_792_890_000, 1_772_953_200, 1_793_512_800, 1_775_311_200]);
+    let near_changes =
+        prop::sample::select(vec![1_774_746_000_i64, 1_792_890_000, 1_772_953_200, 1_793_512_800, 1_775_311_200]);
     let near = (near_changes, -7200_i64..7200).prop_map(|(change, seconds)| change + seconds);
     (prop_oneof![anywhere, near], 0_i64..1_000_000).prop_map(|(second, micros)| Micros(second * 1_000_000 + micros))
 }

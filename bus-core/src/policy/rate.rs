@@ -17,7 +17,9 @@ const MIN_PER: Duration = Duration::from_millis(1);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RateError {
     /// Not `events/period`.
-    #[error("{0:?} is not a rate: write \"100/min\", \"5/s\", \"250/h\", \"1000/day\" or \"10/15s\"; \"0/min\" is closed")]
+    #[error(
+        "{0:?} is not a rate: write \"100/min\", \"5/s\", \"250/h\", \"1000/day\" or \"10/15s\"; \"0/min\" is closed"
+    )]
     Unreadable(String),
     /// Outside of what can be paced.
     #[error("a rate may have at most 1000000000 events and a period from one millisecond to a year")]

@@ -55,7 +55,6 @@ pub fn quiet_until(horizon: Micros, now: Micros, request_timeout: Duration) -> M
     last_grant(horizon, now).after(request_timeout)
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

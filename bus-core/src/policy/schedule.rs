@@ -59,7 +59,9 @@ impl Schedule {
         let next = match self {
             Schedule::Every(interval) => return now.after(*interval),
             Schedule::Weekly { day, minute } => next_by_clock(now, zone, |local| next_weekly(local, *day, *minute)),
-            Schedule::Cron(cron) if cron.is_interval() => next_by_elapsed_time(now, zone, |local| cron.next_after(local)),
+            Schedule::Cron(cron) if cron.is_interval() => {
+                next_by_elapsed_time(now, zone, |local| cron.next_after(local))
+            }
             Schedule::Cron(cron) => next_by_clock(now, zone, |local| cron.next_after(local)),
         };
         // Only the end of the calendar has no next time; then it never comes.
@@ -110,9 +112,8 @@ impl fmt::Display for Schedule {
 /// The next local date with this time (and day).
 fn next_weekly(after: NaiveDateTime, day: Option<u8>, minute: u16) -> Option<NaiveDateTime> {
     let time = NaiveTime::from_hms_opt(u32::from(minute / 60), u32::from(minute % 60), 0)?;
-    let fits = |at: &NaiveDateTime| {
-        *at > after && day.is_none_or(|day| at.weekday().num_days_from_monday() == u32::from(day))
-    };
+    let fits =
+        |at: &NaiveDateTime| *at > after && day.is_none_or(|day| at.weekday().num_days_from_monday() == u32::from(day));
     (0..=7).filter_map(|days| Some(after.date().checked_add_days(Days::new(days))?.and_time(time))).find(fits)
 }
 

@@ -56,7 +56,8 @@ fn a_repeated_time_runs_once() {
 
 #[test]
 fn an_interval_by_cron_goes_on_through_every_clock_change() {
-    for (from, until) in [("2026-10-24T22:00:00Z", "2026-10-25T03:00:00Z"), ("2026-03-28T23:00:00Z", "2026-03-29T04:00:00Z")]
+    for (from, until) in
+        [("2026-10-24T22:00:00Z", "2026-10-25T03:00:00Z"), ("2026-03-28T23:00:00Z", "2026-03-29T04:00:00Z")]
     {
         let schedule: Schedule = "cron */20 * * * *".parse().unwrap();
         let mut now = at(from);
