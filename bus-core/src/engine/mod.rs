@@ -1,1 +1,12 @@
-//! Placeholder.
+//! The engine: what runs. Feeds capture streams, workers deliver routes, gates pace systems, the supervisor starts
+//! and stops them all.
+
+pub mod capture;
+pub mod crash;
+pub mod gate;
+pub mod incident;
+pub mod metrics;
+pub mod outbox;
+pub mod seal;
+pub mod supervisor;
+pub mod worker;

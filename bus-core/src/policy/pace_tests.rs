@@ -112,6 +112,20 @@ fn a_jump_of_the_wall_clock_buys_nothing() {
     }
 }
 
+/// The clock is set from an hour of 500/min into one of 100/min, or back, between two looks at it: nobody can say when in
+/// between, so only the lower rate is earned (600 ms, not 120).
+#[test]
+fn a_stretch_with_a_jump_inside_earns_the_lower_of_both_readings() {
+    let (fast, slow) = (at("2026-01-05T07:00:00Z").0, at("2026-01-05T09:00:00Z").0);
+    for (before, after) in [(fast, slow), (slow, fast)] {
+        let mut pacer = Pacer::new(day_night(Tz::UTC), 0.0, now(before, 0));
+        assert!(pacer.grant(now(before, 0)));
+        assert!(!pacer.grant(now(after + 300_000, 300_000)), "half of a permit at 100/min");
+        let rest = if after == fast { 60 } else { 300 };
+        assert_eq!(pacer.next_grant(now(after + 300_000, 300_000)), Some(Duration::from_millis(rest)));
+    }
+}
+
 #[test]
 fn slower_after_a_throttle_and_silent_as_long_as_it_asked() {
     let mut pacer = Pacer::new(always("60/min"), 0.0, now(0, 0));

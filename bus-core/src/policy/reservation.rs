@@ -11,6 +11,9 @@ use super::clock::Micros;
 /// One interval of a slow rate would be no better: it saves no write, and costs the successor an interval.
 pub const AHEAD: Duration = Duration::from_secs(1);
 
+/// In microseconds. No rate has a longer period, and no stored number may make a successor count from an age ago.
+const YEAR: i64 = 366 * 24 * 3600 * 1_000_000;
+
 /// The durable horizon of one system, as far as this process knows it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reservation {
@@ -44,9 +47,9 @@ impl Reservation {
 }
 
 /// When the predecessor's last grant may have been, at the latest: its horizon, but no further ahead than it could have
-/// reserved (a horizon in the far future only says that the clock went back since).
+/// reserved (a horizon in the far future only says that the clock went back since). More than a year ago is a year ago.
 pub fn last_grant(horizon: Micros, now: Micros) -> Micros {
-    horizon.min(now.after(AHEAD))
+    horizon.max(Micros(now.0.saturating_sub(YEAR))).min(now.after(AHEAD))
 }
 
 /// Until when nothing may be sent after a kill or a takeover (protocol R11): the predecessor's sends may have begun up to its
@@ -88,5 +91,6 @@ mod tests {
         assert_eq!(quiet_until(Micros(5 * SECOND), Micros(5 * SECOND), timeout), Micros(15 * SECOND));
         assert_eq!(quiet_until(Micros(3600 * SECOND), Micros(0), timeout), Micros(11 * SECOND));
         assert_eq!(last_grant(Micros(-5), Micros(0)), Micros(-5));
+        assert_eq!(last_grant(Micros(i64::MIN), Micros(0)), Micros(-YEAR));
     }
 }

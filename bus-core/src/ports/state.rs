@@ -88,7 +88,8 @@ pub trait StateStore: Send + Sync {
 
     // --- gates ---------------------------------------------------------------------------------------------------
 
-    /// The moment until which sends to the system may have begun (reserved ahead), in microseconds since 1970.
+    /// The moment until which sends to the system may have begun (reserved ahead), in microseconds since 1970;
+    /// negative after a clean stop, when none of them can still be under way.
     async fn gate(&self, system: &SystemName) -> Result<Option<i64>, StateError>;
     /// Reserves, or on a clean stop gives back.
     async fn set_gate(&self, system: &SystemName, horizon: i64) -> Result<(), StateError>;

@@ -1,0 +1,378 @@
+//! Capture: one feed's rounds of fetch → seal → publish → confirm → advance → committed.
+//!
+//! A crash, or dropping the future, at any await leaves one of three situations, and [`Capture::open`] goes on from
+//! each: nothing sealed (the same fetch again); sealed (the same batch is published again, same ids and seq, and the
+//! fences of the workers absorb what had arrived); advanced (`committed` is called again).
+
+mod publish;
+mod scan;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono_tz::Tz;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::crash::{self, Plant};
+use super::gate::Gate;
+use super::incident::{Incidents, Kind};
+use super::metrics::Metrics;
+use super::seal::{LastPublished, Numbering, seal};
+use crate::policy::{RetryPolicy, Schedule};
+use crate::ports::broker::Broker;
+use crate::ports::permits::Permits;
+use crate::ports::source::{BatchLimit, Source, SourceError, SourceFault};
+use crate::ports::state::{SealedBatch, StateError, StateStore};
+use crate::vocabulary::{Cursor, FeedName, Moment, Record, StreamName, UnreadableRecord};
+
+/// How a source is asked again after a failure: soon at first, then once a minute, without end.
+const BACKOFF: RetryPolicy = RetryPolicy {
+    attempts: u32::MAX,
+    first: Duration::from_millis(500),
+    max: Duration::from_secs(60),
+    jitter: crate::policy::Jitter::Equal,
+};
+
+/// What the configuration says about a feed.
+#[derive(Debug, Clone)]
+pub struct FeedPlan {
+    /// Its name.
+    pub name: FeedName,
+    /// The streams it serves.
+    pub streams: Vec<StreamPlan>,
+    /// When a round is due.
+    pub schedule: Schedule,
+    /// The zone that schedules are read in.
+    pub timezone: Tz,
+    /// How changes are found.
+    pub changes: Changes,
+    /// Bounds of one batch.
+    pub limit: BatchLimit,
+}
+
+/// A stream of a feed.
+#[derive(Debug, Clone)]
+pub struct StreamPlan {
+    /// Its name.
+    pub name: StreamName,
+    /// Key columns, to name the values in a deletion's body.
+    pub key: Vec<String>,
+}
+
+/// How a feed finds changes.
+#[derive(Debug, Clone)]
+pub enum Changes {
+    /// The source has a position; now and then a full comparison finds what no position can.
+    Cursor {
+        /// When to compare everything.
+        recheck: Option<(Schedule, DeletionGuard)>,
+    },
+    /// Everything is compared with what was last published.
+    Diff(DeletionGuard),
+    /// Records are pushed to us; `fetch` waits for them.
+    Push,
+}
+
+/// How many deletions a comparison may send without a person.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DeletionGuard {
+    /// Share of the existing keys, in percent.
+    pub percent: f64,
+}
+
+/// What `status` tells about a feed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FeedStatus {
+    /// The last round without an error.
+    pub last_success: Option<Moment>,
+    /// The last error, while it lasts.
+    pub error: Option<String>,
+    /// It has stopped and does not go on by itself.
+    pub stopped: bool,
+    /// When the next round is due.
+    pub next: Option<Moment>,
+}
+
+/// A feed at work. Owns the source; progress lives in the store.
+pub struct Capture {
+    plan: FeedPlan,
+    source: Box<dyn Source>,
+    broker: Arc<dyn Broker>,
+    store: Arc<dyn StateStore>,
+    gate: Arc<Gate>,
+    incidents: Incidents,
+    metrics: Metrics,
+    status: watch::Sender<FeedStatus>,
+    position: Option<Position>,
+}
+
+/// Where an opened feed stands.
+struct Position {
+    epoch: u64,
+    cursor: Option<Cursor>,
+    numbering: Numbering,
+    /// `committed` is owed to the source before the next fetch.
+    owes_committed: bool,
+}
+
+/// Why a round did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum RoundError {
+    /// The source.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The state store.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+impl RoundError {
+    /// The feed must not go on by itself.
+    fn is_final(&self) -> bool {
+        matches!(
+            self,
+            RoundError::State(StateError::Fenced | StateError::Corrupt(_))
+                | RoundError::Source(SourceError { fault: SourceFault::CursorUnreadable, .. })
+        )
+    }
+}
+
+/// What a capture works with.
+pub struct CapturePorts {
+    /// The reader.
+    pub source: Box<dyn Source>,
+    /// Where messages go.
+    pub broker: Arc<dyn Broker>,
+    /// Where progress lives.
+    pub store: Arc<dyn StateStore>,
+    /// The reading capacity of the source's system.
+    pub gate: Arc<Gate>,
+    /// Where trouble is told.
+    pub incidents: Incidents,
+    /// Counters.
+    pub metrics: Metrics,
+}
+
+impl Capture {
+    /// A feed that has not been opened yet, and where its status can be watched.
+    pub fn new(plan: FeedPlan, ports: CapturePorts) -> (Self, watch::Receiver<FeedStatus>) {
+        let (status, watched) = watch::channel(FeedStatus::default());
+        let CapturePorts { source, broker, store, gate, incidents, metrics } = ports;
+        (Self { plan, source, broker, store, gate, incidents, metrics, status, position: None }, watched)
+    }
+
+    /// Runs rounds on schedule until stopped. Ends by itself only when the feed must not go on (another process took
+    /// it over, its cursor or the store is damaged), with an open incident.
+    pub async fn run(mut self, stop: CancellationToken) {
+        // Dropping a round at any await is safe (see the module's comment), so stopping needs no cooperation.
+        let _ = stop.run_until_cancelled(self.rounds()).await;
+    }
+
+    async fn rounds(&mut self) {
+        let mut failures = 0;
+        let mut next_recheck = self.next_recheck();
+        let mut due = self.first_round();
+        loop {
+            self.status.send_modify(|status| status.next = Some(due));
+            tokio::time::sleep(Moment::now().until(due)).await;
+            let recheck = next_recheck.is_some_and(|at| at <= Moment::now());
+            match self.round(recheck).await {
+                Ok(more) => {
+                    failures = 0;
+                    self.succeeded();
+                    if recheck {
+                        next_recheck = self.next_recheck();
+                    }
+                    due = if more { Moment::now() } else { self.next_round(due) };
+                    if let Some(at) = next_recheck {
+                        due = due.min(at);
+                    }
+                }
+                Err(error) => {
+                    failures += 1;
+                    if self.failed(&error, failures) {
+                        return;
+                    }
+                    due = Moment::now().after(BACKOFF.backoff(failures, fastrand::f64()));
+                }
+            }
+        }
+    }
+
+    /// One round. `Ok(true)`: another page is ready now.
+    pub async fn round(&mut self, recheck: bool) -> Result<bool, RoundError> {
+        let mut position = match self.position.take() {
+            Some(position) => position,
+            None => self.open().await?,
+        };
+        if position.owes_committed {
+            self.source.committed(position.cursor.as_ref()).await?;
+            position.owes_committed = false;
+        }
+        let permits = Permits::new(None, Arc::clone(&self.gate) as _);
+        let more = match self.plan.changes {
+            Changes::Diff(guard) => self.compare(&mut position, guard, &permits).await.map(|()| false),
+            Changes::Cursor { recheck: Some((_, guard)) } if recheck => {
+                self.compare(&mut position, guard, &permits).await.map(|()| true)
+            }
+            Changes::Cursor { .. } | Changes::Push => self.fetch(&mut position, &permits).await,
+        }?;
+        // Only a round that ended well keeps its position; after an error or a drop, `open` finds out where we stand.
+        self.position = Some(position);
+        Ok(more)
+    }
+
+    /// Raises the epoch, then finishes what a predecessor had sealed: published again as it was (R2, R7).
+    async fn open(&mut self) -> Result<Position, RoundError> {
+        let state = self.store.open_feed(&self.plan.name).await?;
+        crash::point("capture.opened");
+        let mut position = Position {
+            epoch: state.epoch,
+            cursor: state.cursor,
+            numbering: Numbering::new(state.epoch),
+            owes_committed: true,
+        };
+        if let Some(sealed) = state.sealed {
+            self.publish_and_advance(&mut position, &sealed).await?;
+        }
+        Ok(position)
+    }
+
+    async fn fetch(&mut self, position: &mut Position, permits: &Permits) -> Result<bool, RoundError> {
+        let batch = self.source.fetch(position.cursor.as_ref(), self.plan.limit, permits).await?;
+        crash::point("capture.fetched");
+        self.keep_unreadable(&batch.unreadable).await?;
+        let next = batch.next.or_else(|| position.cursor.clone());
+        let moved = self.publish_new(position, batch.records, next.clone()).await?;
+        if moved || next != position.cursor || matches!(self.plan.changes, Changes::Push) {
+            position.cursor = next;
+            self.source.committed(position.cursor.as_ref()).await?;
+            position.owes_committed = false;
+        }
+        Ok(batch.more || matches!(self.plan.changes, Changes::Push))
+    }
+
+    /// Seals, publishes and advances what is new among the records. `true` if the store's position was written.
+    async fn publish_new(
+        &mut self,
+        position: &mut Position,
+        records: Vec<Record>,
+        next: Option<Cursor>,
+    ) -> Result<bool, RoundError> {
+        let read = records.len();
+        let mut published = self.last_published(&records).await?;
+        for record in &records {
+            self.metrics.read.with_label_values(&[record.stream.as_str()]).inc();
+        }
+        let mut numbering = position.numbering.clone();
+        let first_stream = records.first().map(|record| record.stream.clone());
+        let envelopes = seal(records, &mut published, &mut numbering, Moment::now());
+        if let Some(stream) = first_stream {
+            let unchanged = (read - envelopes.len()) as u64;
+            self.metrics.unchanged.with_label_values(&[stream.as_str()]).inc_by(unchanged);
+        }
+        let batch = SealedBatch { expected: position.cursor.clone(), next, envelopes };
+        if batch.envelopes.is_empty() && batch.next == batch.expected {
+            return Ok(false);
+        }
+        if !batch.envelopes.is_empty() {
+            // Nothing is visible outside before this is durable: a crash after it publishes exactly this again (R1, R4).
+            self.store.seal(&self.plan.name, position.epoch, &batch).await?;
+            position.numbering = numbering;
+            crash::point("capture.sealed");
+        }
+        self.publish_and_advance(position, &batch).await?;
+        Ok(true)
+    }
+
+    async fn publish_and_advance(&mut self, position: &mut Position, batch: &SealedBatch) -> Result<(), RoundError> {
+        if crash::planted(Plant::AdvanceBeforeConfirm) {
+            self.store.advance(&self.plan.name, position.epoch, batch).await?;
+            self.publish(&batch.envelopes).await;
+        } else {
+            self.publish(&batch.envelopes).await;
+            crash::point("capture.confirmed");
+            self.store.advance(&self.plan.name, position.epoch, batch).await?;
+        }
+        crash::point("capture.advanced");
+        position.cursor.clone_from(&batch.next);
+        position.owes_committed = true;
+        Ok(())
+    }
+
+    async fn last_published(&self, records: &[Record]) -> Result<LastPublished, StateError> {
+        let mut known = LastPublished::new();
+        for plan in &self.plan.streams {
+            let distinct: HashSet<_> = records.iter().filter(|r| r.stream == plan.name).map(|r| &r.key).collect();
+            let keys: Vec<_> = distinct.into_iter().cloned().collect();
+            if keys.is_empty() {
+                continue;
+            }
+            let found = self.store.published(&plan.name, &keys).await?;
+            let pairs = keys.into_iter().zip(found);
+            known.extend(pairs.filter_map(|(key, last)| Some(((plan.name.clone(), key), last?))));
+        }
+        Ok(known)
+    }
+
+    async fn keep_unreadable(&self, rows: &[UnreadableRecord]) -> Result<(), StateError> {
+        for row in rows {
+            self.metrics.unreadable.with_label_values(&[row.stream.as_str()]).inc();
+        }
+        if rows.is_empty() { Ok(()) } else { self.store.keep_unreadable(rows).await }
+    }
+
+    fn first_round(&self) -> Moment {
+        match self.plan.schedule {
+            Schedule::Every(_) => Moment::now(),
+            _ => self.plan.schedule.next_after(Moment::now(), self.plan.timezone),
+        }
+    }
+
+    /// Intervals count from when the round was due, but rounds that were missed are not caught up.
+    fn next_round(&self, due: Moment) -> Moment {
+        self.plan.schedule.next_after(due, self.plan.timezone).max(Moment::now())
+    }
+
+    fn next_recheck(&self) -> Option<Moment> {
+        match &self.plan.changes {
+            Changes::Cursor { recheck: Some((schedule, _)) } => {
+                Some(schedule.next_after(Moment::now(), self.plan.timezone))
+            }
+            _ => None,
+        }
+    }
+
+    fn succeeded(&self) {
+        let now = Moment::now();
+        self.metrics.last_round.with_label_values(&[self.plan.name.as_str()]).set(now.0 / 1000);
+        self.incidents.close(Kind::SourceFailing, self.plan.name.as_str());
+        self.status.send_modify(|status| {
+            status.last_success = Some(now);
+            status.error = None;
+        });
+    }
+
+    /// Tells about a failed round; `true` if the feed has to stop.
+    fn failed(&self, error: &RoundError, failures: u32) -> bool {
+        let (feed, message) = (self.plan.name.as_str(), error.to_string());
+        let stopped = error.is_final();
+        self.status.send_modify(|status| {
+            status.error = Some(message.clone());
+            status.stopped = stopped;
+        });
+        let misconfigured = matches!(error, RoundError::Source(SourceError { fault: SourceFault::Misconfigured, .. }));
+        if stopped {
+            let remedy = "the feed does not go on by itself: find the cause, then restart the bus";
+            self.incidents.open(Kind::FeedStopped, feed, &message, remedy);
+        } else if misconfigured || failures >= 3 {
+            let remedy = "the feed tries again by itself, at most a minute apart; check the system and the query";
+            self.incidents.open(Kind::SourceFailing, feed, &message, remedy);
+        } else {
+            tracing::warn!(feed, "reading failed, trying again: {message}");
+        }
+        stopped
+    }
+}

@@ -1,0 +1,52 @@
+//! Publishing a sealed batch: in order, in windows, until the broker has confirmed every message.
+
+use std::time::Duration;
+
+use super::Capture;
+use crate::engine::crash;
+use crate::engine::incident::Kind;
+use crate::engine::seal::windows;
+use crate::policy::{Jitter, RetryPolicy};
+use crate::vocabulary::Envelope;
+
+/// 256 reaches about 95 % of a broker's maximum at 15 ms latency (measured); a larger window only adds latency.
+const WINDOW: usize = 256;
+
+/// Publishing goes on until it succeeds: the source must not be read further than the broker has taken.
+const BACKOFF: RetryPolicy = RetryPolicy {
+    attempts: u32::MAX,
+    first: Duration::from_millis(100),
+    max: Duration::from_secs(5),
+    jitter: Jitter::Equal,
+};
+
+impl Capture {
+    /// Returns when every message is confirmed. Waits as long as the broker is away: the bound is the caller's stop.
+    pub(super) async fn publish(&self, envelopes: &[Envelope]) {
+        for window in windows(envelopes, WINDOW) {
+            self.publish_window(window).await;
+        }
+    }
+
+    async fn publish_window(&self, window: &[Envelope]) {
+        let Some(stream) = window.first().map(|envelope| &envelope.stream) else { return };
+        let (mut rest, mut failures) = (window, 0);
+        while !rest.is_empty() {
+            let results = self.broker.publish(stream, rest).await;
+            let confirmed = results.iter().take_while(|result| result.is_ok()).count();
+            self.metrics.published.with_label_values(&[stream.as_str()]).inc_by(confirmed as u64);
+            crash::point("capture.window");
+            // From the first unconfirmed one, in order, also those behind it that were confirmed: order is worth more
+            // than a repeat that the fence drops.
+            rest = &rest[confirmed..];
+            let Some(Err(error)) = results.get(confirmed) else { continue };
+            failures += 1;
+            if failures == 3 {
+                let remedy = "nothing is lost: reading has stopped until the broker confirms; check the broker";
+                self.incidents.open(Kind::StoreFailing, stream.as_str(), &error.to_string(), remedy);
+            }
+            tokio::time::sleep(BACKOFF.backoff(failures, fastrand::f64())).await;
+        }
+        self.incidents.close(Kind::StoreFailing, stream.as_str());
+    }
+}

@@ -1,0 +1,102 @@
+//! Comparison with what was last published: the only way to find changes without a position, and deletions at all.
+//!
+//! While a scan runs, the feed fetches nothing else, and a page is one snapshot: so a page can not overwrite a newer
+//! change. Deletions leave only after a complete scan, a point check of each key, and never above the guard.
+
+use std::collections::HashMap;
+
+use super::{Capture, DeletionGuard, Position, RoundError, StreamPlan};
+use crate::engine::incident::Kind;
+use crate::ports::permits::Permits;
+use crate::vocabulary::{Key, Operation, Record, StreamName};
+
+/// Keys checked and deleted at a time.
+const CHECK: usize = 500;
+/// Below this many deletions no guard asks: a percentage of a tiny table says nothing.
+const FREE_DELETIONS: u64 = 5;
+
+impl Capture {
+    pub(super) async fn compare(
+        &mut self,
+        position: &mut Position,
+        guard: DeletionGuard,
+        permits: &Permits,
+    ) -> Result<(), RoundError> {
+        let streams = self.plan.streams.clone();
+        for stream in &streams {
+            self.store.scan_begin(&stream.name).await?;
+        }
+        let mut restart = true;
+        loop {
+            let page = self.source.scan(restart, self.plan.limit, permits).await?;
+            restart = false;
+            self.keep_unreadable(&page.unreadable).await?;
+            let mut seen: HashMap<StreamName, Vec<Key>> = HashMap::new();
+            for record in &page.records {
+                seen.entry(record.stream.clone()).or_default().push(record.key.clone());
+            }
+            for (stream, keys) in seen {
+                self.store.scan_seen(&stream, &keys).await?;
+            }
+            let cursor = position.cursor.clone();
+            self.publish_new(position, page.records, cursor).await?;
+            if page.complete {
+                break;
+            }
+        }
+        for stream in &streams {
+            self.delete_missing(position, stream, guard, permits).await?;
+        }
+        Ok(())
+    }
+
+    async fn delete_missing(
+        &mut self,
+        position: &mut Position,
+        stream: &StreamPlan,
+        guard: DeletionGuard,
+        permits: &Permits,
+    ) -> Result<(), RoundError> {
+        let totals = self.store.scan_totals(&stream.name).await?;
+        let allowed = (totals.existing as f64 * guard.percent / 100.0).floor() as u64;
+        if totals.missing > allowed.max(FREE_DELETIONS) {
+            let message = format!(
+                "{} of {} records are missing at the source, more than the {} % that may be deleted without a person",
+                totals.missing, totals.existing, guard.percent
+            );
+            let remedy =
+                "no deletion was sent; if they are really gone, raise `guard` for one run, else mend the query";
+            self.incidents.open(Kind::TooManyDeletions, stream.name.as_str(), &message, remedy);
+            return Ok(());
+        }
+        self.incidents.close(Kind::TooManyDeletions, stream.name.as_str());
+        let mut after: Option<Key> = None;
+        loop {
+            let missing = self.store.scan_missing(&stream.name, after.as_ref(), CHECK).await?;
+            let Some(last) = missing.last().cloned() else { return Ok(()) };
+            let present = self.source.present(&stream.name, &missing, permits).await?;
+            let gone = missing.into_iter().zip(present).filter(|(_, present)| !present);
+            let deletions = gone.map(|(key, _)| deletion(stream, key)).collect();
+            let cursor = position.cursor.clone();
+            self.publish_new(position, deletions, cursor).await?;
+            after = Some(last);
+        }
+    }
+}
+
+/// A deletion's body holds the key columns, as texts: all that is left of the record.
+fn deletion(stream: &StreamPlan, key: Key) -> Record {
+    let values: Vec<String> = match stream.key.len() {
+        1 => vec![key.as_str().to_owned()],
+        _ => serde_json::from_str(key.as_str()).unwrap_or_else(|_| vec![key.as_str().to_owned()]),
+    };
+    let body: serde_json::Map<String, serde_json::Value> =
+        stream.key.iter().cloned().zip(values.into_iter().map(Into::into)).collect();
+    Record {
+        stream: stream.name.clone(),
+        key,
+        operation: Operation::Delete,
+        label: None,
+        body: serde_json::Value::Object(body).to_string().into(),
+    }
+}

@@ -1,0 +1,319 @@
+//! The gate of one system: the one place where its pace, its concurrency, its circuit breaker and the reservation that
+//! survives a restart meet. All routes to a system share its gate.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use super::incident::{Incidents, Kind};
+use super::metrics::Metrics;
+use crate::policy::{
+    Admission, Breaker, BreakerOptions, BreakerState, Change, Micros, Now, Pacer, Pass, Profile, Reservation, Tick,
+    quiet_until,
+};
+use crate::ports::permits::{Closed, Permit, PermitSource};
+use crate::ports::state::{StateError, StateStore};
+use crate::vocabulary::{Fault, Key, Moment, SystemName};
+
+/// A further request of one attempt (find, then write) waits this long for its permit before the attempt gives up.
+const FURTHER_PATIENCE: Duration = Duration::from_secs(5);
+/// The runtime's timer counts whole milliseconds; the rest is waited for by yielding, so that fast paces are reached.
+const TIMER: Duration = Duration::from_millis(1);
+/// The wall clock may jump while we wait for a window: look again at least this often.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+/// What the configuration says about a system's capacity.
+#[derive(Debug, Clone)]
+pub struct Capacity {
+    /// Requests over the day; `None` is no bound.
+    pub profile: Option<Profile>,
+    /// Share of the profile left unused, 0 to 0.5.
+    pub margin: f64,
+    /// Requests at the same time.
+    pub concurrency: usize,
+    /// The longest a request lasts: after a crash nothing is sent until a predecessor's requests must have ended (R11).
+    pub deadline: Duration,
+    /// When the breaker opens, and for how long.
+    pub breaker: BreakerOptions,
+}
+
+/// See the module's comment. Fair: permits are given in the order they were asked for.
+pub struct Gate {
+    system: SystemName,
+    store: Arc<dyn StateStore>,
+    incidents: Incidents,
+    metrics: Metrics,
+    places: Arc<Semaphore>,
+    /// Held by the one who waits for the pace, so that permits are given in turn.
+    turn: tokio::sync::Mutex<()>,
+    inner: Mutex<Inner>,
+    changed: Notify,
+    started: Instant,
+}
+
+struct Inner {
+    pacer: Option<Pacer>,
+    breaker: Breaker,
+    reservation: Reservation,
+    /// Nothing is sent before: a predecessor's requests, or `Retry-After` where there is no pacer.
+    not_before: Tick,
+}
+
+/// The right to send one request: a place among the concurrent ones, and the duty to tell the verdict.
+pub struct Ticket {
+    /// For the connector.
+    pub permit: Permit,
+    /// For the worker.
+    pub verdict: Verdict,
+}
+
+/// Tells the gate how a request ended. Dropped without a word, the breaker learns nothing from it.
+pub struct Verdict {
+    gate: Arc<Gate>,
+    pass: Option<Pass>,
+}
+
+impl Gate {
+    /// Opens the gate of a system, going on from the predecessor's reservation.
+    pub async fn open(
+        system: SystemName,
+        capacity: Capacity,
+        store: Arc<dyn StateStore>,
+        incidents: Incidents,
+        metrics: Metrics,
+    ) -> Result<Arc<Self>, StateError> {
+        let stored = store.gate(&system).await?;
+        let horizon = stored.map(|horizon| Micros(horizon.abs()));
+        let crashed = stored.is_some_and(|horizon| horizon > 0);
+        let started = Instant::now();
+        let now = Now { wall: Micros::now(), mono: Tick::default() };
+        let pacer = capacity.profile.map(|profile| match horizon {
+            Some(horizon) => Pacer::resume(profile, capacity.margin, now, horizon),
+            None => Pacer::new(profile, capacity.margin, now),
+        });
+        let quiet = horizon.filter(|_| crashed).map_or(Duration::ZERO, |horizon| {
+            let until = quiet_until(horizon, now.wall, capacity.deadline);
+            Duration::from_micros(u64::try_from(until.0 - now.wall.0).unwrap_or(0))
+        });
+        Ok(Arc::new(Self {
+            system,
+            store,
+            incidents,
+            metrics,
+            places: Arc::new(Semaphore::new(capacity.concurrency.max(1))),
+            turn: tokio::sync::Mutex::new(()),
+            inner: Mutex::new(Inner {
+                pacer,
+                breaker: Breaker::new(capacity.breaker),
+                reservation: Reservation::none(),
+                not_before: Tick(quiet),
+            }),
+            changed: Notify::new(),
+            started,
+        }))
+    }
+
+    /// Waits, up to `patience`, for a place and a permit. Cancel-safe: capacity is taken in the last step only.
+    pub async fn enter(self: &Arc<Self>, patience: Duration) -> Result<Ticket, Closed> {
+        let (place, pass) = self.wait_for_permit(patience, true).await?;
+        Ok(Ticket { permit: Permit::holding(place), verdict: Verdict { gate: Arc::clone(self), pass } })
+    }
+
+    /// How long until a permit could be given: zero when now, `None` when the profile is closed for days.
+    pub fn wait(&self) -> Option<Duration> {
+        let now = self.now();
+        self.inner().wait(now, true)
+    }
+
+    /// What the breaker is doing, for status.
+    pub fn breaker(&self) -> BreakerState {
+        self.inner().breaker.state()
+    }
+
+    /// The share of the profile in use after slow-downs, 0.01 to 1.0; `None` without a profile.
+    pub fn share(&self) -> Option<f64> {
+        self.inner().pacer.as_ref().map(Pacer::share)
+    }
+
+    /// On a clean stop, when every request has ended: gives the unused reservation back. Stored as a negative number,
+    /// so that the next start goes on with the pace, but need not wait for requests of a predecessor that crashed.
+    pub async fn close(&self) -> Result<(), StateError> {
+        self.store.set_gate(&self.system, -Micros::now().0).await
+    }
+
+    async fn wait_for_permit(
+        &self,
+        patience: Duration,
+        ask_breaker: bool,
+    ) -> Result<(OwnedSemaphorePermit, Option<Pass>), Closed> {
+        let give_up = Instant::now() + patience;
+        let closed = Closed { until: None };
+        let place = tokio::time::timeout_at(give_up, Arc::clone(&self.places).acquire_owned()).await;
+        let place = place.map_err(|_| closed)?.expect("the semaphore of a gate is never closed");
+        let _turn = tokio::time::timeout_at(give_up, self.turn.lock()).await.map_err(|_| closed)?;
+        loop {
+            let changed = self.changed.notified();
+            let now = self.now();
+            let wait = self.inner().wait(now, ask_breaker);
+            match wait {
+                Some(Duration::ZERO) => {}
+                Some(wait) if Instant::now() + wait <= give_up => {
+                    self.sleep(wait, changed).await;
+                    continue;
+                }
+                Some(wait) => return Err(Closed { until: Some(now.wall.moment().after(wait)) }),
+                None => return Err(closed),
+            }
+            if !self.reserve(now).await {
+                continue;
+            }
+            let granted = self.inner().grant(self.now(), ask_breaker);
+            if let Some(pass) = granted {
+                return Ok((place, pass));
+            }
+        }
+    }
+
+    /// Makes a send that begins now covered by a durable horizon. `false`: look at the clock again.
+    async fn reserve(&self, now: Now) -> bool {
+        let needed = self.inner().reservation.needed(now.wall);
+        let Some(horizon) = needed else { return true };
+        match self.store.set_gate(&self.system, horizon.0).await {
+            Ok(()) => {
+                self.inner().reservation.reserved(horizon);
+                self.incidents.close(Kind::StoreFailing, self.system.as_str());
+            }
+            Err(error) => {
+                let remedy = "nothing is sent until the state store takes writes again; look at the disk";
+                self.incidents.open(Kind::StoreFailing, self.system.as_str(), &error.to_string(), remedy);
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        }
+        false
+    }
+
+    async fn sleep(&self, wait: Duration, changed: tokio::sync::futures::Notified<'_>) {
+        if wait <= TIMER {
+            tokio::task::yield_now().await;
+            return;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(wait.min(LOOK_AGAIN) - TIMER) => {}
+            () = changed => {}
+        }
+    }
+
+    fn now(&self) -> Now {
+        Now { wall: Micros::now(), mono: Tick(self.started.elapsed()) }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn announce(&self, change: Option<Change>, error: &str) {
+        let Some(change) = change else { return };
+        let system = self.system.as_str();
+        let open = matches!(change, Change::Opened { .. });
+        self.metrics.breaker_open.with_label_values(&[system]).set(i64::from(open));
+        if open {
+            let remedy = "nothing is lost: its messages wait, and it is probed until it answers; look at the system";
+            self.incidents.open(Kind::SystemDown, system, error, remedy);
+        } else {
+            self.incidents.close(Kind::SystemDown, system);
+        }
+        self.changed.notify_waiters();
+    }
+}
+
+impl Inner {
+    fn wait(&mut self, now: Now, ask_breaker: bool) -> Option<Duration> {
+        let mut wait = self.not_before.since(now.mono);
+        if let Some(pacer) = &mut self.pacer {
+            wait = wait.max(pacer.next_grant(now)?);
+        }
+        if ask_breaker
+            && let BreakerState::Open { until, .. } | BreakerState::HalfOpen { lost_at: until, .. } =
+                self.breaker.state()
+        {
+            wait = wait.max(until.since(now.mono));
+        }
+        Some(wait)
+    }
+
+    /// Takes the permit if everything still allows it.
+    fn grant(&mut self, now: Now, ask_breaker: bool) -> Option<Option<Pass>> {
+        if now.mono < self.not_before {
+            return None;
+        }
+        let pass = match ask_breaker.then(|| self.breaker.admit(now.mono)) {
+            None => None,
+            Some(Admission::Flow(pass) | Admission::Probe(pass)) => Some(pass),
+            Some(Admission::Wait { .. }) => return None,
+        };
+        let covered = self.reservation.covers(now.wall);
+        if covered && self.pacer.as_mut().is_none_or(|pacer| pacer.grant(now)) {
+            return Some(pass);
+        }
+        if let Some(pass) = pass {
+            self.breaker.abandon(pass, now.mono);
+        }
+        None
+    }
+}
+
+impl Verdict {
+    /// The request ended; `fault` is `None` for success.
+    pub fn tell(mut self, key: &Key, fault: Option<Fault>, error: &str) {
+        let gate = Arc::clone(&self.gate);
+        let now = gate.now();
+        let mut inner = gate.inner();
+        match (fault, &mut inner.pacer) {
+            (Some(Fault::Throttled { retry_after }), pacer) => {
+                let pause = retry_after.unwrap_or(Duration::from_secs(1)).min(Duration::from_secs(24 * 3600));
+                match pacer {
+                    Some(pacer) => pacer.throttled(now, pause),
+                    None => inner.not_before = inner.not_before.max(now.mono.after(pause)),
+                }
+            }
+            (None, Some(pacer)) => pacer.succeeded(now),
+            _ => {}
+        }
+        let pass = self.pass.take();
+        let change = pass.and_then(|pass| inner.breaker.settle(pass, key, fault, now.mono, fastrand::f64()));
+        drop(inner);
+        gate.announce(change, error);
+    }
+}
+
+impl Drop for Verdict {
+    fn drop(&mut self) {
+        if let Some(pass) = self.pass.take() {
+            self.gate.inner().breaker.abandon(pass, self.gate.now().mono);
+            self.gate.changed.notify_waiters();
+        }
+    }
+}
+
+#[async_trait]
+impl PermitSource for Gate {
+    /// A further request of an attempt that has passed the breaker, or a read: pace and concurrency only.
+    async fn take(&self) -> Result<Permit, Closed> {
+        let (place, _) = self.wait_for_permit(FURTHER_PATIENCE, false).await?;
+        Ok(Permit::holding(place))
+    }
+}
+
+/// When a closed gate opens, in words for status.
+impl std::fmt::Display for Gate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.wait() {
+            Some(Duration::ZERO) => f.write_str("open"),
+            Some(wait) => write!(f, "closed until {}", Moment::now().after(wait)),
+            None => f.write_str("closed by its profile for more than a week"),
+        }
+    }
+}

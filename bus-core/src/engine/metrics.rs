@@ -1,0 +1,109 @@
+//! Counters and gauges of the engine, by Prometheus' naming rules. Labels are names from `routes.toml` and fixed
+//! words only, so their number is bounded by the configuration.
+
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
+};
+
+/// All metrics of one process. Cloning shares them.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Registry,
+    /// Records read by a feed, by stream.
+    pub read: IntCounterVec,
+    /// Records that said nothing new, by stream.
+    pub unchanged: IntCounterVec,
+    /// Messages confirmed by the broker, by stream.
+    pub published: IntCounterVec,
+    /// Rows that could not be sealed, by stream.
+    pub unreadable: IntCounterVec,
+    /// Final outcomes, by route and outcome (`delivered`, `skipped`, `superseded`, `dead_lettered`).
+    pub settled: IntCounterVec,
+    /// Why messages were skipped, by route and reason.
+    pub skipped: IntCounterVec,
+    /// Attempts, by route and result (`ok` or a fault).
+    pub attempts: IntCounterVec,
+    /// Seconds from the start of an attempt to its verdict, by route.
+    pub attempt_seconds: HistogramVec,
+    /// Messages taken and not yet settled, by route.
+    pub in_flight: IntGaugeVec,
+    /// Rows in `waiting`, by route.
+    pub waiting: IntGaugeVec,
+    /// Open dead letters, by route.
+    pub dead: IntGaugeVec,
+    /// Unix seconds of the last successful round, by feed.
+    pub last_round: IntGaugeVec,
+    /// 1 while the circuit breaker of a system is not closed.
+    pub breaker_open: IntGaugeVec,
+    /// 1 while an incident is open, by kind and subject.
+    pub incidents: IntGaugeVec,
+    /// Messages in a queue or an outbox, by queue.
+    pub queue_depth: IntGaugeVec,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Registers everything in a registry of its own.
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let counter = |name: &str, help: &str, labels: &[&str]| {
+            register(&registry, IntCounterVec::new(Opts::new(name, help), labels).expect("constant metric is valid"))
+        };
+        let gauge = |name: &str, help: &str, labels: &[&str]| {
+            register(&registry, IntGaugeVec::new(Opts::new(name, help), labels).expect("constant metric is valid"))
+        };
+        Self {
+            read: counter("bus_records_read_total", "Records read from the source.", &["stream"]),
+            unchanged: counter("bus_records_unchanged_total", "Records that said nothing new.", &["stream"]),
+            published: counter("bus_messages_published_total", "Messages confirmed by the broker.", &["stream"]),
+            unreadable: counter("bus_records_unreadable_total", "Rows kept because nobody can seal them.", &["stream"]),
+            settled: counter("bus_messages_settled_total", "Final outcomes of messages.", &["route", "outcome"]),
+            skipped: counter("bus_messages_skipped_total", "Messages not sent, by reason.", &["route", "reason"]),
+            attempts: counter("bus_attempts_total", "Attempts at the receiver, by result.", &["route", "result"]),
+            attempt_seconds: register(
+                &registry,
+                HistogramVec::new(
+                    HistogramOpts::new("bus_attempt_duration_seconds", "From the start of an attempt to its verdict.")
+                        .buckets(vec![0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0]),
+                    &["route"],
+                )
+                .expect("constant metric is valid"),
+            ),
+            in_flight: gauge("bus_messages_in_flight", "Messages taken and not yet settled.", &["route"]),
+            waiting: gauge("bus_messages_waiting", "Messages kept aside for a reason other than pace.", &["route"]),
+            dead: gauge("bus_dead_letters", "Open dead letters.", &["route"]),
+            last_round: gauge("bus_feed_last_success_timestamp_seconds", "Last round without an error.", &["feed"]),
+            breaker_open: gauge("bus_circuit_breaker_open", "1 while the breaker is not closed.", &["system"]),
+            incidents: gauge("bus_incident_open", "1 while an incident is open.", &["kind", "subject"]),
+            queue_depth: gauge("bus_queue_messages", "Messages in a queue or an outbox.", &["queue"]),
+            registry,
+        }
+    }
+
+    /// The exposition text.
+    pub fn render(&self) -> String {
+        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+    }
+}
+
+fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> C {
+    registry.register(Box::new(collector.clone())).expect("each metric is registered once");
+    collector
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_counted_is_rendered() {
+        let metrics = Metrics::new();
+        metrics.settled.with_label_values(&["заказы", "delivered"]).inc();
+        assert!(metrics.render().contains(r#"bus_messages_settled_total{outcome="delivered",route="заказы"} 1"#));
+    }
+}

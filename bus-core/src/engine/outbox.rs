@@ -1,0 +1,156 @@
+//! The outbox of one HTTP subscriber: its queue is moved into the state store, where positions are stable and the
+//! subscriber reads at its own frequency. Bounded by age and bytes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::incident::{Incidents, Kind};
+use super::metrics::Metrics;
+use crate::ports::broker::{Broker, Deliveries, Delivery, Incoming, Keep};
+use crate::ports::shape::{Shape, Shaped};
+use crate::ports::state::{StateError, StateStore};
+use crate::vocabulary::{Envelope, Moment, Operation, QueueName, StreamName, SubscriptionName, UnreadableRecord};
+
+/// Messages moved in one transaction.
+const GROUP: usize = 256;
+/// Between trims by age and bytes.
+const TRIM: Duration = Duration::from_secs(10);
+
+/// What the configuration says about an HTTP subscription.
+#[derive(Debug, Clone)]
+pub struct OutboxPlan {
+    /// Its name.
+    pub name: SubscriptionName,
+    /// Its queue.
+    pub queue: QueueName,
+    /// What it takes.
+    pub stream: StreamName,
+    /// How much is kept for a subscriber that does not come.
+    pub keep: Keep,
+}
+
+/// Moves one subscription's messages from its queue to the store.
+pub struct Outbox {
+    /// From the configuration.
+    pub plan: OutboxPlan,
+    /// Filter and transformation.
+    pub shape: Arc<dyn Shape>,
+    /// Where messages come from.
+    pub broker: Arc<dyn Broker>,
+    /// Where they are kept.
+    pub store: Arc<dyn StateStore>,
+    /// Where trouble is told.
+    pub incidents: Incidents,
+    /// Counters.
+    pub metrics: Metrics,
+}
+
+impl Outbox {
+    /// Runs until stopped. Dropping it at any await loses nothing: a message is acked after it is stored, and a
+    /// stored one that comes again is recognised by its seq.
+    pub async fn run(self, stop: CancellationToken) {
+        let _ = stop.run_until_cancelled(self.move_forever()).await;
+    }
+
+    async fn move_forever(&self) {
+        let mut next_trim = Instant::now();
+        loop {
+            match self.broker.consume(&self.plan.queue, GROUP as u16).await {
+                Ok(mut deliveries) => self.move_from(&mut *deliveries, &mut next_trim).await,
+                Err(error) => tracing::warn!(subscription = self.plan.name.as_str(), "not taking messages: {error}"),
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    async fn move_from(&self, deliveries: &mut dyn Deliveries, next_trim: &mut Instant) {
+        loop {
+            if Instant::now() >= *next_trim {
+                self.trim().await;
+                *next_trim = Instant::now() + TRIM;
+            }
+            let first = match tokio::time::timeout_at(*next_trim, deliveries.next()).await {
+                Err(_) => continue,
+                Ok(Some(Ok(delivery))) => delivery,
+                Ok(Some(Err(error))) => {
+                    tracing::warn!(subscription = self.plan.name.as_str(), "lost the consumer: {error}");
+                    return;
+                }
+                Ok(None) => return,
+            };
+            let mut group = vec![first];
+            while group.len() < GROUP
+                && let Some(Some(Ok(delivery))) = deliveries.next().now_or_never()
+            {
+                group.push(delivery);
+            }
+            if let Err(error) = self.store(group).await {
+                let remedy = "nothing is lost: the subscription waits until the state store takes writes again";
+                self.incidents.open(Kind::StoreFailing, self.plan.name.as_str(), &error.to_string(), remedy);
+                return;
+            }
+            self.incidents.close(Kind::StoreFailing, self.plan.name.as_str());
+        }
+    }
+
+    async fn store(&self, group: Vec<Delivery>) -> Result<(), StateError> {
+        let (mut envelopes, mut unreadable) = (Vec::new(), Vec::new());
+        for delivery in &group {
+            match &delivery.message {
+                Incoming::Sealed(envelope) => match self.shaped(envelope) {
+                    Ok(Some(shaped)) => envelopes.push(shaped),
+                    Ok(None) => {}
+                    Err(reason) => unreadable.push(self.unreadable(envelope.body.clone(), reason)),
+                },
+                Incoming::Foreign { raw, reason } => unreadable.push(self.unreadable(raw.clone(), reason.clone())),
+            }
+        }
+        if !unreadable.is_empty() {
+            self.store.keep_unreadable(&unreadable).await?;
+        }
+        self.store.outbox_append(&self.plan.name, &envelopes).await?;
+        for delivery in group {
+            // A failed ack means a redelivery, whose seq is known.
+            drop(delivery.ack().await);
+        }
+        let settled = self.metrics.settled.with_label_values(&[self.plan.name.as_str(), "stored"]);
+        settled.inc_by(envelopes.len() as u64);
+        Ok(())
+    }
+
+    fn shaped(&self, envelope: &Envelope) -> Result<Option<Envelope>, String> {
+        if envelope.operation == Operation::Delete {
+            return Ok(Some(envelope.clone()));
+        }
+        match self.shape.shape(envelope) {
+            Ok(Shaped::Send(body)) => Ok(Some(Envelope { body, ..envelope.clone() })),
+            Ok(Shaped::Filtered) => Ok(None),
+            Err(error) => Err(error.0),
+        }
+    }
+
+    fn unreadable(&self, raw: bytes::Bytes, reason: String) -> UnreadableRecord {
+        let reason = format!("subscription {}: {reason}", self.plan.name);
+        UnreadableRecord { stream: self.plan.stream.clone(), raw, reason }
+    }
+
+    async fn trim(&self) {
+        let oldest = Moment(Moment::now().0.saturating_sub(self.plan.keep.age.as_millis() as i64));
+        match self.store.outbox_trim(&self.plan.name, 0, oldest, self.plan.keep.bytes).await {
+            Ok(0) => {}
+            Ok(dropped) => tracing::warn!(
+                subscription = self.plan.name.as_str(),
+                dropped,
+                "the subscriber did not come in time: its oldest messages were dropped, as `keep` says"
+            ),
+            Err(error) => tracing::warn!(subscription = self.plan.name.as_str(), "not trimmed: {error}"),
+        }
+        if let Ok(backlog) = self.store.outbox_backlog(&self.plan.name).await {
+            self.metrics.queue_depth.with_label_values(&[self.plan.name.as_str()]).set(backlog.messages as i64);
+        }
+    }
+}

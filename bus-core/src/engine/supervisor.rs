@@ -1,0 +1,161 @@
+//! The supervisor: starts every feed, worker and outbox as a named task, and stops them all within a bound.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::capture::{Capture, CapturePorts, FeedPlan, FeedStatus};
+use super::gate::Gate;
+use super::incident::Incidents;
+use super::metrics::Metrics;
+use super::outbox::Outbox;
+use super::worker::{Handle, RoutePlan, Worker, WorkerPorts};
+use crate::ports::broker::{Broker, QueuePlan};
+use crate::vocabulary::{FeedName, RouteName};
+
+/// Between looks at the depth of the queues.
+const DEPTH: Duration = Duration::from_secs(5);
+/// Between declarations of the queues, so that one deleted by hand comes back.
+const REDECLARE: Duration = Duration::from_secs(60);
+
+/// Everything that is to run.
+pub struct Jobs {
+    /// Feeds and what they work with.
+    pub feeds: Vec<(FeedPlan, CapturePorts)>,
+    /// Routes and what they work with.
+    pub routes: Vec<(RoutePlan, WorkerPorts)>,
+    /// HTTP subscriptions.
+    pub outboxes: Vec<Outbox>,
+    /// All queues.
+    pub queues: Vec<QueuePlan>,
+    /// All gates, to be closed after a clean stop.
+    pub gates: Vec<Arc<Gate>>,
+    /// The broker.
+    pub broker: Arc<dyn Broker>,
+    /// Counters.
+    pub metrics: Metrics,
+    /// Where trouble is told.
+    pub incidents: Incidents,
+}
+
+/// A running engine.
+pub struct Running {
+    feeds: Vec<(FeedName, watch::Receiver<FeedStatus>)>,
+    routes: Vec<Handle>,
+    gates: Vec<Arc<Gate>>,
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+    ready: watch::Receiver<bool>,
+}
+
+/// Starts everything. Feeds and workers wait until the broker has accepted the queues; an absent broker delays, it does
+/// not fail.
+pub fn start(jobs: Jobs) -> Running {
+    let stop = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+    let (declared, ready) = watch::channel(false);
+    tasks.spawn(keep_queues(Arc::clone(&jobs.broker), jobs.queues, jobs.metrics.clone(), declared, stop.clone()));
+    let (mut feeds, mut routes) = (Vec::new(), Vec::new());
+    for (plan, ports) in jobs.feeds {
+        let name = plan.name.clone();
+        let (capture, status) = Capture::new(plan, ports);
+        feeds.push((name, status));
+        tasks.spawn(after(ready.clone(), stop.clone(), capture.run(stop.clone())));
+    }
+    for (plan, ports) in jobs.routes {
+        let (worker, handle) = Worker::new(plan, ports);
+        routes.push(handle);
+        tasks.spawn(after(ready.clone(), stop.clone(), worker.run(stop.clone())));
+    }
+    for outbox in jobs.outboxes {
+        tasks.spawn(after(ready.clone(), stop.clone(), outbox.run(stop.clone())));
+    }
+    Running { feeds, routes, gates: jobs.gates, stop, tasks, ready }
+}
+
+async fn after(mut ready: watch::Receiver<bool>, stop: CancellationToken, job: impl Future<Output = ()>) {
+    if let Some(Ok(_)) = stop.run_until_cancelled(ready.wait_for(|ready| *ready)).await {
+        job.await;
+    }
+}
+
+async fn keep_queues(
+    broker: Arc<dyn Broker>,
+    queues: Vec<QueuePlan>,
+    metrics: Metrics,
+    declared: watch::Sender<bool>,
+    stop: CancellationToken,
+) {
+    let work = async {
+        let mut failures = 0u32;
+        let mut next_declare = tokio::time::Instant::now();
+        loop {
+            if tokio::time::Instant::now() >= next_declare {
+                match broker.declare(&queues).await {
+                    Ok(()) => {
+                        failures = 0;
+                        next_declare = tokio::time::Instant::now() + REDECLARE;
+                        declared.send_replace(true);
+                    }
+                    Err(error) => {
+                        failures += 1;
+                        if failures.is_power_of_two() {
+                            tracing::warn!("the queues could not be declared, trying again: {error}");
+                        }
+                        tokio::time::sleep(Duration::from_millis(500)).await;
+                        continue;
+                    }
+                }
+            }
+            for plan in &queues {
+                if let Ok(depth) = broker.depth(&plan.queue).await {
+                    metrics.queue_depth.with_label_values(&[plan.queue.as_str()]).set(depth.messages as i64);
+                }
+            }
+            tokio::time::sleep(DEPTH).await;
+        }
+    };
+    let _: Option<()> = stop.run_until_cancelled(work).await;
+}
+
+impl Running {
+    /// The queues exist and everything has started.
+    pub fn is_ready(&self) -> bool {
+        *self.ready.borrow()
+    }
+
+    /// Every feed's status.
+    pub fn feeds(&self) -> Vec<(FeedName, FeedStatus)> {
+        self.feeds.iter().map(|(name, status)| (name.clone(), status.borrow().clone())).collect()
+    }
+
+    /// Every route's handle.
+    pub fn routes(&self) -> &[Handle] {
+        &self.routes
+    }
+
+    /// One route's handle.
+    pub fn route(&self, name: &RouteName) -> Option<&Handle> {
+        self.routes.iter().find(|handle| handle.route() == name)
+    }
+
+    /// Takes nothing more, lets attempts under way end and their outcomes become durable, at most for `bound`. `true` if
+    /// everything ended by itself; otherwise the rest was cut off, which loses nothing but may repeat an attempt.
+    pub async fn stop(mut self, bound: Duration) -> bool {
+        self.stop.cancel();
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        let clean = tokio::time::timeout(bound, all).await.is_ok();
+        self.tasks.shutdown().await;
+        if clean {
+            for gate in &self.gates {
+                if let Err(error) = gate.close().await {
+                    tracing::warn!("the next start will wait for a request time-out: {error}");
+                }
+            }
+        }
+        clean
+    }
+}

@@ -1,0 +1,125 @@
+//! Attempts under way: each in a task of its own, so that both cores send, and none is lost if its task panics.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::{Id, JoinSet};
+
+use super::item::Prepared;
+use super::{Worker, WorkerPorts};
+use crate::engine::crash;
+use crate::engine::gate::{Ticket, Verdict};
+use crate::policy::Idempotency;
+use crate::ports::permits::Permits;
+use crate::ports::state::Change;
+use crate::vocabulary::{DeliveryError, Fault, Receipt, RouteName};
+
+/// Beyond the target's own deadline, so that its answer about a timeout normally wins.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The attempts under way of one worker.
+#[derive(Default)]
+pub(super) struct Attempts {
+    tasks: JoinSet<Option<Result<Receipt, DeliveryError>>>,
+    prepared: HashMap<Id, (Prepared, Verdict, Instant)>,
+}
+
+/// An attempt that ended.
+pub(super) struct Ended {
+    pub prepared: Prepared,
+    pub verdict: Verdict,
+    /// `None`: it was not sent, because its mark could not be written.
+    pub outcome: Option<Result<Receipt, DeliveryError>>,
+    pub elapsed: Duration,
+}
+
+impl Attempts {
+    pub fn is_empty(&self) -> bool {
+        self.prepared.is_empty()
+    }
+
+    pub fn len(&self) -> usize {
+        self.prepared.len()
+    }
+
+    pub fn any_from_queue(&self) -> bool {
+        self.prepared.values().any(|(prepared, ..)| !prepared.item.is_waiting())
+    }
+
+    pub fn start(&mut self, route: RouteName, ports: &WorkerPorts, prepared: Prepared, ticket: Ticket) {
+        let Ticket { permit, verdict } = ticket;
+        let permits = Permits::new(Some(permit), Arc::clone(&ports.gate) as _);
+        let (target, store) = (Arc::clone(&ports.target), Arc::clone(&ports.store));
+        let parcel = prepared.parcel.clone();
+        let task = self.tasks.spawn(async move {
+            if target.idempotency() == Idempotency::NonIdempotent {
+                // Durable before the send: a crash after it finds the mark and does not send blindly again.
+                let mark = Change::Mark { id: parcel.envelope.id };
+                if let Err(error) = store.commit(&route, vec![mark]).await {
+                    tracing::warn!(route = route.as_str(), "not sent, its attempt could not be marked: {error}");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    return None;
+                }
+                crash::point("worker.marked");
+            }
+            let limit = target.deadline() + GRACE;
+            let sent = tokio::time::timeout(limit, target.deliver(std::slice::from_ref(&parcel), &permits)).await;
+            crash::point("worker.answered");
+            let verdict = match sent {
+                Ok(mut verdicts) => verdicts.pop(),
+                Err(_) => None,
+            };
+            Some(verdict.unwrap_or_else(|| {
+                Err(DeliveryError::new(Fault::Ambiguous, "the attempt did not end within its time limit"))
+            }))
+        });
+        self.prepared.insert(task.id(), (prepared, verdict, Instant::now()));
+    }
+
+    /// The next attempt that ends. Cancel-safe.
+    pub async fn next(&mut self) -> Option<Ended> {
+        let joined = self.tasks.join_next_with_id().await?;
+        let (id, outcome) = match joined {
+            Ok((id, outcome)) => (id, outcome),
+            Err(error) => {
+                let message = "the connector panicked; its log says where";
+                (error.id(), Some(Err(DeliveryError::new(Fault::Ambiguous, message))))
+            }
+        };
+        let (prepared, verdict, began) = self.prepared.remove(&id)?;
+        Some(Ended { prepared, verdict, outcome, elapsed: began.elapsed() })
+    }
+}
+
+impl Worker {
+    /// Starts as many attempts as permits are there for now; a permit that has to be waited for stays in its field.
+    pub(super) fn dispatch(&mut self) {
+        use futures::FutureExt;
+        while self.paused.is_none() && !self.sendable.is_empty() && self.attempts.len() < self.plan.concurrency {
+            let gate = Arc::clone(&self.ports.gate);
+            let permit =
+                self.permit.get_or_insert_with(|| async move { gate.enter(super::PERMIT_PATIENCE).await }.boxed());
+            match permit.now_or_never() {
+                None => return,
+                Some(ticket) => {
+                    self.permit = None;
+                    if ticket.is_err() {
+                        return; // closed for longer than a permit is waited for: the next tick asks again
+                    }
+                    self.permitted(ticket);
+                }
+            }
+        }
+    }
+
+    pub(super) fn permitted(&mut self, ticket: Result<Ticket, crate::ports::permits::Closed>) {
+        let Ok(ticket) = ticket else { return };
+        if self.paused.is_some() {
+            return;
+        }
+        if let Some(prepared) = self.sendable.pop_front() {
+            self.attempts.start(self.plan.name.clone(), &self.ports, prepared, ticket);
+        }
+    }
+}

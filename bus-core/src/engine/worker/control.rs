@@ -1,0 +1,91 @@
+//! Commands of a person to a running worker.
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{RouteStatus, Worker};
+use crate::ports::state::{Replay, StateError};
+use crate::vocabulary::RouteName;
+
+/// What a person may ask.
+#[derive(Debug)]
+pub enum Command {
+    /// Put a dead letter back into the line.
+    Replay {
+        /// Its number.
+        id: i64,
+        /// Even over a newer version.
+        force: bool,
+        /// What came of it.
+        reply: oneshot::Sender<ReplayOutcome>,
+    },
+    /// Remove a dead letter for good.
+    DropDead {
+        /// Its number.
+        id: i64,
+        /// Whether it existed.
+        reply: oneshot::Sender<Result<bool, StateError>>,
+    },
+    /// End a pause now.
+    Resume,
+}
+
+/// What came of a replay.
+pub type ReplayOutcome = Result<Replay, StateError>;
+
+/// Reaches a running worker. Cloning is cheap.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    route: RouteName,
+    commands: mpsc::Sender<Command>,
+    status: watch::Receiver<RouteStatus>,
+}
+
+impl Handle {
+    pub(super) fn new(route: RouteName, commands: mpsc::Sender<Command>, status: watch::Receiver<RouteStatus>) -> Self {
+        Self { route, commands, status }
+    }
+
+    /// The route.
+    pub fn route(&self) -> &RouteName {
+        &self.route
+    }
+
+    /// What it is doing.
+    pub fn status(&self) -> RouteStatus {
+        self.status.borrow().clone()
+    }
+
+    /// Sends a command; `false` when the worker has ended.
+    pub async fn send(&self, command: Command) -> bool {
+        self.commands.send(command).await.is_ok()
+    }
+}
+
+impl Worker {
+    /// Between two turns of the worker no message of a dead letter's key is under way on the fast path (R10), so a
+    /// replay meets only what the store knows.
+    pub(super) async fn obey(&mut self, command: Command) {
+        match command {
+            Command::Replay { id, force, reply } => {
+                let outcome = self.ports.store.replay(id, force).await;
+                if let Ok(Replay::Waiting { key, .. }) = &outcome {
+                    self.index.held(key);
+                    self.fences.forget(key);
+                    self.line.look_now();
+                }
+                self.reload_dead().await;
+                // The person may have gone; the replay has happened all the same.
+                let _ = reply.send(outcome);
+            }
+            Command::DropDead { id, reply } => {
+                let outcome = self.ports.store.drop_dead(id).await;
+                self.reload_dead().await;
+                let _ = reply.send(outcome);
+            }
+            Command::Resume => {
+                self.paused = None;
+                self.line.look_now();
+            }
+        }
+    }
+}

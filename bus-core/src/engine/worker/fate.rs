@@ -1,0 +1,59 @@
+//! What becomes of a message before any attempt: fence, then filter and transformation. Pure.
+
+use bytes::Bytes;
+
+use super::{LeftPolicy, RoutePlan};
+use crate::engine::crash::{self, Plant};
+use crate::ports::shape::{Shape, Shaped};
+use crate::ports::state::Settled;
+use crate::vocabulary::{Envelope, Operation};
+
+/// The four ways on.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Its outcome, or a newer one, is durable already: only the broker has to be told.
+    Past,
+    /// Not for this receiver; the reason is a fixed word.
+    Skip(&'static str),
+    /// The program failed on it: a dead letter.
+    Unshapable(String),
+    /// To be sent.
+    Send { operation: Operation, body: Bytes },
+}
+
+/// Decides by the fence first, so that a repeat costs nothing.
+pub(super) fn fate(
+    plan: &RoutePlan,
+    shape: &dyn Shape,
+    envelope: &Envelope,
+    replayed: bool,
+    fence: Option<&Settled>,
+) -> Fate {
+    if let Some(fence) = fence.filter(|_| !crash::planted(Plant::ForgottenFence)) {
+        // A replayed dead letter raised the fence to its own seq when it died: that seq may pass.
+        if envelope.seq < fence.seq || (envelope.seq == fence.seq && !replayed) {
+            return Fate::Past;
+        }
+        if fence.id == Some(envelope.id) && !replayed {
+            return Fate::Skip("repeat"); // D5: same content under a newer seq
+        }
+    }
+    let present = fence.is_some_and(|fence| fence.present);
+    if envelope.operation == Operation::Delete {
+        return match (plan.sends_deletes, fence) {
+            (false, _) => Fate::Skip("deletes-ignored"),
+            (true, Some(_)) if !present => Fate::Skip("not-at-receiver"),
+            // Without a fence nobody knows: the receiver may have been filled before the bus came.
+            (true, _) => Fate::Send { operation: Operation::Delete, body: envelope.body.clone() },
+        };
+    }
+    match shape.shape(envelope) {
+        Ok(Shaped::Send(body)) => Fate::Send { operation: Operation::Upsert, body },
+        Ok(Shaped::Filtered) if !present => Fate::Skip("filtered"),
+        Ok(Shaped::Filtered) => match plan.when_left {
+            LeftPolicy::Ignore => Fate::Skip("left"),
+            LeftPolicy::Delete => Fate::Send { operation: Operation::Delete, body: envelope.body.clone() },
+        },
+        Err(error) => Fate::Unshapable(error.0),
+    }
+}

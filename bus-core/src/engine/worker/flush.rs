@@ -1,0 +1,177 @@
+//! From lanes to sendable, and from pending to durable.
+
+use futures::FutureExt;
+
+use super::Worker;
+use super::fate::{Fate, fate};
+use super::item::{Item, Prepared};
+use super::pending::{After, Effect, Flushed};
+use crate::engine::crash;
+use crate::policy::Idempotency;
+use crate::ports::state::{Applied, Change, Settled, Settlement};
+use crate::ports::target::Parcel;
+use crate::vocabulary::{DeliveryError, Fault};
+
+impl Worker {
+    /// Takes what is ready in the lanes and decides by fence and shape; only what has to be sent stays in hand.
+    pub(super) async fn prepare(&mut self) {
+        let room = super::SENDABLE.saturating_sub(self.sendable.len());
+        let items = self.lanes.take(room);
+        if items.is_empty() {
+            return;
+        }
+        let marked = self.look_up(&items).await;
+        for (item, marked) in items.into_iter().zip(marked) {
+            let fence = self.fences.get(&item.envelope.key);
+            match fate(&self.plan, &*self.ports.shape, &item.envelope, item.is_replayed(), fence) {
+                Fate::Past if item.is_waiting() => self.settle_skipped(item, "repeat"),
+                Fate::Past => {
+                    let key = item.envelope.key.clone();
+                    if let Some(delivery) = item.into_delivery() {
+                        // Its outcome is durable; if the ack fails it comes again and meets the same fence.
+                        drop(delivery.ack().await);
+                    }
+                    self.lanes.release(&key);
+                }
+                Fate::Skip(reason) => self.settle_skipped(item, reason),
+                Fate::Unshapable(message) => self.bury_unshapable(item, message),
+                Fate::Send { operation, body } => {
+                    let parcel = Parcel {
+                        envelope: item.envelope.clone(),
+                        operation,
+                        body,
+                        idempotency_key: format!("{}-{}", item.envelope.id, self.plan.name),
+                        receiver_id: fence.and_then(|fence| fence.receiver_id.clone()),
+                        exists: fence.is_some_and(|fence| fence.present),
+                    };
+                    let prepared = Prepared { item, parcel, marked };
+                    if marked {
+                        let message = "an earlier attempt was cut off, and whether the receiver applied it is unknown";
+                        let error = DeliveryError::new(Fault::Ambiguous, message);
+                        self.conclude(prepared, Err(error));
+                    } else {
+                        self.sendable.push_back(prepared);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Fences into memory, and for each item whether a mark of an earlier attempt exists. Patient: without the fence
+    /// nothing may be sent.
+    async fn look_up(&mut self, items: &[Item]) -> Vec<bool> {
+        loop {
+            let looked_up = async {
+                self.fences.load(items).await?;
+                if self.ports.target.idempotency() == Idempotency::Idempotent {
+                    return Ok(vec![false; items.len()]);
+                }
+                let ids: Vec<_> = items.iter().map(|item| item.envelope.id).collect();
+                self.ports.store.marked(&self.plan.name, &ids).await
+            };
+            match looked_up.await {
+                Ok(marked) => return marked,
+                Err(error) => {
+                    self.store_failed(&error);
+                    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                }
+            }
+        }
+    }
+
+    fn settle_skipped(&mut self, item: Item, reason: &'static str) {
+        let change = Change::Settle {
+            key: item.envelope.key.clone(),
+            seq: item.seq(),
+            id: item.envelope.id,
+            outcome: Settlement::Skipped,
+        };
+        let fence = self.raised(&item);
+        let effect = Effect::Skipped(reason, item.is_waiting());
+        self.pending.push(change, After::of(item, true, Some(fence), effect));
+    }
+
+    /// The key's fence raised to the item, everything else as it was.
+    pub(super) fn raised(&self, item: &Item) -> Settled {
+        let known = self.fences.get(&item.envelope.key);
+        Settled {
+            seq: known.map_or(item.seq(), |known| known.seq.max(item.seq())),
+            id: known.and_then(|known| known.id),
+            present: known.is_some_and(|known| known.present),
+            receiver_id: known.and_then(|known| known.receiver_id.clone()),
+        }
+    }
+
+    /// One commit at a time: what comes meanwhile forms the next group.
+    pub(super) fn start_flush(&mut self) {
+        if self.pending.is_empty() || !self.flushing.is_empty() {
+            return;
+        }
+        if let Some(seq) = self.reached() {
+            self.pending.push_plain(Change::Reached { seq });
+        }
+        let ports = &self.ports;
+        let flush =
+            self.pending.flush(self.plan.name.clone(), std::sync::Arc::clone(&ports.store), ports.incidents.clone());
+        self.flushing.push(flush.boxed());
+    }
+
+    /// The group is on disk: now, and not before, acks go out and keys are unlocked (R5, R6).
+    pub(super) async fn flushed(&mut self, flushed: Flushed) {
+        crash::point("worker.flushed");
+        for (after, applied) in flushed.afters.into_iter().zip(flushed.applied) {
+            if let (Some(key), Some(fence)) = (&after.key, after.fence) {
+                self.fences.raise(key, fence);
+            }
+            self.count(after.key.as_ref(), after.effect, applied).await;
+            if let (Some(key), Some(seq)) = (&after.key, after.row) {
+                self.line.unload(key, seq);
+            }
+            if let Some(delivery) = after.delivery {
+                // A failed ack means a redelivery, which meets the fence that was just made durable.
+                drop(delivery.ack().await);
+            }
+            if let Some(prepared) = after.put_back {
+                self.put_back(prepared);
+            } else if let (Some(key), true) = (&after.key, after.unlock) {
+                self.lanes.release(key);
+            }
+        }
+        crash::point("worker.acked");
+    }
+
+    async fn count(&mut self, key: Option<&crate::vocabulary::Key>, effect: Effect, applied: Applied) {
+        let Some(key) = key else { return };
+        let route = self.plan.name.clone();
+        let settled = |outcome: &str| {
+            self.ports.metrics.settled.with_label_values(&[route.as_str(), outcome]).inc();
+        };
+        let waited = match effect {
+            Effect::Delivered(waited) => {
+                settled("delivered");
+                self.streak.on_success();
+                waited
+            }
+            Effect::Skipped(reason, waited) => {
+                settled("skipped");
+                self.ports.metrics.skipped.with_label_values(&[route.as_str(), reason]).inc();
+                waited
+            }
+            Effect::Dead { waited, rejected } => {
+                settled("dead_lettered");
+                self.index.died(key);
+                if let (true, Applied::Dead(id)) = (rejected, applied)
+                    && let Some(letters) = self.streak.on_reject(key, id)
+                {
+                    self.everything_is_rejected(letters).await;
+                }
+                waited
+            }
+            Effect::Held => applied == Applied::Ignored,
+            Effect::None => false,
+        };
+        if waited {
+            self.index.left(key);
+        }
+    }
+}

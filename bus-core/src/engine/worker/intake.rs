@@ -1,0 +1,267 @@
+//! The consuming end: opening and closing the consumer, the gap check, and where a taken message goes first.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::time::Instant;
+
+use super::Worker;
+use super::item::{Item, Origin, Prepared};
+use super::pending::{After, Effect};
+use crate::engine::crash::{self, Plant};
+use crate::engine::incident::Kind;
+use crate::policy::{Jitter, RetryPolicy};
+use crate::ports::broker::{BrokerError, Deliveries, Delivery, Incoming};
+use crate::ports::state::{Change, HoldReason};
+use crate::vocabulary::{Envelope, Moment, Seq, UnreadableRecord};
+
+/// Messages accepted in one turn of the worker, so that fences are looked up in groups.
+const GREED: usize = 128;
+/// With so many rows in `waiting` nothing more is taken: the rest stays in the queue, which is made for it.
+const WAITING_LIMIT: usize = 10_000;
+
+const BACKOFF: RetryPolicy = RetryPolicy {
+    attempts: u32::MAX,
+    first: Duration::from_millis(100),
+    max: Duration::from_secs(5),
+    jitter: Jitter::Equal,
+};
+
+/// State of the consumer.
+#[derive(Default)]
+pub(super) struct Intake {
+    link: Link,
+    reached: Option<Seq>,
+    failures: u32,
+    again: Option<Instant>,
+    /// Messages grew old in memory and were moved to `waiting`: nothing more is taken until they are gone.
+    spilled: bool,
+}
+
+#[derive(Default)]
+enum Link {
+    #[default]
+    Closed,
+    Opening(BoxFuture<'static, Result<Box<dyn Deliveries>, BrokerError>>),
+    Open(Box<dyn Deliveries>),
+}
+
+/// What the link brought.
+pub(super) enum Taken {
+    Opened,
+    Message(Delivery),
+    /// The consumer ended: everything unsettled went back.
+    Ended(Option<BrokerError>),
+}
+
+impl Intake {
+    pub fn set_reached(&mut self, reached: Option<Seq>) {
+        self.reached = reached;
+    }
+
+    pub fn reached(&self) -> Option<Seq> {
+        self.reached
+    }
+
+    /// Whether [`Intake::next`] may bring something that is wanted.
+    pub fn is_open(&self) -> bool {
+        !matches!(self.link, Link::Closed) && !self.spilled
+    }
+
+    pub fn set_spilled(&mut self, spilled: bool) {
+        self.spilled = spilled;
+    }
+
+    pub fn is_spilled(&self) -> bool {
+        self.spilled
+    }
+
+    /// Cancel-safe: an unfinished opening is kept, and `Deliveries::next` is cancel-safe.
+    pub async fn next(&mut self) -> Taken {
+        match &mut self.link {
+            Link::Closed => std::future::pending().await,
+            Link::Opening(opening) => match opening.await {
+                Ok(deliveries) => {
+                    self.link = Link::Open(deliveries);
+                    Taken::Opened
+                }
+                Err(error) => Taken::Ended(Some(error)),
+            },
+            Link::Open(deliveries) => match deliveries.next().await {
+                Some(Ok(delivery)) => Taken::Message(delivery),
+                Some(Err(error)) => Taken::Ended(Some(error)),
+                None => Taken::Ended(None),
+            },
+        }
+    }
+}
+
+impl Worker {
+    pub(super) async fn took(&mut self, first: Taken) {
+        let mut taken = Some(first);
+        for _ in 0..GREED {
+            match taken.take() {
+                None => return,
+                Some(Taken::Opened) => {
+                    self.intake.failures = 0;
+                    return;
+                }
+                Some(Taken::Message(delivery)) => self.accept(delivery).await,
+                Some(Taken::Ended(error)) => {
+                    self.lost_consumer(error);
+                    return;
+                }
+            }
+            if self.takes() {
+                taken = self.intake.next().now_or_never();
+            }
+        }
+    }
+
+    async fn accept(&mut self, delivery: Delivery) {
+        match &delivery.message {
+            Incoming::Foreign { raw, reason } => {
+                let row = UnreadableRecord {
+                    stream: self.plan.stream.clone(),
+                    raw: raw.clone(),
+                    reason: format!("a foreign message in queue {}: {reason}", self.plan.queue),
+                };
+                // Not acked unless it is kept: after an error it comes again with the next consumer.
+                match self.ports.store.keep_unreadable(&[row]).await {
+                    Ok(()) => drop(delivery.ack().await),
+                    Err(error) => self.store_failed(&error),
+                }
+            }
+            Incoming::Sealed(envelope) => {
+                let envelope = envelope.clone();
+                self.check_gap(envelope.seq);
+                self.line_up(envelope, delivery).await;
+            }
+        }
+    }
+
+    async fn line_up(&mut self, envelope: Envelope, delivery: Delivery) {
+        let key = envelope.key.clone();
+        let origin = if crash::planted(Plant::AckBeforeSend) {
+            drop(delivery.ack().await);
+            Origin::Waiting { replayed: false }
+        } else {
+            Origin::Queue { delivery, taken: Instant::now() }
+        };
+        let item = Item { envelope, origin, attempts: 0 };
+        if self.index.diverts(&key) {
+            self.hold(item, HoldReason::Behind, Moment::now(), false, false);
+        } else {
+            self.lanes.push(item);
+        }
+    }
+
+    /// Into `waiting`. `unlock`: the item had been taken out of its lane.
+    pub(super) fn hold(&mut self, item: Item, reason: HoldReason, not_before: Moment, clear_mark: bool, unlock: bool) {
+        let change =
+            Change::Hold { envelope: item.envelope.clone(), not_before, attempts: item.attempts, reason, clear_mark };
+        self.index.held(&item.envelope.key);
+        self.pending.push(change, After::of(item, unlock, None, Effect::Held));
+    }
+
+    /// The stream's numbers are contiguous within an epoch, so a hole means that the queue has lost messages.
+    fn check_gap(&mut self, seq: Seq) {
+        if let Some(reached) = self.intake.reached
+            && seq.epoch == reached.epoch
+            && seq.number > reached.number + 1
+        {
+            let message = format!(
+                "queue {} skipped {} messages of stream {}, after {reached} came {seq}",
+                self.plan.queue,
+                seq.number - reached.number - 1,
+                self.plan.stream
+            );
+            let remedy = "the queue was deleted or purged: load the stream again for this receiver";
+            self.ports.incidents.open(Kind::Gap, self.plan.name.as_str(), &message, remedy);
+        }
+        self.intake.reached = self.intake.reached.max(Some(seq));
+    }
+
+    /// What has not started yet comes again with the next consumer; what has started is finished, and its ack, which
+    /// can no longer succeed, is absorbed by the fence.
+    fn lost_consumer(&mut self, error: Option<BrokerError>) {
+        let reason = error.map_or_else(|| "the consumer was cancelled".to_owned(), |error| error.0);
+        tracing::warn!(route = self.plan.name.as_str(), "not taking messages, trying again: {reason}");
+        self.intake.failures += 1;
+        self.intake.again = Some(Instant::now() + BACKOFF.backoff(self.intake.failures, fastrand::f64()));
+        self.close_consumer();
+    }
+
+    fn close_consumer(&mut self) {
+        self.intake.link = Link::Closed;
+        drop(self.lanes.drain_queue(false));
+        for prepared in self.take_unsent() {
+            self.lanes.release(&prepared.item.envelope.key);
+        }
+    }
+
+    /// Opens the consumer when messages can be delivered soon, closes it when they were moved to `waiting`.
+    pub(super) async fn tend_consumer(&mut self) {
+        match self.intake.link {
+            Link::Closed if self.wants_messages() => {
+                let (broker, queue) = (std::sync::Arc::clone(&self.ports.broker), self.plan.queue.clone());
+                let prefetch = self.plan.prefetch;
+                let opening = async move { broker.consume(&queue, prefetch).await };
+                self.intake.link = Link::Opening(opening.boxed());
+            }
+            // Acks need the channel: it is closed only when nothing taken from it is left in hand.
+            Link::Open(_) if self.intake.spilled && self.pending.is_empty() && self.flushing.is_empty() => {
+                let left = self.lanes.iter().any(|item| !item.is_waiting())
+                    || self.sendable.iter().any(|prepared| !prepared.item.is_waiting())
+                    || self.attempts.any_from_queue();
+                if !left {
+                    self.intake.link = Link::Closed;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn wants_messages(&self) -> bool {
+        let now = Instant::now();
+        let soon = self.ports.gate.wait().is_some_and(|wait| wait < self.plan.hold);
+        soon && self.paused.is_none()
+            && !self.intake.spilled
+            && self.index.rows() < WAITING_LIMIT
+            && self.intake.again.is_none_or(|at| at <= now)
+    }
+
+    /// Messages that no permit came for in time must not stay unsettled: the broker would close the channel.
+    pub(super) fn spill_what_is_old(&mut self) {
+        let now = Instant::now();
+        let hold = self.plan.hold;
+        let old = |item: &Item| item.taken().is_some_and(|taken| now - taken > hold);
+        if !self.lanes.iter().any(old) && !self.sendable.iter().any(|prepared| old(&prepared.item)) {
+            return;
+        }
+        let reason = if self.paused.is_some() { HoldReason::Paused } else { HoldReason::Closed };
+        let at = Moment::now();
+        self.intake.spilled = true;
+        for prepared in self.take_unsent() {
+            let key = prepared.item.envelope.key.clone();
+            self.hold(prepared.item, reason, at, false, true);
+            for behind in self.lanes.drain_key(&key) {
+                self.hold(behind, reason, at, false, false);
+            }
+        }
+        // Not behind an attempt under way: should it fail, it would enter `waiting` after them (R12).
+        for item in self.lanes.drain_queue(true) {
+            self.hold(item, reason, at, false, false);
+        }
+    }
+
+    /// What came from the queue and waits for its permit; the keys stay locked.
+    fn take_unsent(&mut self) -> VecDeque<Prepared> {
+        let sendable = std::mem::take(&mut self.sendable);
+        let (waiting, from_queue) = sendable.into_iter().partition(|prepared| prepared.item.is_waiting());
+        self.sendable = waiting;
+        from_queue
+    }
+}

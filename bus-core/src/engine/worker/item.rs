@@ -1,0 +1,67 @@
+//! One message in a worker's hands.
+
+use tokio::time::Instant;
+
+use crate::ports::broker::Delivery;
+use crate::ports::target::Parcel;
+use crate::vocabulary::{Envelope, Operation, Seq};
+
+/// A message between its take and its durable outcome.
+pub(super) struct Item {
+    pub envelope: Envelope,
+    pub origin: Origin,
+    /// Attempts that cost some of the budget.
+    pub attempts: u32,
+}
+
+/// Where it came from, and so what its outcome has to release.
+pub(super) enum Origin {
+    /// Unsettled at the broker since `taken`.
+    Queue { delivery: Delivery, taken: Instant },
+    /// A row of `waiting`.
+    Waiting { replayed: bool },
+}
+
+impl Item {
+    pub fn seq(&self) -> Seq {
+        self.envelope.seq
+    }
+
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.origin, Origin::Waiting { .. })
+    }
+
+    pub fn is_replayed(&self) -> bool {
+        matches!(self.origin, Origin::Waiting { replayed: true })
+    }
+
+    pub fn taken(&self) -> Option<Instant> {
+        match &self.origin {
+            Origin::Queue { taken, .. } => Some(*taken),
+            Origin::Waiting { .. } => None,
+        }
+    }
+
+    /// The delivery to ack once the outcome is durable.
+    pub fn into_delivery(self) -> Option<Delivery> {
+        match self.origin {
+            Origin::Queue { delivery, .. } => Some(delivery),
+            Origin::Waiting { .. } => None,
+        }
+    }
+}
+
+/// A message that passed fence and shape and waits for a permit, or is being sent.
+pub(super) struct Prepared {
+    pub item: Item,
+    pub parcel: Parcel,
+    /// A durable mark of an earlier attempt was found: its outcome is unknown.
+    pub marked: bool,
+}
+
+impl Prepared {
+    /// What the receiver holds after a success.
+    pub fn leaves_present(&self) -> bool {
+        self.parcel.operation == Operation::Upsert
+    }
+}

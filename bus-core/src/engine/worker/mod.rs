@@ -1,0 +1,298 @@
+//! The worker of one route: takes messages from its queue, decides by fence and shape, waits for the gate, makes one
+//! attempt at a time per key, and turns each verdict into a durable outcome before it acks.
+//!
+//! One task owns everything; only attempts and commits run beside it. A crash, or dropping the worker, at any await
+//! leaves unsettled messages at the broker and rows in `waiting`: they come again, and the fence knows what was done.
+
+mod attempt;
+mod control;
+mod fate;
+mod fences;
+mod flush;
+mod index;
+mod intake;
+mod item;
+mod lanes;
+mod pending;
+mod verdict;
+mod waiting;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+pub use control::{Command, Handle, ReplayOutcome};
+
+use self::attempt::Attempts;
+use self::fences::Fences;
+use self::index::Index;
+use self::intake::Intake;
+use self::item::Prepared;
+use self::lanes::Lanes;
+use self::pending::{Flushed, Pending};
+use self::waiting::Line;
+use super::gate::{Gate, Ticket};
+use super::incident::Incidents;
+use super::metrics::Metrics;
+use crate::policy::{RejectStreak, RetryPolicy};
+use crate::ports::broker::Broker;
+use crate::ports::permits::Closed;
+use crate::ports::shape::Shape;
+use crate::ports::state::{StateError, StateStore};
+use crate::ports::target::Target;
+use crate::vocabulary::{Moment, QueueName, RouteName, Seq, StreamName, SystemName};
+
+/// How often ages are looked at; a tenth of the shortest `hold` that makes sense.
+const TICK: Duration = Duration::from_millis(100);
+/// A permit that does not come within this time is asked for again: nothing else depends on it.
+const PERMIT_PATIENCE: Duration = Duration::from_secs(60);
+/// Messages prepared and ready to send; more would only grow old in memory.
+const SENDABLE: usize = 512;
+
+/// What the configuration says about a route.
+#[derive(Debug, Clone)]
+pub struct RoutePlan {
+    /// Its name.
+    pub name: RouteName,
+    /// Its queue.
+    pub queue: QueueName,
+    /// What it takes.
+    pub stream: StreamName,
+    /// Where it delivers.
+    pub system: SystemName,
+    /// What happens at the receiver when a record stops matching the filter.
+    pub when_left: LeftPolicy,
+    /// Deletions go to the receiver; otherwise they are skipped.
+    pub sends_deletes: bool,
+    /// Budget and backoff of a key that fails for now.
+    pub retry: RetryPolicy,
+    /// So many rejects in a row, of different keys, mean that the route is wrong and not the messages.
+    pub reject_limit: u32,
+    /// Attempts at the same time, of different keys.
+    pub concurrency: usize,
+    /// Unsettled messages at the broker.
+    pub prefetch: u16,
+    /// How long a message may stay unsettled in memory; then it goes to `waiting`. Far below the broker's own limit.
+    pub hold: Duration,
+    /// How long a paused route waits until it tries one message again.
+    pub pause: Duration,
+}
+
+/// What happens when a record stops matching the filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeftPolicy {
+    /// The receiver keeps what it has.
+    Ignore,
+    /// It is deleted at the receiver.
+    Delete,
+}
+
+/// What a worker works with.
+#[derive(Clone)]
+pub struct WorkerPorts {
+    /// The receiver.
+    pub target: Arc<dyn Target>,
+    /// Filter and transformation.
+    pub shape: Arc<dyn Shape>,
+    /// Where messages come from.
+    pub broker: Arc<dyn Broker>,
+    /// Where outcomes are kept.
+    pub store: Arc<dyn StateStore>,
+    /// The receiver's capacity.
+    pub gate: Arc<Gate>,
+    /// Where trouble is told.
+    pub incidents: Incidents,
+    /// Counters.
+    pub metrics: Metrics,
+}
+
+/// What `status` tells about a route.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RouteStatus {
+    /// Messages in hand.
+    pub in_flight: usize,
+    /// Rows in `waiting`.
+    pub waiting: usize,
+    /// Keys with an open dead letter.
+    pub dead_keys: usize,
+    /// The route is paused, for this reason.
+    pub paused: Option<String>,
+    /// The last failed attempt, while it lasts.
+    pub last_error: Option<String>,
+    /// The last delivery.
+    pub last_delivered: Option<Moment>,
+}
+
+/// A route at work.
+pub struct Worker {
+    plan: RoutePlan,
+    ports: WorkerPorts,
+    commands: mpsc::Receiver<Command>,
+    status: watch::Sender<RouteStatus>,
+    intake: Intake,
+    lanes: Lanes,
+    /// Past fence and shape, their keys locked, in the order they go.
+    sendable: VecDeque<Prepared>,
+    attempts: Attempts,
+    pending: Pending,
+    flushing: FuturesUnordered<BoxFuture<'static, Flushed>>,
+    permit: Option<BoxFuture<'static, Result<Ticket, Closed>>>,
+    fences: Fences,
+    index: Index,
+    line: Line,
+    streak: RejectStreak<i64>,
+    paused: Option<Pause>,
+}
+
+/// Why and until when a route makes no attempt.
+struct Pause {
+    reason: String,
+    until: Option<Instant>,
+}
+
+impl Worker {
+    /// A worker that has not started yet, and its handle.
+    pub fn new(plan: RoutePlan, ports: WorkerPorts) -> (Self, Handle) {
+        let (commands, received) = mpsc::channel(16);
+        let (status, watched) = watch::channel(RouteStatus::default());
+        let handle = Handle::new(plan.name.clone(), commands, watched);
+        let worker = Self {
+            commands: received,
+            status,
+            intake: Intake::default(),
+            lanes: Lanes::default(),
+            sendable: VecDeque::new(),
+            attempts: Attempts::default(),
+            pending: Pending::default(),
+            flushing: FuturesUnordered::new(),
+            permit: None,
+            fences: Fences::new(plan.name.clone(), Arc::clone(&ports.store)),
+            index: Index::default(),
+            line: Line::default(),
+            streak: RejectStreak::new(plan.reject_limit),
+            paused: None,
+            plan,
+            ports,
+        };
+        (worker, handle)
+    }
+
+    /// Delivers until stopped; then takes nothing more, finishes the attempts under way and acks what is durable. The
+    /// caller bounds that drain by dropping the future, which loses nothing.
+    pub async fn run(mut self, stop: CancellationToken) {
+        if stop.run_until_cancelled(self.open()).await.is_none() {
+            return;
+        }
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let draining = stop.is_cancelled();
+            if draining && self.attempts.is_empty() && self.pending.is_empty() && self.flushing.is_empty() {
+                return;
+            }
+            if !draining {
+                self.prepare().await;
+                self.dispatch();
+            }
+            self.start_flush();
+            tokio::select! {
+                () = stop.cancelled(), if !draining => self.permit = None,
+                Some(command) = self.commands.recv(), if !draining => self.obey(command).await,
+                Some(ended) = self.attempts.next(), if !self.attempts.is_empty() => self.judge(ended),
+                Some(flushed) = self.flushing.next(), if !self.flushing.is_empty() => self.flushed(flushed).await,
+                // Cancel-safe: an unfinished permit is kept in its field and polled again.
+                ticket = next_permit(&mut self.permit), if self.permit.is_some() => self.permitted(ticket),
+                taken = self.intake.next(), if !draining && self.takes() => self.took(taken).await,
+                _ = tick.tick() => self.tick(draining).await,
+            }
+        }
+    }
+
+    /// Loads what must be known before the first take (D8), with patience.
+    async fn open(&mut self) {
+        loop {
+            match self.ports.store.open_route(&self.plan.name).await {
+                Ok(state) => {
+                    self.index = Index::load(&state);
+                    self.intake.set_reached(state.reached);
+                    return;
+                }
+                Err(error) => {
+                    self.store_failed(&error);
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+    }
+
+    /// Room for another message in hand?
+    fn takes(&self) -> bool {
+        self.intake.is_open() && self.in_hand() < usize::from(self.plan.prefetch)
+    }
+
+    fn in_hand(&self) -> usize {
+        self.lanes.len() + self.sendable.len() + self.attempts.len()
+    }
+
+    async fn tick(&mut self, draining: bool) {
+        self.resume_when_due();
+        if !draining {
+            self.spill_what_is_old();
+            self.tend_consumer().await;
+            self.load_waiting().await;
+        }
+        self.report();
+    }
+
+    fn report(&self) {
+        let route = self.plan.name.as_str();
+        let metrics = &self.ports.metrics;
+        metrics.in_flight.with_label_values(&[route]).set(self.in_hand() as i64);
+        metrics.waiting.with_label_values(&[route]).set(self.index.rows() as i64);
+        metrics.dead.with_label_values(&[route]).set(self.index.dead() as i64);
+        self.status.send_if_modified(|status| {
+            let now = RouteStatus {
+                in_flight: self.in_hand(),
+                waiting: self.index.rows(),
+                dead_keys: self.index.dead(),
+                paused: self.paused.as_ref().map(|pause| pause.reason.clone()),
+                ..status.clone()
+            };
+            let changed = *status != now;
+            *status = now;
+            changed
+        });
+    }
+
+    fn store_failed(&self, error: &StateError) {
+        let remedy = "nothing is lost: the route waits until the state store works again; look at the disk";
+        let kind = super::incident::Kind::StoreFailing;
+        self.ports.incidents.open(kind, self.plan.name.as_str(), &error.to_string(), remedy);
+    }
+
+    fn reached(&self) -> Option<Seq> {
+        self.intake.reached()
+    }
+
+    /// A message taken out of its lane that can not be decided on now goes back to the front, its key still locked.
+    fn put_back(&mut self, prepared: Prepared) {
+        self.sendable.push_front(prepared);
+    }
+}
+
+async fn next_permit(permit: &mut Option<BoxFuture<'static, Result<Ticket, Closed>>>) -> Result<Ticket, Closed> {
+    match permit {
+        Some(waiting) => {
+            let result = waiting.await;
+            *permit = None;
+            result
+        }
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,126 @@
+//! Outcomes on their way to disk: committed in groups, and only then acked, unlocked and counted (R5, R6).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::item::{Item, Prepared};
+use crate::engine::incident::{Incidents, Kind};
+use crate::policy::{Jitter, RetryPolicy};
+use crate::ports::broker::Delivery;
+use crate::ports::state::{Applied, Change, Settled, StateError, StateStore};
+use crate::vocabulary::{Key, RouteName, Seq};
+
+/// A commit is repeated until it succeeds: the outcome exists at the receiver, and forgetting it would repeat it.
+const BACKOFF: RetryPolicy = RetryPolicy {
+    attempts: u32::MAX,
+    first: Duration::from_millis(200),
+    max: Duration::from_secs(10),
+    jitter: Jitter::Equal,
+};
+
+/// Outcomes that wait for the next commit.
+#[derive(Default)]
+pub(super) struct Pending {
+    changes: Vec<Change>,
+    afters: Vec<After>,
+}
+
+/// What a committed change permits.
+#[derive(Default)]
+pub(super) struct After {
+    pub key: Option<Key>,
+    /// It was a row of `waiting`.
+    pub row: Option<Seq>,
+    /// To ack.
+    pub delivery: Option<Delivery>,
+    /// The key was locked by this message.
+    pub unlock: bool,
+    /// What the fence now is.
+    pub fence: Option<Settled>,
+    pub effect: Effect,
+    /// To be sent again; its key stays locked.
+    pub put_back: Option<Prepared>,
+}
+
+/// What a committed change means for the index and the counters.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// Delivered; `true` if it came from `waiting`.
+    Delivered(bool),
+    /// Skipped, with its reason; `true` if it came from `waiting`.
+    Skipped(&'static str, bool),
+    /// Dead-lettered; whether it came from `waiting`, and whether the receiver rejected it.
+    Dead { waited: bool, rejected: bool },
+    /// Into `waiting`: the index has counted it already.
+    Held,
+    /// Nothing to count.
+    #[default]
+    None,
+}
+
+/// A group that is on disk.
+pub(super) struct Flushed {
+    pub afters: Vec<After>,
+    pub applied: Vec<Applied>,
+}
+
+impl Pending {
+    pub fn push(&mut self, change: Change, after: After) {
+        self.changes.push(change);
+        self.afters.push(after);
+    }
+
+    /// A change that nothing waits for.
+    pub fn push_plain(&mut self, change: Change) {
+        self.push(change, After::default());
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// Commits everything collected so far, with patience: a full disk delays, and loses nothing.
+    pub fn flush(
+        &mut self,
+        route: RouteName,
+        store: Arc<dyn StateStore>,
+        incidents: Incidents,
+    ) -> impl Future<Output = Flushed> + Send + use<> {
+        let changes = std::mem::take(&mut self.changes);
+        let afters = std::mem::take(&mut self.afters);
+        async move {
+            let mut failures = 0;
+            loop {
+                match store.commit(&route, changes.clone()).await {
+                    Ok(applied) => {
+                        if failures > 0 {
+                            incidents.close(Kind::StoreFailing, route.as_str());
+                        }
+                        return Flushed { afters, applied };
+                    }
+                    Err(error) => {
+                        failures += 1;
+                        report(&incidents, &route, &error);
+                        tokio::time::sleep(BACKOFF.backoff(failures, fastrand::f64())).await;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn report(incidents: &Incidents, route: &RouteName, error: &StateError) {
+    let remedy = match error {
+        StateError::Corrupt(_) => "stop the bus and restore the state store from its backup",
+        _ => "nothing is lost: the route waits until the state store takes writes again; look at the disk",
+    };
+    incidents.open(Kind::StoreFailing, route.as_str(), &error.to_string(), remedy);
+}
+
+impl After {
+    /// For a message that leaves our hands for good or for `waiting`; unlocks its key if it had been taken out.
+    pub fn of(item: Item, unlock: bool, fence: Option<Settled>, effect: Effect) -> Self {
+        let (key, row) = (Some(item.envelope.key.clone()), item.is_waiting().then(|| item.seq()));
+        Self { key, row, delivery: item.into_delivery(), unlock, fence, effect, put_back: None }
+    }
+}

@@ -1,0 +1,230 @@
+//! From the outcome of an attempt to what happens to the message, by the one table of `policy::decide`.
+
+use super::attempt::Ended;
+use super::item::{Item, Prepared};
+use super::pending::{After, Effect};
+use super::{Pause, Worker};
+use crate::engine::crash::{self, Plant};
+use crate::engine::incident::Kind;
+use crate::policy::{Attempt, Disposition, Idempotency, decide};
+use crate::ports::state::{Change, DeadLetter, HoldReason, Replay, Settled, Settlement};
+use crate::vocabulary::{DeliveryError, Exchange, Fault, Moment, Receipt};
+
+impl Worker {
+    pub(super) fn judge(&mut self, ended: Ended) {
+        let Ended { prepared, verdict, outcome, elapsed } = ended;
+        let Some(outcome) = outcome else {
+            drop(verdict);
+            self.put_back(prepared);
+            return;
+        };
+        let route = self.plan.name.as_str();
+        let result = outcome.as_ref().map_or_else(|error| error.fault.as_str(), |_| "ok");
+        self.ports.metrics.attempts.with_label_values(&[route, result]).inc();
+        self.ports.metrics.attempt_seconds.with_label_values(&[route]).observe(elapsed.as_secs_f64());
+        let (fault, message) = match &outcome {
+            Ok(_) => (None, ""),
+            Err(error) => (Some(error.fault), error.message.as_str()),
+        };
+        verdict.tell(&prepared.item.envelope.key, fault, message);
+        self.conclude(prepared, outcome);
+    }
+
+    /// Also for a message that is not sent because a mark says that it was.
+    pub(super) fn conclude(&mut self, mut prepared: Prepared, outcome: Result<Receipt, DeliveryError>) {
+        let attempt = Attempt { number: prepared.item.attempts + 1, redelivered_with_mark: prepared.marked };
+        let idempotency = self.ports.target.idempotency();
+        let disposition = decide(&self.plan.retry, idempotency, attempt, &outcome, fastrand::f64());
+        if let Err(error) = &outcome {
+            self.status.send_modify(|status| status.last_error = Some(error.message.clone()));
+        }
+        match (disposition, outcome) {
+            (Disposition::Delivered(receipt), _) => self.delivered(prepared, receipt),
+            (Disposition::RetrySystem | Disposition::SlowDown { .. }, _) => self.send_again(prepared),
+            (Disposition::RetryKey { after }, _) => {
+                prepared.item.attempts += 1;
+                self.retry_key(prepared.item, Moment::now().after(after), true);
+            }
+            (Disposition::Repeat { after }, _) => {
+                prepared.item.attempts += 1;
+                self.retry_key(prepared.item, Moment::now().after(after), false);
+            }
+            (Disposition::DeadLetter, Err(error)) => self.bury(prepared, error),
+            (Disposition::PauseRoute, Err(error)) => {
+                self.pause(error.message);
+                self.send_again(prepared);
+            }
+            (Disposition::DeadLetter | Disposition::PauseRoute, Ok(_)) => {
+                unreachable!("the table answers a success with Delivered only")
+            }
+        }
+    }
+
+    fn delivered(&mut self, prepared: Prepared, receipt: Receipt) {
+        let present = prepared.leaves_present();
+        let item = prepared.item;
+        let fence = Settled {
+            id: Some(item.envelope.id),
+            present,
+            receiver_id: receipt.receiver_id.clone().or(prepared.parcel.receiver_id),
+            ..self.raised(&item)
+        };
+        let change = Change::Settle {
+            key: item.envelope.key.clone(),
+            seq: item.seq(),
+            id: item.envelope.id,
+            outcome: Settlement::Delivered { present, receiver_id: receipt.receiver_id },
+        };
+        self.ports.incidents.close(Kind::RoutePaused, self.plan.name.as_str());
+        self.status.send_modify(|status| {
+            status.last_error = None;
+            status.last_delivered = Some(Moment::now());
+        });
+        let effect = Effect::Delivered(item.is_waiting());
+        self.pending.push(change, After::of(item, true, Some(fence), effect));
+    }
+
+    /// Known not to have been applied, and the message is not to blame: it stays at the head of its key.
+    fn send_again(&mut self, prepared: Prepared) {
+        if self.ports.target.idempotency() == Idempotency::Idempotent {
+            self.put_back(prepared);
+            return;
+        }
+        // The next attempt marks again, so the mark must be gone durably before it: else the two writes could cross.
+        let change = Change::Unmark { id: prepared.item.envelope.id };
+        self.pending.push(change, After { put_back: Some(prepared), ..After::default() });
+    }
+
+    /// The key waits, and everything of it that was in hand stays behind it; other keys flow.
+    fn retry_key(&mut self, item: Item, not_before: Moment, clear_mark: bool) {
+        let key = item.envelope.key.clone();
+        if crash::planted(Plant::NackOnFailure) {
+            self.lanes.push(item);
+            self.lanes.release(&key);
+            return;
+        }
+        let behind = self.lanes.drain_key(&key);
+        if item.is_waiting() {
+            let change = Change::Defer {
+                key: key.clone(),
+                seq: item.seq(),
+                id: item.envelope.id,
+                not_before,
+                attempts: item.attempts,
+                reason: HoldReason::Retry,
+                clear_mark,
+            };
+            self.pending.push(change, After::of(item, true, None, Effect::None));
+        } else {
+            self.hold(item, HoldReason::Retry, not_before, clear_mark, true);
+        }
+        self.put_behind(behind, not_before);
+    }
+
+    /// Messages of a key that must wait now: those from the queue enter `waiting`, those from there are put down.
+    fn put_behind(&mut self, behind: Vec<Item>, not_before: Moment) {
+        for item in behind {
+            if item.is_waiting() {
+                self.line.unload(&item.envelope.key, item.seq());
+            } else {
+                self.hold(item, HoldReason::Behind, not_before, false, false);
+            }
+        }
+    }
+
+    fn bury(&mut self, prepared: Prepared, error: DeliveryError) {
+        let Prepared { item, parcel, marked } = prepared;
+        let letter = DeadLetter {
+            envelope: Some(item.envelope.clone()),
+            raw: None,
+            transformed: Some(parcel.body),
+            exchange: error.exchange,
+            fault: error.fault.as_str().to_owned(),
+            message: error.message,
+            attempts: item.attempts + u32::from(!marked),
+            at: Moment::now(),
+        };
+        let keep_mark = error.fault == Fault::Ambiguous;
+        self.dead_letter(item, letter, keep_mark, error.fault == Fault::Rejected);
+    }
+
+    pub(super) fn bury_unshapable(&mut self, item: Item, message: String) {
+        let letter = DeadLetter {
+            envelope: Some(item.envelope.clone()),
+            raw: None,
+            transformed: None,
+            exchange: Exchange::default(),
+            fault: "shape".to_owned(),
+            message,
+            attempts: item.attempts,
+            at: Moment::now(),
+        };
+        self.dead_letter(item, letter, false, false);
+    }
+
+    fn dead_letter(&mut self, item: Item, letter: DeadLetter, keep_mark: bool, rejected: bool) {
+        let (route, key) = (self.plan.name.as_str(), item.envelope.key.clone());
+        tracing::warn!(
+            route,
+            fault = letter.fault,
+            message = %item.envelope.id,
+            "dead letter; look at it with `bus dead list --route {route}`: {}",
+            letter.message
+        );
+        let change = Change::Settle {
+            key: key.clone(),
+            seq: item.seq(),
+            id: item.envelope.id,
+            outcome: Settlement::DeadLettered { letter: Box::new(letter), keep_mark },
+        };
+        let fence = self.raised(&item);
+        let behind = self.lanes.drain_key(&key);
+        let effect = Effect::Dead { waited: item.is_waiting(), rejected };
+        self.pending.push(change, After::of(item, true, Some(fence), effect));
+        // R10: while the letter is open, its key goes through `waiting`, where a replay can find its place.
+        self.put_behind(behind, Moment::now());
+    }
+
+    /// So many rejects in a row are the route's fault: they come back, and the route waits for a person.
+    pub(super) async fn everything_is_rejected(&mut self, letters: Vec<i64>) {
+        let count = letters.len();
+        self.pause(format!("the receiver rejected {count} messages of different keys in a row"));
+        for id in letters {
+            match self.ports.store.replay(id, false).await {
+                Ok(Replay::Waiting { key, .. }) => {
+                    self.index.held(&key);
+                    self.fences.forget(&key);
+                }
+                Ok(Replay::Newer { .. } | Replay::NotFound) => {}
+                Err(error) => self.store_failed(&error),
+            }
+        }
+        self.reload_dead().await;
+    }
+
+    pub(super) async fn reload_dead(&mut self) {
+        match self.ports.store.open_route(&self.plan.name).await {
+            Ok(state) => self.index.set_dead(state.dead),
+            Err(error) => self.store_failed(&error),
+        }
+    }
+
+    pub(super) fn pause(&mut self, reason: String) {
+        let remedy = format!(
+            "no message is lost; mend the cause, then `bus resume {}` (it also tries one message every {} s)",
+            self.plan.name,
+            self.plan.pause.as_secs()
+        );
+        self.ports.incidents.open(Kind::RoutePaused, self.plan.name.as_str(), &reason, &remedy);
+        self.paused = Some(Pause { reason, until: Some(tokio::time::Instant::now() + self.plan.pause) });
+        self.permit = None;
+    }
+
+    pub(super) fn resume_when_due(&mut self) {
+        let now = tokio::time::Instant::now();
+        if self.paused.as_ref().is_some_and(|pause| pause.until.is_some_and(|until| until <= now)) {
+            self.paused = None;
+            self.line.look_now();
+        }
+    }
+}
