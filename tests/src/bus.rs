@@ -1,0 +1,179 @@
+//! The real program, run as its users run it: a routes file, an environment, signals.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Output};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::Signal;
+
+use crate::ports;
+use crate::process::{Ending, Log, Process};
+use crate::sandbox::Sandbox;
+use crate::servers::{http_client, target};
+
+/// From the start to `/readyz`, and for any command.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// One installation of the bus: its directory, its address, its settings; the program may be started many times in it.
+pub struct Bus {
+    process: Option<Process>,
+    sandbox: Arc<Sandbox>,
+    program: PathBuf,
+    port: u16,
+    environment: BTreeMap<String, String>,
+}
+
+impl Bus {
+    /// A new directory; nothing runs yet. The program is `$BUS_BIN`, else the one that cargo built last.
+    pub fn new() -> Result<Self> {
+        let program = match std::env::var_os("BUS_BIN") {
+            Some(program) => PathBuf::from(program),
+            None => target()?.join("debug/bus"),
+        };
+        ensure!(
+            program.exists(),
+            "{} is missing: `cargo xtask test` builds it, or cargo build -p entity-bus --features failpoints",
+            program.display()
+        );
+        let sandbox = Arc::new(Sandbox::new("bus")?);
+        Ok(Self { process: None, sandbox, program, port: ports::free(), environment: BTreeMap::new() })
+    }
+
+    /// Where files of this installation are; the program runs in it.
+    pub fn directory(&self) -> &Path {
+        self.sandbox.path()
+    }
+
+    /// For `listen` in `[bus]`.
+    pub fn listen(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// `http://127.0.0.1:PORT`
+    pub fn url(&self) -> String {
+        format!("http://{}", self.listen())
+    }
+
+    /// Writes `routes.toml`.
+    pub fn routes(&self, text: &str) -> Result<()> {
+        self.sandbox.write("routes.toml", text).map(drop)
+    }
+
+    /// Sets a variable for programs started from now on: a secret, or `RUST_LOG`.
+    pub fn env(&mut self, name: &str, value: impl Into<String>) {
+        self.environment.insert(name.to_owned(), value.into());
+    }
+
+    /// Failpoints for programs started from now on, as `after-confirm=1*off->abort`; an empty text removes them.
+    pub fn failpoints(&mut self, points: &str) {
+        if points.is_empty() {
+            self.environment.remove("FAILPOINTS");
+        } else {
+            self.env("FAILPOINTS", points);
+        }
+    }
+
+    /// Starts `bus run` and waits until `/readyz` answers 200.
+    pub async fn start(&mut self) -> Result<()> {
+        self.start_unready()?;
+        let deadline = tokio::time::Instant::now() + LIMIT;
+        let url = format!("{}/readyz", self.url());
+        loop {
+            let process = self.process.as_mut().context("just started")?;
+            if let Some(status) = process.ended() {
+                bail!("bus ended while starting ({status}); the end of its output:\n{}", process.log().tail(30));
+            }
+            let answer = http_client().get(&url).timeout(Duration::from_secs(2)).send().await;
+            if answer.is_ok_and(|answer| answer.status().is_success()) {
+                return Ok(());
+            }
+            if tokio::time::Instant::now() > deadline {
+                bail!("bus is not ready after {LIMIT:?}; the end of its output:\n{}", process.log().tail(30));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Starts `bus run` and does not wait: for a broker that is down, or a failpoint that ends the start.
+    pub fn start_unready(&mut self) -> Result<()> {
+        self.process = None;
+        let mut command = self.command();
+        command.arg("run");
+        self.process = Some(Process::spawn("bus", command, &self.sandbox, Ending::Kill)?);
+        Ok(())
+    }
+
+    /// `kill -9`.
+    pub fn kill9(&mut self) {
+        if let Some(process) = &mut self.process {
+            process.kill9();
+        }
+    }
+
+    /// SIGTERM, then waits for the drain to end.
+    pub async fn terminate(&mut self, limit: Duration) -> Result<ExitStatus> {
+        let process = self.process.as_mut().context("bus was not started")?;
+        process.signal(Signal::TERM);
+        process.wait(limit).await
+    }
+
+    /// Waits until it ends by itself, for example at a failpoint.
+    pub async fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
+        self.process.as_mut().context("bus was not started")?.wait(limit).await
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.process.as_mut().and_then(Process::ended)
+    }
+
+    /// The running process; for memory and descriptors in `/proc`.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::pid)
+    }
+
+    /// `SIGSTOP`: a zombie in the making.
+    pub fn freeze(&mut self) {
+        if let Some(process) = &mut self.process {
+            process.freeze();
+        }
+    }
+
+    /// `SIGCONT`.
+    pub fn thaw(&mut self) {
+        if let Some(process) = &mut self.process {
+            process.thaw();
+        }
+    }
+
+    /// The latest lines of the last started program.
+    pub fn log(&self) -> Option<&Log> {
+        self.process.as_ref().map(Process::log)
+    }
+
+    /// The text of `/metrics`.
+    pub async fn metrics(&self) -> Result<String> {
+        let answer = http_client().get(format!("{}/metrics", self.url())).send().await?;
+        Ok(answer.error_for_status()?.text().await?)
+    }
+
+    /// Runs another command of the program to its end, as `["check"]` or `["dead", "list"]`.
+    pub async fn run(&self, arguments: &[&str]) -> Result<Output> {
+        let mut command = self.command();
+        command.args(arguments);
+        let output = tokio::process::Command::from(command).kill_on_drop(true).output();
+        tokio::time::timeout(LIMIT, output)
+            .await
+            .with_context(|| format!("bus {arguments:?} takes over {LIMIT:?}"))?
+            .with_context(|| format!("cannot start {}", self.program.display()))
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.current_dir(self.sandbox.path()).envs(&self.environment);
+        command
+    }
+}

@@ -1,0 +1,38 @@
+//! Ports that are free now and that nobody takes while a killed server is down.
+
+use std::collections::HashSet;
+use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+/// Below the range that the kernel takes for outgoing connections (32768 and up): a client that keeps trying to reach
+/// a stopped server on a port of that range ends up connected to itself, and the server cannot come back.
+const RANGE: Range<u16> = 16_000..32_000;
+
+/// Given out by this process already; a stopped server's port looks free, but is not.
+static TAKEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(|| Mutex::new(HashSet::new()));
+
+/// A port on 127.0.0.1 that nothing listens on. Another process may still win the race: callers that start a server
+/// try again with other ports.
+pub fn free() -> u16 {
+    let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        let port = fastrand::u16(RANGE);
+        if !taken.contains(&port) && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            taken.insert(port);
+            return port;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_given_out_once_and_is_free() {
+        let ports: HashSet<u16> = (0..50).map(|_| free()).collect();
+        assert_eq!(ports.len(), 50);
+        assert!(ports.iter().all(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()));
+    }
+}
