@@ -1,1 +1,17 @@
-//! Placeholder.
+//! The configuration language of the bus: `routes.toml`, from text to a resolved [`Landscape`].
+//!
+//! Reading goes `load` (files to tables, by the declarations in `language`) → `resolve` (what only shows when options
+//! are seen together) → [`Landscape`]. Every mistake of every file is found in one run. Programs and paths are compiled
+//! while reading, by [`shape`].
+
+mod check;
+mod landscape;
+mod language;
+mod load;
+mod reference;
+mod resolve;
+pub mod shape;
+
+pub use check::{Checked, check};
+pub use landscape::*;
+pub use reference::{json_schema, reference_markdown};

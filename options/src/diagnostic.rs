@@ -63,6 +63,12 @@ impl Report {
         self.used.iter().any(|mention| mention.kind == kind && mention.name == name)
     }
 
+    /// Names of this kind that are defined, but used nowhere.
+    pub fn unused(&self, kind: &str) -> Vec<(String, Span)> {
+        let unused = self.defined.iter().filter(|mention| mention.kind == kind && !self.is_used(kind, &mention.name));
+        unused.map(|mention| (mention.name.clone(), mention.span.clone())).collect()
+    }
+
     /// Turns what was found into diagnostics, in the order of files and lines.
     pub fn into_diagnostics(mut self, sources: &Sources) -> Vec<Diagnostic> {
         self.found.sort_by_key(|found| (found.span.file, found.span.range.start, found.code));

@@ -13,7 +13,6 @@ mod number;
 mod reader;
 mod reference;
 mod render;
-mod schedule;
 mod script;
 mod secret;
 mod source;
@@ -32,13 +31,12 @@ pub use number::{Percent, Whole};
 pub use reader::{Node, Reader};
 pub use reference::{Declaration, Declared, Presence, Row, markdown, object_schema, tagged_schema};
 pub use render::{Colour, to_json, to_text};
-pub use schedule::{CronLine, Days, Schedule};
 pub use script::Script;
 pub use secret::{SecretError, SecretOr, SecretRef};
 pub use source::{FileId, Located, Place, Sources, Span};
 pub use suggest::nearest;
 pub use text::Filled;
-pub use units::{Bytes, Rate};
+pub use units::Bytes;
 pub use value::{OneOrMany, OptionValue};
 
 #[doc(hidden)]

@@ -42,6 +42,11 @@ impl<const MIN: u64, const MAX: u64> OptionValue for Whole<MIN, MAX> {
 pub struct Percent(f64);
 
 impl Percent {
+    /// A tenth.
+    pub fn ten() -> Self {
+        Self(0.1)
+    }
+
     /// From 0.0 to 1.0.
     pub fn share(self) -> f64 {
         self.0

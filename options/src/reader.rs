@@ -13,21 +13,24 @@ pub struct Node<'a> {
     file: FileId,
     /// The key the value was written under, if any: mistakes about a whole table are shown there.
     key: Option<(usize, usize)>,
+    /// Nobody wrote the value: mistakes are shown at the table it would stand in.
+    implied: bool,
 }
 
 impl<'a> Node<'a> {
     /// A value of the file whose text is `source`.
     pub fn new(value: &'a Spanned<DeValue<'a>>, source: &'a str, file: FileId) -> Self {
-        Self { value, source, file, key: None }
+        Self { value, source, file, key: None, implied: false }
     }
 
     /// A value of the same file.
     pub fn child(&self, value: &'a Spanned<DeValue<'a>>) -> Self {
-        Self { value, key: None, ..*self }
+        Self { value, key: self.key.filter(|_| self.implied), ..*self }
     }
 
     fn under(&self, key: &Spanned<toml::de::DeString<'_>>, value: &'a Spanned<DeValue<'a>>) -> Self {
-        Self { value, key: Some((key.span().start, key.span().end)), ..*self }
+        let written = || Some((key.span().start, key.span().end));
+        Self { value, key: if self.implied { self.key } else { written() }, ..*self }
     }
 
     /// The value itself.
@@ -39,6 +42,7 @@ impl<'a> Node<'a> {
     pub fn span(&self) -> Span {
         let range = match (self.value(), self.key) {
             (DeValue::Table(_), Some((start, end))) => start..end,
+            (_, Some((start, end))) if self.implied => start..end,
             _ => self.value.span(),
         };
         Span { file: self.file, range }
@@ -191,7 +195,9 @@ impl<'a, 'r> Reader<'a, 'r> {
             None => {
                 let value = DeValue::parse(default).expect("the default of an option is TOML");
                 let mut report = Report::default();
-                let node = Node { value: &value, source: default, file: self.node.file, key: None };
+                let at = self.node.span().range;
+                let (file, key) = (self.node.file, Some((at.start, at.end)));
+                let node = Node { value: &value, source: default, file, key, implied: true };
                 Some(T::read(node, &mut report).expect("the default of an option fits its type"))
             }
         }

@@ -6,6 +6,11 @@ use std::ops::Range;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileId(usize);
 
+impl FileId {
+    /// No file: for values that nobody wrote. Never shown.
+    pub const NONE: FileId = FileId(usize::MAX);
+}
+
 /// A range of bytes in one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {

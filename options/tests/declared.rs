@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use bus_core::policy::Rate;
 use bus_core::vocabulary::{StreamName, SystemName};
 use bus_options::{
-    Colour, Declared, Definitions, Node, OptionValue, Rate, Ref, Report, SecretRef, Sources, Whole, choices, markdown,
+    Colour, Declared, Definitions, Node, OptionValue, Ref, Report, SecretRef, Sources, Whole, choices, markdown,
     options, tagged, to_text,
 };
 use toml::de::DeValue;
@@ -70,7 +71,7 @@ fn defaults_and_values_are_read() {
     let value = value.unwrap();
     assert_eq!(value.retry.first, Duration::from_secs(2));
     assert_eq!((value.retry.attempts.get(), value.voice), (8, Voice::Low));
-    assert_eq!((value.rate.map(|r| r.count), value.secret), (Some(5), SecretRef::Env("KEY".into())));
+    assert_eq!((value.rate.map(|r| r.events()), value.secret), (Some(5), SecretRef::Env("KEY".into())));
     assert!(text.contains("no system is called `shop`"), "{text}");
 }
 
@@ -82,7 +83,7 @@ fn all_mistakes_are_found_in_one_reading() {
     let heads: Vec<&str> = text.lines().filter(|line| line.starts_with("error")).collect();
     let expected = [
         "error[BUS-C004]: `to` is required",
-        "error[BUS-C006]: `5` is not a rate",
+        "error[BUS-C006]: \"5\" is not a rate",
         "error[BUS-C006]: 10 is out of range",
         "error[BUS-C003]: unknown key `frist`",
         "error[BUS-C008]: a secret must not stand in the file",

@@ -1,0 +1,295 @@
+//! The configuration, resolved: what the program wires together. Every name in it exists, every value is in range.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bus_core::policy::{Idempotency, Profile, RetryPolicy, Schedule};
+use bus_core::vocabulary::{FeedName, RouteName, StreamName, SubscriptionName, SystemName};
+use bus_options::{SecretOr, SecretRef};
+use chrono_tz::Tz;
+use std::net::SocketAddr;
+use url::Url;
+
+pub use crate::language::bus::LogFormat;
+pub use crate::language::route::{Method, WhenLeft};
+pub use crate::language::stream::Overlap;
+use crate::shape::Shaper;
+
+/// Everything that one configuration describes. In each list, the order of the files.
+#[derive(Debug, Clone)]
+pub struct Landscape {
+    /// The bus itself.
+    pub bus: Bus,
+    /// Who it talks to.
+    pub systems: Vec<System>,
+    /// What reads, or is pushed to.
+    pub feeds: Vec<Feed>,
+    /// What is published.
+    pub streams: Vec<Stream>,
+    /// What is delivered.
+    pub routes: Vec<Route>,
+    /// What is taken.
+    pub subscriptions: Vec<Subscription>,
+}
+
+impl Landscape {
+    /// The system with this name.
+    pub fn system(&self, name: &SystemName) -> Option<&System> {
+        self.systems.iter().find(|system| system.name == *name)
+    }
+
+    /// The stream with this name.
+    pub fn stream(&self, name: &StreamName) -> Option<&Stream> {
+        self.streams.iter().find(|stream| stream.name == *name)
+    }
+
+    /// Routes that take this stream.
+    pub fn routes_of<'a>(&'a self, stream: &'a StreamName) -> impl Iterator<Item = &'a Route> {
+        self.routes.iter().filter(move |route| route.stream == *stream)
+    }
+
+    /// Subscriptions that take this stream.
+    pub fn subscriptions_of<'a>(&'a self, stream: &'a StreamName) -> impl Iterator<Item = &'a Subscription> {
+        self.subscriptions.iter().filter(move |subscription| subscription.stream == *stream)
+    }
+}
+
+/// The bus itself.
+#[derive(Debug, Clone)]
+pub struct Bus {
+    /// Told to systems, shown on pages.
+    pub name: String,
+    /// Schedules and windows are read in it.
+    pub timezone: Tz,
+    /// Where messages are kept.
+    pub broker: Broker,
+    /// The state database; relative to the working directory.
+    pub state: PathBuf,
+    /// Pages, API, metrics, pushed records.
+    pub listen: SocketAddr,
+    /// What API and pages ask for. Always there where others than this machine can reach `listen`.
+    pub key: Option<SecretRef>,
+    /// How long a run of rejections is held back.
+    pub hold: Duration,
+    /// What the log looks like.
+    pub log: LogFormat,
+}
+
+/// Where messages are kept between capture and delivery.
+#[derive(Debug, Clone)]
+pub enum Broker {
+    /// Inside the bus.
+    Embedded,
+    /// RabbitMQ.
+    Amqp {
+        /// Its address; with a password only as a secret.
+        url: SecretOr<Url>,
+        /// Its certificate authority (PEM), where it is not a public one.
+        ca: Option<PathBuf>,
+    },
+}
+
+/// A system the bus talks to.
+#[derive(Debug, Clone)]
+pub struct System {
+    /// Its name.
+    pub name: SystemName,
+    /// Certificate authority (PEM), where it is not a public one.
+    pub ca: Option<PathBuf>,
+    /// How much it may be read.
+    pub reads: Limits,
+    /// What differs by kind.
+    pub kind: SystemKind,
+}
+
+/// What differs by kind of system.
+#[derive(Debug, Clone)]
+pub enum SystemKind {
+    /// A database that is read.
+    Sql {
+        /// `postgres://…` or `sqlite:…`.
+        url: SecretOr<Url>,
+    },
+    /// A server that takes requests.
+    Http(HttpSystem),
+}
+
+/// A server that takes requests.
+#[derive(Debug, Clone)]
+pub struct HttpSystem {
+    /// Base address.
+    pub url: SecretOr<Url>,
+    /// Sent with every request.
+    pub headers: Vec<(String, SecretOr<String>)>,
+    /// User and password of HTTP basic authentication.
+    pub basic: Option<(String, SecretRef)>,
+    /// How much it can take.
+    pub capacity: Limits,
+    /// Kept free below the capacity's pace: 0.01 is 1 %.
+    pub margin: f64,
+    /// How long a request may take.
+    pub timeout: Duration,
+}
+
+/// How much at a time, and at the same time.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Requests per time; `None` is as fast as it is answered.
+    pub pace: Option<Profile>,
+    /// At the same time.
+    pub concurrency: usize,
+}
+
+/// One reader with one cursor.
+#[derive(Debug, Clone)]
+pub struct Feed {
+    /// Its name: the stream's, while a feed serves one.
+    pub name: FeedName,
+    /// The streams it serves.
+    pub streams: Vec<StreamName>,
+    /// Where records come from.
+    pub source: FeedSource,
+}
+
+/// Where records come from.
+#[derive(Debug, Clone)]
+pub enum FeedSource {
+    /// They are read.
+    Query {
+        /// The system that is read.
+        system: SystemName,
+        /// What to read.
+        query: String,
+        /// When.
+        schedule: Schedule,
+        /// How changes are found.
+        changes: Changes,
+    },
+    /// They are pushed.
+    Push {
+        /// Path under the bus's own address.
+        path: String,
+        /// What the sender must present.
+        key: SecretRef,
+    },
+}
+
+/// How changes are found.
+#[derive(Debug, Clone)]
+pub enum Changes {
+    /// By a column that grows.
+    Cursor {
+        /// The column.
+        column: String,
+        /// How far to read back.
+        overlap: Overlap,
+        /// When to compare everything, and the share of deletions above which a person must agree.
+        recheck: Option<Recheck>,
+    },
+    /// By comparing with what was published last.
+    Diff {
+        /// The share of deletions above which a person must agree, from 0.0 to 1.0.
+        guard: f64,
+    },
+}
+
+/// A full comparison beside a cursor.
+#[derive(Debug, Clone)]
+pub struct Recheck {
+    /// When.
+    pub schedule: Schedule,
+    /// The share of deletions above which a person must agree, from 0.0 to 1.0.
+    pub guard: f64,
+}
+
+/// One entity.
+#[derive(Debug, Clone)]
+pub struct Stream {
+    /// Its name.
+    pub name: StreamName,
+    /// The columns a record is known by; at least one.
+    pub key: Vec<String>,
+    /// The column people search for.
+    pub label: Option<String>,
+}
+
+/// One stream to one receiver.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// Its name.
+    pub name: RouteName,
+    /// What is sent.
+    pub stream: StreamName,
+    /// Where to: a system that takes requests.
+    pub to: SystemName,
+    /// Filter and transformation.
+    pub shape: Arc<Shaper>,
+    /// What happens to a record that the filter no longer wants.
+    pub when_left: WhenLeft,
+    /// The request that carries a record.
+    pub send: Send,
+    /// The request that deletes one; `None`: deletions are skipped.
+    pub on_delete: Option<DeleteRequest>,
+    /// Whether the same may be sent again.
+    pub idempotency: Idempotency,
+    /// The header by which the receiver recognises a repeat.
+    pub idempotency_header: Option<String>,
+    /// Attempts and waits of one record.
+    pub retry: RetryPolicy,
+    /// From the first failure to the dead letter, at most.
+    pub budget: Duration,
+    /// Records under way at the same time.
+    pub concurrency: usize,
+}
+
+/// The request that carries a record.
+#[derive(Debug, Clone)]
+pub struct Send {
+    /// The method.
+    pub method: Method,
+    /// A path with `{…}` for values.
+    pub path: String,
+    /// Beside those of the system.
+    pub headers: Vec<(String, SecretOr<String>)>,
+    /// JSON pointer to the receiver's own id in its answer.
+    pub receiver_id: Option<String>,
+}
+
+/// The request that deletes a record.
+#[derive(Debug, Clone)]
+pub struct DeleteRequest {
+    /// The method.
+    pub method: Method,
+    /// A path with `{…}` for values.
+    pub path: String,
+}
+
+/// An outside system that takes a stream by itself.
+#[derive(Debug, Clone)]
+pub struct Subscription {
+    /// Its name.
+    pub name: SubscriptionName,
+    /// What it takes.
+    pub stream: StreamName,
+    /// How.
+    pub via: Via,
+    /// Kept for it at most so long.
+    pub keep_for: Duration,
+    /// Kept for it at most so many bytes.
+    pub keep_bytes: u64,
+    /// Filter and transformation.
+    pub shape: Arc<Shaper>,
+}
+
+/// How a subscriber takes a stream.
+#[derive(Debug, Clone)]
+pub enum Via {
+    /// From its own queue at RabbitMQ.
+    Amqp,
+    /// By asking over HTTP.
+    Http {
+        /// What it must present.
+        key: SecretRef,
+    },
+}

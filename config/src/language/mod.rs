@@ -1,0 +1,35 @@
+//! The tables of `routes.toml`, each declared in its own file: parser, schema and reference come from here.
+
+pub mod address;
+pub mod bus;
+pub mod profile;
+pub mod route;
+pub mod stream;
+pub mod subscription;
+pub mod system;
+
+use bus_core::vocabulary::{RouteName, StreamName, SubscriptionName, SystemName};
+use bus_options::{Definitions, Located, options};
+
+use profile::ProfileName;
+
+options! {
+    /// A configuration: one main file, and the files it includes. Every table may stand in any of them, except
+    /// `include` and `[bus]`, which belong to the main file.
+    pub struct Root("routes.toml") {
+        /// Files that belong to this one: paths and patterns relative to it, such as `routes.d/*.toml`.
+        include: Vec<Located<String>> = [];
+        /// The bus itself.
+        bus: Located<bus::Bus>, optional;
+        /// Capacity over the day and the week, named once.
+        profiles: Definitions<ProfileName, profile::Profile>, optional;
+        /// Who the bus talks to, how to get in, how much they can take.
+        systems: Definitions<SystemName, system::System>, optional;
+        /// Entities, each read once.
+        streams: Definitions<StreamName, stream::Stream>, optional;
+        /// Where a stream goes, and in what shape.
+        routes: Definitions<RouteName, route::Route>, optional;
+        /// Outside systems that take a stream by themselves.
+        subscriptions: Definitions<SubscriptionName, subscription::Subscription>, optional;
+    } planned ["feeds", "maps", "alerts", "defaults"]
+}

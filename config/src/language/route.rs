@@ -1,0 +1,285 @@
+//! `[routes.NAME]`: one stream to one receiver.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use bus_core::vocabulary::{StreamName, SystemName};
+use bus_options::{
+    Declaration, Declared, Located, Map, Node, OptionValue, Ref, Report, SecretOr, Whole, choices, options,
+};
+use serde_json::{Value, json};
+
+use super::system::Headers;
+use crate::shape::{Condition, Fields, Transform};
+
+options! {
+    /// One stream to one receiver. The name is the queue, the label of metrics and the entry in the journal.
+    pub struct Route("[routes.NAME]") {
+        /// What is sent.
+        stream: Ref<StreamName>, required;
+        /// The system it goes to.
+        to: Ref<SystemName>, required;
+        /// Only records for which this is true; without it, all.
+        when: Condition, optional;
+        /// What happens to a record at the receiver once `when` is no longer true for it.
+        when_left: Located<WhenLeft> = "ignore";
+        /// What happens at the receiver when the record is deleted.
+        on_delete: Located<OnDelete> = "ignore";
+        /// The request that carries a record.
+        send: Located<Send>, required;
+        /// Makes the receiver's object of the record. Without it and `fields`, the record goes as it is.
+        transform: Transform, optional;
+        /// The simple case: the receiver's names, each with a path in the record. Keeps every digit.
+        fields: Located<Fields>, optional;
+        /// Whether sending the same again does no harm. PUT and DELETE are taken to be so, others not; with
+        /// `{ header = … }` the receiver recognises a repeat by the key in that header.
+        idempotent: Idempotent, optional;
+        /// How often and how long one record is tried again.
+        retry: Retry = {};
+        /// What a rejected record means for later versions of its key.
+        on_reject: OnReject = "continue";
+        /// Records under way at the same time; always one per key.
+        concurrency: Whole<1, 256> = 4;
+    } planned ["delivery", "batch", "requires", "schedule", "maps", "operation", "echo"]
+}
+
+choices! {
+    /// What happens to a record at the receiver once it stops matching.
+    pub enum WhenLeft {
+        /// It is deleted there.
+        Delete = "delete",
+        /// It stays as it was.
+        Ignore = "ignore",
+    }
+}
+
+choices! {
+    /// What a rejected record means for its key.
+    pub enum OnReject {
+        /// A dead letter; the next version of the key is sent.
+        Continue = "continue",
+    } planned ["park-key"]
+}
+
+choices! {
+    /// A method that carries a record.
+    pub enum Method { Post = "POST", Put = "PUT", Patch = "PATCH", Delete = "DELETE" }
+}
+
+impl Method {
+    /// As in a request line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Patch => "PATCH",
+            Method::Delete => "DELETE",
+        }
+    }
+
+    /// Whether HTTP promises that repeating does no harm.
+    pub fn is_idempotent(self) -> bool {
+        matches!(self, Method::Put | Method::Delete)
+    }
+}
+
+options! {
+    /// The request that carries a record.
+    pub struct Send("send") {
+        /// The method.
+        method: Method = "POST";
+        /// Appended to the system's address; `{key}`, `{receiver_id}`, `{label}` and others stand for values.
+        path: Located<Template>, required;
+        /// Sent with these requests, beside those of the system.
+        headers: Headers = {};
+        /// Where in the answer (JSON pointer) the receiver's own id of the record stands; kept for later versions.
+        receiver_id: JsonPointer, optional;
+    } planned ["results", "find"]
+}
+
+options! {
+    /// The request that deletes a record at the receiver.
+    pub struct DeleteRequest("on_delete") {
+        /// The method.
+        method: Method = "DELETE";
+        /// Appended to the system's address; `{key}` and `{receiver_id}` stand for values.
+        path: Located<Template>, required;
+    }
+}
+
+/// What happens at the receiver when a record is deleted.
+#[derive(Debug, Clone)]
+pub enum OnDelete {
+    /// Nothing.
+    Ignore,
+    /// This request is sent.
+    Send(DeleteRequest),
+}
+
+impl OptionValue for OnDelete {
+    fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
+        match node.value().as_str() {
+            None => DeleteRequest::read(node, report).map(Self::Send),
+            Some("ignore") => Some(Self::Ignore),
+            Some(other) => {
+                node.not_a_choice(other, &["ignore"], &[], report);
+                None
+            }
+        }
+    }
+    fn kind() -> Cow<'static, str> {
+        "`\"ignore\"` or table `on_delete`".into()
+    }
+    fn schema() -> Value {
+        json!({"anyOf": [{"const": "ignore"}, DeleteRequest::schema()]})
+    }
+    fn tables(out: &mut Vec<Declaration>) {
+        out.push(DeleteRequest::declaration());
+    }
+}
+
+options! {
+    /// The receiver recognises a repeat.
+    pub struct IdempotencyHeader("idempotent = { header = … }") {
+        /// The header that carries the key, such as `Idempotency-Key`.
+        header: HeaderName, required;
+    }
+}
+
+/// Whether sending the same again does no harm.
+#[derive(Debug, Clone)]
+pub enum Idempotent {
+    /// The operator says so.
+    Stated(bool),
+    /// The receiver recognises a repeat by a header.
+    Header(String),
+}
+
+impl OptionValue for Idempotent {
+    fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
+        match node.value().is_table() {
+            true => IdempotencyHeader::read(node, report).map(|options| Self::Header(options.header.0)),
+            false => bool::read(node, report).map(Self::Stated),
+        }
+    }
+    fn kind() -> Cow<'static, str> {
+        "`true`, `false` or `{ header = \"Idempotency-Key\" }`".into()
+    }
+    fn schema() -> Value {
+        json!({"anyOf": [{"type": "boolean"}, IdempotencyHeader::schema()]})
+    }
+    fn tables(out: &mut Vec<Declaration>) {
+        out.push(IdempotencyHeader::declaration());
+    }
+}
+
+options! {
+    /// How often and how long one record is tried again, when the failure is its own.
+    pub struct Retry("retry") {
+        /// Attempts in all.
+        attempts: Whole<1, 1000> = 8;
+        /// The wait after the first failure; it doubles from there.
+        first: Duration = "1s";
+        /// The longest wait.
+        max: Duration = "5m";
+        /// After this time from the first failure the record becomes a dead letter, however few attempts were made.
+        budget: Duration = "1h";
+    }
+}
+
+/// Name of a header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderName(pub String);
+
+impl OptionValue for HeaderName {
+    fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
+        let text = node.text("the name of a header", report)?;
+        let good = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+        if !good {
+            node.bad_value(format!("`{text}` is not a header"), "such as \"Idempotency-Key\"", report);
+        }
+        good.then(|| Self(text.to_owned()))
+    }
+    fn kind() -> Cow<'static, str> {
+        "name of a header".into()
+    }
+    fn schema() -> Value {
+        Map::<SecretOr<String>>::schema()["additionalProperties"]["anyOf"][0].clone()
+    }
+}
+
+/// A path with `{…}` for values of the message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template(pub String);
+
+impl Template {
+    /// What may stand in braces; `{key.COLUMN}` is one column of a key of several.
+    pub const VALUES: [&'static str; 7] = ["key", "receiver_id", "label", "id", "stream", "operation", "seq"];
+
+    /// Whether `{value}` stands in it.
+    pub fn uses(&self, value: &str) -> bool {
+        self.0.contains(&format!("{{{value}}}"))
+    }
+
+    fn check(text: &str) -> Result<(), String> {
+        let mut rest = text;
+        while let Some(open) = rest.find(['{', '}']) {
+            let inside = rest[open..].strip_prefix('{').ok_or("`}` without `{`")?;
+            let close = inside.find('}').ok_or("`{` is not closed")?;
+            let value = &inside[..close];
+            let column = value.strip_prefix("key.").is_some_and(|column| !column.is_empty());
+            if !column && !Self::VALUES.contains(&value) {
+                return Err(format!("`{{{value}}}` stands for nothing"));
+            }
+            rest = &inside[close + 1..];
+        }
+        Ok(())
+    }
+}
+
+impl OptionValue for Template {
+    fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
+        let text = node.text("a path", report)?;
+        if !text.is_empty() && !text.starts_with(['/', '?']) {
+            node.bad_value(
+                format!("the path `{text}` does not begin with a slash"),
+                "such as \"/orders/{key}\"",
+                report,
+            );
+            return None;
+        }
+        if let Err(message) = Self::check(text) {
+            let known: Vec<String> = Self::VALUES.iter().map(|value| format!("{{{value}}}")).collect();
+            node.bad_value(message, format!("known: {}, {{key.COLUMN}}", known.join(", ")), report);
+            return None;
+        }
+        Some(Self(text.to_owned()))
+    }
+    fn kind() -> Cow<'static, str> {
+        "path such as `\"/orders/{key}\"`".into()
+    }
+    fn schema() -> Value {
+        json!({"type": "string", "pattern": "^([/?]|$)"})
+    }
+}
+
+/// A JSON pointer (RFC 6901), such as `/id` or `/result/0/id`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JsonPointer(pub String);
+
+impl OptionValue for JsonPointer {
+    fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
+        let text = node.text("a JSON pointer", report)?;
+        if !text.starts_with('/') {
+            node.bad_value(format!("`{text}` is not a JSON pointer"), "such as \"/id\" or \"/result/0/id\"", report);
+            return None;
+        }
+        Some(Self(text.to_owned()))
+    }
+    fn kind() -> Cow<'static, str> {
+        "JSON pointer such as `\"/id\"`".into()
+    }
+    fn schema() -> Value {
+        json!({"type": "string", "pattern": "^/"})
+    }
+}

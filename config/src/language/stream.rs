@@ -1,0 +1,160 @@
+//! `[streams.NAME]`: one entity, read once.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use bus_core::policy::Schedule;
+use bus_core::vocabulary::SystemName;
+use bus_options::{
+    Declaration, Declared, Filled, Located, Node, OneOrMany, OptionValue, Percent, Ref, Report, SecretRef, options,
+};
+use serde_json::{Value, json};
+
+options! {
+    /// One entity, read once: from a system (`from`, `query`, `schedule`, `changes`), or pushed to the bus (`listen`).
+    pub struct Stream("[streams.NAME]") {
+        /// The system it is read from.
+        from: Ref<SystemName>, optional;
+        /// What to read. With a cursor it holds `:cursor`, the position reached, and is ordered by it.
+        query: Located<Filled>, optional;
+        /// When to read.
+        schedule: Schedule, optional;
+        /// How changes are found.
+        changes: Located<Changes>, optional;
+        /// Records are pushed to the bus instead.
+        listen: Located<Push>, optional;
+        /// The column, or columns, that a record is known by.
+        key: Located<OneOrMany<Filled>>, required;
+        /// The column that people search for.
+        label: Filled, optional;
+    } planned ["entity", "guard", "identity"]
+}
+
+options! {
+    /// Records are pushed to the bus by `POST`, answered after the broker has confirmed them.
+    pub struct Push("listen") {
+        /// The path under the bus's own address.
+        path: Located<PushPath>, required;
+        /// What the sender must present.
+        key: SecretRef, required;
+    }
+}
+
+options! {
+    /// Changes are what is new since the position reached.
+    pub struct CursorChanges("changes = { cursor = … }") {
+        /// The column that grows with every change.
+        cursor: Filled, required;
+        /// How far to read back, so that what was committed late is seen: a time for a column of dates, a number for a
+        /// column of numbers.
+        overlap: Overlap = "0s";
+        /// When to compare everything: finds deletions, and what no cursor can.
+        recheck: Schedule, optional;
+        /// A comparison that would delete a greater share than this waits for a person.
+        guard: Percent = "10%";
+    } planned ["exchange_plan", "node"]
+}
+
+options! {
+    /// Changes are found by comparing everything with what was published last. `"diff"` for short.
+    pub struct DiffChanges("changes = { diff = true }") {
+        /// Says that this is a comparison.
+        diff: bool, required;
+        /// A comparison that would delete a greater share than this waits for a person.
+        guard: Percent = "10%";
+    } planned ["exchange_plan", "node"]
+}
+
+/// How changes are found.
+#[derive(Debug, Clone)]
+pub enum Changes {
+    /// By a column that grows.
+    Cursor(CursorChanges),
+    /// By comparing.
+    Diff(DiffChanges),
+}
+
+impl OptionValue for Changes {
+    fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
+        if let Some(word) = node.value().as_str() {
+            if word == "diff" {
+                let guard = Percent::ten();
+                return Some(Self::Diff(DiffChanges { diff: true, guard }));
+            }
+            node.not_a_choice(word, &["diff"], &[], report);
+            return None;
+        }
+        if !node.value().is_table() {
+            node.wrong_type(&Self::kind(), report);
+            return None;
+        }
+        if !node.has("diff") {
+            return CursorChanges::read(node, report).map(Self::Cursor);
+        }
+        let changes = DiffChanges::read(node, report)?;
+        if !changes.diff {
+            node.bad_value("`diff = false` says nothing", "write changes = \"diff\", or name a cursor", report);
+            return None;
+        }
+        Some(Self::Diff(changes))
+    }
+    fn kind() -> Cow<'static, str> {
+        "`\"diff\"`, table `changes = { cursor = … }` or table `changes = { diff = true }`".into()
+    }
+    fn schema() -> Value {
+        json!({"anyOf": [{"const": "diff"}, CursorChanges::schema(), DiffChanges::schema()]})
+    }
+    fn tables(out: &mut Vec<Declaration>) {
+        out.push(CursorChanges::declaration());
+        out.push(DiffChanges::declaration());
+    }
+}
+
+/// How far to read back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overlap {
+    /// A cursor of dates.
+    Time(Duration),
+    /// A cursor of numbers.
+    Count(u64),
+}
+
+impl OptionValue for Overlap {
+    fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
+        if node.value().is_integer() {
+            return bus_options::Whole::<0, { i64::MAX as u64 }>::read(node, report).map(|n| Self::Count(n.get()));
+        }
+        Duration::read(node, report).map(Self::Time)
+    }
+    fn kind() -> Cow<'static, str> {
+        "duration such as `\"30s\"`, or whole number".into()
+    }
+    fn schema() -> Value {
+        json!({"anyOf": [Duration::schema(), {"type": "integer", "minimum": 0}]})
+    }
+}
+
+/// A path under the bus's own address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PushPath(pub String);
+
+impl OptionValue for PushPath {
+    fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
+        let text = node.text("a path", report)?;
+        let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let good = |part: &str| !part.is_empty() && part != ".." && part.chars().all(plain);
+        let parts = text.strip_prefix("/in/").map(|rest| rest.split('/').all(good));
+        if parts != Some(true) {
+            let hint = "it begins with /in/, as in \"/in/users\": letters, digits, '-', '_' and '.'";
+            node.bad_value(format!("`{text}` is not a path for pushed records"), hint, report);
+            return None;
+        }
+        Some(Self(text.to_owned()))
+    }
+    fn kind() -> Cow<'static, str> {
+        "path such as `\"/in/users\"`".into()
+    }
+    fn schema() -> Value {
+        json!({"type": "string", "pattern": "^/in/."})
+    }
+}

@@ -1,0 +1,48 @@
+//! `[subscriptions.NAME]`: an outside system that takes a stream by itself.
+
+use std::time::Duration;
+
+use bus_core::vocabulary::StreamName;
+use bus_options::{Bytes, Located, Ref, SecretRef, choices, options};
+
+use crate::shape::{Condition, Fields, Transform};
+
+options! {
+    /// An outside system that takes a stream by itself, from its queue or by asking over HTTP.
+    pub struct Subscription("[subscriptions.NAME]") {
+        /// What it takes.
+        stream: Ref<StreamName>, required;
+        /// How it takes it.
+        via: Located<Via> = "amqp";
+        /// What it must present, where it asks over HTTP.
+        key: Located<SecretRef>, optional;
+        /// How much is kept for it.
+        keep: Keep = {};
+        /// Only records for which this is true; without it, all.
+        when: Condition, optional;
+        /// Makes its object of the record.
+        transform: Transform, optional;
+        /// The simple case: its names, each with a path in the record.
+        fields: Located<Fields>, optional;
+    }
+}
+
+choices! {
+    /// How a subscriber takes a stream.
+    pub enum Via {
+        /// From its own queue at RabbitMQ.
+        Amqp = "amqp",
+        /// By `GET /out/NAME?after=…`.
+        Http = "http",
+    }
+}
+
+options! {
+    /// How much is kept for a subscriber that does not come. What is older or more is dropped, and an incident says so.
+    pub struct Keep("keep") {
+        /// For how long.
+        age as "for": Duration = "7d";
+        /// How much.
+        bytes: Bytes = "2GB";
+    }
+}

@@ -1,0 +1,120 @@
+//! `[systems.NAME]`: who the bus talks to, how to get in, how much they can take.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bus_options::{
+    Entry, Filled, Located, Map, Node, OptionValue, Percent, Report, SecretOr, SecretRef, Whole, codes, options, tagged,
+};
+use serde_json::Value;
+
+use super::address::{HttpUrl, SqlUrl};
+use super::profile::Pace;
+
+tagged! {
+    /// A system the bus talks to.
+    pub enum System by "kind" {
+        /// A database that is read.
+        Sql(SqlSystem) = "sql",
+        /// A server that takes requests.
+        Http(HttpSystem) = "http",
+    } planned ["1c-odata", "odata", "soap", "file", "telegram", "amqp"]
+}
+
+options! {
+    /// A database: PostgreSQL or SQLite.
+    pub struct SqlSystem("[systems.NAME] kind = \"sql\"") {
+        /// Where it is. An address with a password is a secret as a whole.
+        url: SecretOr<SqlUrl>, required;
+        /// Certificate authority of the server (PEM), where it is not a public one.
+        ca: PathBuf, optional;
+        /// How much it may be read.
+        reads: Reads = {};
+    } planned ["identity", "timezone", "capacity"]
+}
+
+options! {
+    /// A receiver that takes HTTP requests.
+    pub struct HttpSystem("[systems.NAME] kind = \"http\"") {
+        /// Base address; the path of a route is appended.
+        url: SecretOr<HttpUrl>, required;
+        /// Sent with every request. Keys and tokens only as `{ env = … }` or `{ file = … }`.
+        headers: Headers = {};
+        /// For HTTP basic authentication.
+        user: Located<Filled>, optional;
+        /// For HTTP basic authentication.
+        password: SecretRef, optional;
+        /// Certificate authority of the server (PEM), where it is not a public one.
+        ca: PathBuf, optional;
+        /// How much it can take. Without `rate` the bus sends as fast as it is answered.
+        capacity: Capacity = {};
+        /// How long a request may take, from connecting to the last byte of the answer.
+        timeout: Duration = "10s";
+        /// How much it may be read.
+        reads: Reads = {};
+    } planned ["identity", "timezone", "operations"]
+}
+
+options! {
+    /// How much a system can take.
+    pub struct Capacity("capacity") {
+        /// Requests per time, always or by a profile.
+        rate: Pace, optional;
+        /// Requests at the same time, over all routes to this system.
+        concurrency: Whole<1, 1000> = 4;
+        /// Kept free below `rate`, for clocks and networks that are not exact.
+        margin: Percent = "1%";
+    } planned ["unit", "operations"]
+}
+
+options! {
+    /// How much a system may be read.
+    pub struct Reads("reads") {
+        /// Reads per time, always or by a profile.
+        rate: Pace, optional;
+        /// Reads at the same time, over all feeds of this system.
+        concurrency: Whole<1, 100> = 2;
+    }
+}
+
+/// Headers of every request.
+#[derive(Debug, Clone, Default)]
+pub struct Headers(pub Vec<(String, SecretOr<String>)>);
+
+impl OptionValue for Headers {
+    fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
+        let map = Map::<SecretOr<String>>::read(node, report)?;
+        let mut clean = true;
+        for Entry { key, value } in &map.0 {
+            let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+            if key.value.is_empty() || !key.value.chars().all(token) {
+                let hint = "English letters, digits and '-', such as X-Api-Version";
+                report.add_with_hint(codes::BAD_NAME, &key.span, format!("`{}` is not a header", key.value), hint);
+                clean = false;
+            }
+            if matches!(value, SecretOr::Literal(_)) && looks_secret(&key.value) {
+                let hint = format!("name where it is kept: {} = {{ env = \"NAME\" }}", key.value);
+                let message = format!("the value of `{}` is a secret and must not stand in the file", key.value);
+                report.add_with_hint(codes::LITERAL_SECRET, &key.span, message, hint);
+                clean = false;
+            }
+        }
+        let pairs = map.0.into_iter().map(|entry| (entry.key.value, entry.value)).collect();
+        clean.then_some(Self(pairs))
+    }
+    fn kind() -> Cow<'static, str> {
+        "table: header = text or secret".into()
+    }
+    fn schema() -> Value {
+        Map::<SecretOr<String>>::schema()
+    }
+}
+
+/// Whether a header of this name usually carries a secret.
+fn looks_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name != "idempotency-key"
+        && (["auth", "token", "secret", "password", "cookie", "session", "credential"].iter().any(|w| name.contains(w))
+            || name.ends_with("key"))
+}

@@ -1,0 +1,114 @@
+//! Reads the main file and the files it includes; every mistake of all of them goes into one report.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bus_options::{Definitions, Located, Node, OptionValue, Report, Sources, Span, codes};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::language::bus::Bus;
+use crate::language::{Root, profile, route, stream, subscription, system};
+use bus_core::vocabulary::{RouteName, StreamName, SubscriptionName, SystemName};
+
+/// More files than anyone maintains by hand: a pattern that catches them is a mistake.
+const MAX_FILES: usize = 1000;
+
+/// The tables of all files, before names are resolved.
+#[derive(Default)]
+pub struct Tables {
+    pub bus: Option<Located<Bus>>,
+    pub profiles: Definitions<profile::ProfileName, profile::Profile>,
+    pub systems: Definitions<SystemName, system::System>,
+    pub streams: Definitions<StreamName, stream::Stream>,
+    pub routes: Definitions<RouteName, route::Route>,
+    pub subscriptions: Definitions<SubscriptionName, subscription::Subscription>,
+}
+
+/// What reading gave.
+pub struct Loaded {
+    pub sources: Sources,
+    pub report: Report,
+    pub tables: Tables,
+}
+
+/// Reads a configuration; the error says why the main file itself cannot be read.
+pub fn load(path: &Path) -> Result<Loaded, std::io::Error> {
+    let text = fs::read_to_string(path)?;
+    let mut loaded = Loaded { sources: Sources::default(), report: Report::default(), tables: Tables::default() };
+    let includes = loaded.read_file(&path.display().to_string(), text, true);
+    let mut seen = vec![fs::canonicalize(path)?];
+    for include in includes {
+        loaded.include(path.parent().unwrap_or(Path::new("")), &include, &mut seen);
+    }
+    Ok(loaded)
+}
+
+impl Loaded {
+    /// Reads one file into the tables; returns what it includes.
+    fn read_file(&mut self, name: &str, text: String, main: bool) -> Vec<Located<String>> {
+        let file = self.sources.add(name, text);
+        let text = self.sources.text(file).to_owned();
+        let (document, mistakes) = DeTable::parse_recoverable(&text);
+        for mistake in &mistakes {
+            let span = Span { file, range: mistake.span().unwrap_or(0..0) };
+            self.report.add(codes::SYNTAX, &span, mistake.message());
+        }
+        // What follows a syntax mistake is guesswork: other mistakes of this file wait until it is mended.
+        if !mistakes.is_empty() {
+            return Vec::new();
+        }
+        let root = Spanned::new(document.span(), DeValue::Table(document.into_inner()));
+        let Some(root) = Root::read(Node::new(&root, &text, file), &mut self.report) else { return Vec::new() };
+        if !main {
+            for span in root.bus.iter().map(|bus| &bus.span).chain(root.include.iter().map(|include| &include.span)) {
+                let hint = "move it to the main file";
+                let message = "`[bus]` and `include` belong to the main file";
+                self.report.add_with_hint(codes::CONTRADICTION, span, message, hint);
+            }
+        }
+        let tables = &mut self.tables;
+        tables.bus = tables.bus.take().or(root.bus);
+        tables.profiles.0.extend(root.profiles.unwrap_or_default().0);
+        tables.systems.0.extend(root.systems.unwrap_or_default().0);
+        tables.streams.0.extend(root.streams.unwrap_or_default().0);
+        tables.routes.0.extend(root.routes.unwrap_or_default().0);
+        tables.subscriptions.0.extend(root.subscriptions.unwrap_or_default().0);
+        root.include
+    }
+
+    fn include(&mut self, base: &Path, include: &Located<String>, seen: &mut Vec<PathBuf>) {
+        // Only the pattern is one: a folder may well be called `[old]`.
+        let folder = glob::Pattern::escape(&base.display().to_string());
+        let pattern = Path::new(&folder).join(&include.value);
+        let paths = match glob::glob(&pattern.display().to_string()) {
+            Ok(paths) => paths,
+            Err(error) => {
+                self.report.add(codes::BAD_VALUE, &include.span, format!("not a pattern: {}", error.msg));
+                return;
+            }
+        };
+        let mut found: Vec<PathBuf> = paths.filter_map(Result::ok).filter(|path| path.is_file()).collect();
+        found.sort();
+        if found.is_empty() && !include.value.contains(['*', '?', '[']) {
+            self.report.add(codes::UNREADABLE, &include.span, format!("there is no file `{}`", include.value));
+        }
+        for path in found {
+            if seen.len() >= MAX_FILES {
+                self.report.add(codes::BAD_VALUE, &include.span, format!("more than {MAX_FILES} files"));
+                return;
+            }
+            match fs::read_to_string(&path).and_then(|text| Ok((text, fs::canonicalize(&path)?))) {
+                Ok((_, canonical)) if seen.contains(&canonical) => {}
+                Ok((text, canonical)) => {
+                    seen.push(canonical);
+                    self.read_file(&path.display().to_string(), text, false);
+                }
+                Err(error) => {
+                    let message = format!("`{}` cannot be read: {error}", path.display());
+                    self.report.add(codes::UNREADABLE, &include.span, message);
+                }
+            }
+        }
+    }
+}

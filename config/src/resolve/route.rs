@@ -1,0 +1,159 @@
+//! Routes and subscriptions.
+
+use bus_core::policy::{Idempotency, Jitter, RetryPolicy};
+use bus_core::vocabulary::{RouteName, SubscriptionName, SystemName};
+use bus_options::{Definitions, Located, Report, SecretRef, Span, codes};
+use chrono_tz::Tz;
+
+use super::shaper;
+use super::stream::system;
+use crate::landscape::{Broker, DeleteRequest, Route, Send, Subscription, Via, WhenLeft};
+use crate::language::route::{self as language, Idempotent, Method, OnDelete, Template};
+use crate::language::subscription as subscribed;
+use crate::language::system::System;
+
+pub fn routes(
+    written: Definitions<RouteName, language::Route>,
+    systems: &Definitions<SystemName, System>,
+    zone: Tz,
+    report: &mut Report,
+) -> Vec<Route> {
+    written.0.into_iter().map(|entry| route(entry.key.value, entry.value, systems, zone, report)).collect()
+}
+
+fn route(
+    name: RouteName,
+    route: language::Route,
+    systems: &Definitions<SystemName, System>,
+    zone: Tz,
+    report: &mut Report,
+) -> Route {
+    if let Some(System::Sql(_)) = system(systems, route.to.name()) {
+        let message = format!("`{}` is a database: the bus does not write to one yet", route.to.name());
+        report.add_with_hint(codes::NOT_YET, &route.to.0.span, message, "`to` names a system with kind = \"http\"");
+    }
+    left(&route, report);
+    known_id(&route.send.span, &route.send.value.path, route.send.value.receiver_id.is_some(), report);
+    if let OnDelete::Send(request) = &route.on_delete.value {
+        known_id(&route.on_delete.span, &request.path, route.send.value.receiver_id.is_some(), report);
+    }
+    let (idempotency, idempotency_header) = idempotency(route.idempotent, route.send.value.method);
+    let (retry, send) = (route.retry, route.send.value);
+    Route {
+        name,
+        stream: route.stream.name().clone(),
+        to: route.to.name().clone(),
+        shape: shaper(route.when, route.transform, route.fields, zone, report),
+        when_left: route.when_left.value,
+        send: Send {
+            method: send.method,
+            path: send.path.value.0,
+            headers: send.headers.0,
+            receiver_id: send.receiver_id.map(|pointer| pointer.0),
+        },
+        on_delete: match route.on_delete.value {
+            OnDelete::Ignore => None,
+            OnDelete::Send(request) => Some(DeleteRequest { method: request.method, path: request.path.value.0 }),
+        },
+        idempotency,
+        idempotency_header,
+        retry: RetryPolicy {
+            // At most 1000 by its type.
+            attempts: retry.attempts.get() as u32,
+            first: retry.first,
+            max: retry.max.max(retry.first),
+            jitter: Jitter::default(),
+        },
+        budget: retry.budget,
+        concurrency: route.concurrency.get() as usize,
+    }
+}
+
+/// What has left must have been filtered, and can be deleted only by a request.
+fn left(route: &language::Route, report: &mut Report) {
+    if route.when_left.value == WhenLeft::Ignore {
+        return;
+    }
+    if route.when.is_none() {
+        let hint = "add `when`, or remove `when_left`";
+        report.add_with_hint(
+            codes::CONTRADICTION,
+            &route.when_left.span,
+            "nothing leaves a route without `when`",
+            hint,
+        );
+    }
+    if matches!(route.on_delete.value, OnDelete::Ignore) {
+        let hint = "add on_delete = { path = \"/…/{key}\" }";
+        let message = "what has left is to be deleted, but no request says how";
+        report.add_with_hint(codes::CONTRADICTION, &route.when_left.span, message, hint);
+    }
+}
+
+/// `{receiver_id}` needs to be learnt from an answer.
+fn known_id(span: &Span, path: &Located<Template>, learnt: bool, report: &mut Report) {
+    if path.value.uses("receiver_id") && !learnt {
+        let hint = "say where in the answer it stands: send = { …, receiver_id = \"/id\" }";
+        let _ = span;
+        report.add_with_hint(codes::CONTRADICTION, &path.span, "`{receiver_id}` is never learnt", hint);
+    }
+}
+
+fn idempotency(stated: Option<Idempotent>, method: Method) -> (Idempotency, Option<String>) {
+    let by = |yes| if yes { Idempotency::Idempotent } else { Idempotency::NonIdempotent };
+    match stated {
+        None => (by(method.is_idempotent()), None),
+        Some(Idempotent::Stated(yes)) => (by(yes), None),
+        Some(Idempotent::Header(header)) => (Idempotency::Idempotent, Some(header)),
+    }
+}
+
+pub fn subscriptions(
+    written: Definitions<SubscriptionName, subscribed::Subscription>,
+    broker: &Broker,
+    zone: Tz,
+    report: &mut Report,
+) -> Vec<Subscription> {
+    let mut resolved = Vec::new();
+    for entry in written.0 {
+        let subscription = entry.value;
+        let shape = shaper(subscription.when, subscription.transform, subscription.fields, zone, report);
+        let Some(via) = via(&subscription.via, subscription.key, broker, report) else { continue };
+        resolved.push(Subscription {
+            name: entry.key.value,
+            stream: subscription.stream.name().clone(),
+            via,
+            keep_for: subscription.keep.age,
+            keep_bytes: subscription.keep.bytes.0,
+            shape,
+        });
+    }
+    resolved
+}
+
+fn via(
+    via: &Located<subscribed::Via>,
+    key: Option<Located<SecretRef>>,
+    broker: &Broker,
+    report: &mut Report,
+) -> Option<Via> {
+    let (message, hint, span) = match (via.value, key, broker) {
+        (subscribed::Via::Http, Some(key), _) => return Some(Via::Http { key: key.value }),
+        (subscribed::Via::Amqp, None, Broker::Amqp { .. }) => return Some(Via::Amqp),
+        (subscribed::Via::Http, None, _) => {
+            ("who asks over HTTP must present a key", "add key = { env = \"NAME\" }", &via.span)
+        }
+        (subscribed::Via::Amqp, Some(key), _) => {
+            let hint = "remove `key`, or write via = \"http\"";
+            report.add_with_hint(codes::CONTRADICTION, &key.span, "a queue is opened by the broker's own users", hint);
+            return None;
+        }
+        (subscribed::Via::Amqp, None, Broker::Embedded) => (
+            "the embedded broker has no queues for others",
+            "write via = \"http\" with a key, or name RabbitMQ as the broker",
+            &via.span,
+        ),
+    };
+    report.add_with_hint(codes::CONTRADICTION, span, message, hint);
+    None
+}

@@ -1,0 +1,89 @@
+//! Systems: paces by rate or by profile, and who gets in how.
+
+use bus_core::policy::Profile;
+use bus_core::vocabulary::SystemName;
+use bus_options::{Definitions, Report, SecretOr, codes};
+use chrono_tz::Tz;
+use url::Url;
+
+use crate::landscape::{HttpSystem, Limits, System, SystemKind};
+use crate::language::profile::{self, Pace, ProfileName};
+use crate::language::system as language;
+
+type Profiles = Definitions<ProfileName, profile::Profile>;
+
+pub fn resolve(
+    written: &Definitions<SystemName, language::System>,
+    profiles: &Profiles,
+    zone: Tz,
+    report: &mut Report,
+) -> Vec<System> {
+    let resolve = |entry: &bus_options::Entry<SystemName, language::System>| {
+        let name = entry.key.value.clone();
+        match &entry.value {
+            language::System::Sql(sql) => {
+                let url = map(&sql.url, |url| url.0.clone());
+                let reads = reads(&sql.reads, profiles, zone);
+                System { name, ca: sql.ca.clone(), reads, kind: SystemKind::Sql { url } }
+            }
+            language::System::Http(http) => {
+                let reads = reads(&http.reads, profiles, zone);
+                System {
+                    name,
+                    ca: http.ca.clone(),
+                    reads,
+                    kind: SystemKind::Http(self::http(http, profiles, zone, report)),
+                }
+            }
+        }
+    };
+    written.0.iter().map(resolve).collect()
+}
+
+fn http(http: &language::HttpSystem, profiles: &Profiles, zone: Tz, report: &mut Report) -> HttpSystem {
+    let basic = match (&http.user, &http.password) {
+        (Some(user), Some(password)) => Some((user.value.0.clone(), password.clone())),
+        (Some(user), None) => {
+            let hint = "add password = { env = \"NAME\" }";
+            report.add_with_hint(codes::CONTRADICTION, &user.span, "a user without a password", hint);
+            None
+        }
+        (None, Some(_)) => None,
+        (None, None) => None,
+    };
+    let capacity = Limits {
+        pace: pace(http.capacity.rate.as_ref(), profiles, zone),
+        concurrency: http.capacity.concurrency.get() as usize,
+    };
+    HttpSystem {
+        url: map(&http.url, |url| url.0.clone()),
+        headers: http.headers.0.clone(),
+        basic,
+        capacity,
+        margin: http.capacity.margin.share(),
+        timeout: http.timeout,
+    }
+}
+
+fn map<T>(value: &SecretOr<T>, literal: impl Fn(&T) -> Url) -> SecretOr<Url> {
+    match value {
+        SecretOr::Literal(value) => SecretOr::Literal(literal(value)),
+        SecretOr::Secret(secret) => SecretOr::Secret(secret.clone()),
+    }
+}
+
+fn reads(reads: &language::Reads, profiles: &Profiles, zone: Tz) -> Limits {
+    Limits { pace: pace(reads.rate.as_ref(), profiles, zone), concurrency: reads.concurrency.get() as usize }
+}
+
+/// A profile that is not there is reported where names are checked.
+fn pace(pace: Option<&Pace>, profiles: &Profiles, zone: Tz) -> Option<Profile> {
+    match pace? {
+        Pace::Rate(rate) => Some(Profile::always(*rate)),
+        Pace::Profile(name) => {
+            let profile = profiles.0.iter().find(|entry| entry.key.value == *name.name())?;
+            // Read only when its windows cover the week.
+            Profile::new(&profile.value.0, zone).ok()
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Records through filters, fields and programs.
+#![allow(clippy::unwrap_used)]
+
+use bus_core::vocabulary::{ContentHash, Key, MessageId, Moment, Seq, StreamName};
+use bus_options::{Colour, Node, OptionValue, Report, Sources, to_text};
+use bytes::Bytes;
+use toml::de::DeTable;
+
+use super::*;
+
+fn read<T: OptionValue>(toml: &str) -> Result<T, String> {
+    let mut sources = Sources::default();
+    let file = sources.add("routes.toml", toml);
+    let table = DeTable::parse(toml).unwrap();
+    let mut report = Report::default();
+    let value = T::read(Node::new(table.get_ref().get("a").unwrap(), toml, file), &mut report);
+    value.ok_or_else(|| to_text(&report.into_diagnostics(&sources), Colour::Off))
+}
+
+fn envelope(operation: Operation, body: &str) -> Envelope {
+    let (stream, key) = (StreamName::new("orders").unwrap(), Key::from_stored("1"));
+    let body = Bytes::copy_from_slice(body.as_bytes());
+    let hash = ContentHash::of(operation, &body);
+    let id = MessageId::derive(&stream, &key, 1, &hash);
+    let seq = Seq { epoch: 1, number: 1 };
+    Envelope { id, stream, key, seq, generation: 1, operation, time: Moment(0), label: None, hash, body }
+}
+
+fn shape(shaper: &Shaper, body: &str) -> Result<String, String> {
+    match shaper.shape(&envelope(Operation::Upsert, body)) {
+        Ok(Shaped::Send(body)) => Ok(String::from_utf8(body.to_vec()).unwrap()),
+        Ok(Shaped::Filtered) => Ok("filtered".into()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn transform(program: &str) -> Shaper {
+    let transform = read::<Transform>(&format!("a = '''{program}'''"));
+    Shaper::new(None, Body::Transform(transform.unwrap()), Tz::UTC)
+}
+
+fn when(program: &str, body: Body) -> Shaper {
+    Shaper::new(Some(read::<Condition>(&format!("a = '''{program}'''")).unwrap()), body, Tz::UTC)
+}
+
+#[test]
+fn fields_keep_every_digit_and_the_order_of_the_file() {
+    let fields =
+        read::<Fields>(r#"a = { z = ".Сумма", y = ".\"Имя поля\"[0].x", last = ".l[-1]", no = ".a.b", all = "." }"#);
+    let shaper = Shaper::new(None, Body::Fields(fields.unwrap()), Tz::UTC);
+    let body = r#"{"Сумма":12345678901234567.890,"Имя поля":[{"x":1E+2}],"l":[1,99999999999999999999]}"#;
+    let expected =
+        format!(r#"{{"z":12345678901234567.890,"y":1E+2,"last":99999999999999999999,"no":null,"all":{body}}}"#);
+    assert_eq!(shape(&shaper, body), Ok(expected));
+    assert!(shape(&shaper, "[1]").is_err());
+    assert_eq!(shaper.paths_read(), [".", ".\"Имя поля\"[0].x", ".\"Сумма\"", ".a.b", ".l[-1]"]);
+}
+
+#[test]
+fn a_filter_lets_bodies_pass_as_they_are() {
+    let shaper = when(r#".Posted == true && ."Сумма" != null"#, Body::AsIs);
+    let body = r#"{ "Posted":true, "Сумма": 1.10 }"#;
+    assert_eq!(shape(&shaper, body), Ok(body.into()));
+    assert_eq!(shape(&shaper, r#"{"Posted":false,"Сумма":1}"#), Ok("filtered".into()));
+    assert_eq!(shape(&shaper, "{}"), Ok("filtered".into()));
+}
+
+#[test]
+fn a_program_makes_the_receivers_object() {
+    let shaper = transform(
+        r#". = { "number": strip_whitespace!(.Number), "total": ."Сумма",
+               "lines": map_values(array!(."Товары")) -> |line| { { "sku": line.sku, "qty": line.qty } } }"#,
+    );
+    let body = r#"{"Number":" УТ-1 ","Сумма":100.50,"Товары":[{"sku":"a","qty":2},{"sku":"b","qty":3.0}]}"#;
+    let expected = r#"{"lines":[{"qty":2,"sku":"a"},{"qty":3.0,"sku":"b"}],"number":"УТ-1","total":100.5}"#;
+    assert_eq!(shape(&shaper, body), Ok(expected.into()));
+    let failed = shape(&shaper, r#"{"Number":5,"Сумма":"секрет","Товары":[]}"#).unwrap_err();
+    assert!(failed.starts_with("an expression failed on this record, in line 1 of the program"), "{failed}");
+    assert!(!failed.contains("секрет"));
+}
+
+#[test]
+fn the_type_of_a_field_does_not_depend_on_its_value() {
+    let shaper = transform(". = { \"float\": is_float(.price), \"price\": .price }");
+    for (price, printed) in [("100.00", "100.0"), ("100.50", "100.5"), ("0.0", "0.0")] {
+        let expected = format!(r#"{{"float":true,"price":{printed}}}"#);
+        assert_eq!(shape(&shaper, &format!(r#"{{"price":{price}}}"#)), Ok(expected));
+    }
+}
+
+#[test]
+fn a_number_too_long_for_a_program_is_refused_or_carried_but_never_rounded() {
+    let body = r#"{"a":1,"deep":{"big":[12345678901234567.89]},"id":99999999999999999999}"#;
+    let untouched = r#"{"a":2,"deep":{"big":[12345678901234567.89]},"id":99999999999999999999}"#;
+    assert_eq!(shape(&transform(".a = 2"), body), Ok(untouched.into()));
+    assert_eq!(shape(&when(".a == 1", Body::AsIs), body), Ok(body.into()));
+    for program in
+        [".x = .id", ". = { \"x\": .deep }", ".x = .deep.big[-1]", ". = merge(., {\"b\": 1})", ".x = encode_json(.)"]
+    {
+        let error = shape(&transform(program), body).unwrap_err();
+        let named = error.contains("the number at .id") || error.contains("the number at .deep.big[0]");
+        assert!(named && error.contains("use `fields`"), "{program}: {error}");
+    }
+    let fields = read::<Fields>("a = { id = \".id\" }").unwrap();
+    assert_eq!(shape(&when(".a == 1", Body::Fields(fields)), body), Ok(r#"{"id":99999999999999999999}"#.into()));
+}
+
+#[test]
+fn a_text_that_looks_like_a_mark_stays_a_text() {
+    let body = r#"{"a":1,"t":"\u0000carried:0"}"#;
+    assert_eq!(shape(&transform(".a = 2"), body), Ok(r#"{"a":2,"t":"\u0000carried:0"}"#.into()));
+}
+
+#[test]
+fn deletes_pass_filter_and_program() {
+    let shaper = when("false", Body::Transform(read("a = '. = {}'").unwrap()));
+    let gone = envelope(Operation::Delete, r#"{"id":1}"#);
+    assert_eq!(shaper.shape(&gone), Ok(Shaped::Send(gone.body.clone())));
+}
+
+#[test]
+fn what_is_no_record_is_an_error_and_never_a_panic() {
+    for body in ["", "[]", "1", "{", "\"x\"", "{\"a\":}"] {
+        assert!(shape(&transform(".a = 2"), body).is_err(), "{body}");
+    }
+}
+
+#[test]
+fn mistakes_are_placed_inside_the_file_with_our_hints() {
+    let cases = [
+        ("a = '.Сумма > 5'", "routes.toml:1:7\n", "needs quotes: .\"Сумма\""),
+        ("a = '''\n.x = 1\n.y = upcase(.z)\n'''", "routes.toml:3:", "`upcase!(…)`"),
+        ("a = '''\n.y = upcas!(.z)\n'''", "routes.toml:2:6\n", "did you mean `upcase`?"),
+        ("a = '.y = z'", "routes.toml:1:11\n", "begins with a dot: .z"),
+        ("a = '.y = now()'", "routes.toml:1:11\n", "hint"),
+        ("a = '. = 5'", "routes.toml:1:5\n", "must leave an object"),
+    ];
+    for (toml, place, hint) in cases {
+        let text = read::<Transform>(toml).unwrap_err();
+        assert!(text.contains(place) && text.contains(hint), "{toml}\n{text}");
+    }
+    for (toml, place, hint) in [
+        ("a = '.Posted'", "routes.toml:1:5\n", "`when` must give true or false"),
+        ("a = '.Posted = true'", "routes.toml:1:", "changes belong in `transform`"),
+        ("a = \".\\\"Имя\\\" == true &\"", "routes.toml:1:", "hint"),
+    ] {
+        let text = read::<Condition>(toml).unwrap_err();
+        assert!(text.contains(place), "{toml}\n{text}");
+        assert!(text.contains(hint) || hint == "hint", "{toml}\n{text}");
+    }
+}
