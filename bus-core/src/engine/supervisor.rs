@@ -77,7 +77,8 @@ pub fn start(jobs: Jobs) -> Running {
 }
 
 async fn after(mut ready: watch::Receiver<bool>, stop: CancellationToken, job: impl Future<Output = ()>) {
-    if let Some(Ok(_)) = stop.run_until_cancelled(ready.wait_for(|ready| *ready)).await {
+    let wait = async { ready.wait_for(|ready| *ready).await.is_ok() };
+    if stop.run_until_cancelled(wait).await == Some(true) {
         job.await;
     }
 }

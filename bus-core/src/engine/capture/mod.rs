@@ -302,7 +302,7 @@ impl Capture {
         Ok(())
     }
 
-    async fn last_published(&self, records: &[Record]) -> Result<LastPublished, StateError> {
+    async fn last_published(&mut self, records: &[Record]) -> Result<LastPublished, StateError> {
         let mut known = LastPublished::new();
         for plan in &self.plan.streams {
             let distinct: HashSet<_> = records.iter().filter(|r| r.stream == plan.name).map(|r| &r.key).collect();
@@ -317,7 +317,7 @@ impl Capture {
         Ok(known)
     }
 
-    async fn keep_unreadable(&self, rows: &[UnreadableRecord]) -> Result<(), StateError> {
+    async fn keep_unreadable(&mut self, rows: &[UnreadableRecord]) -> Result<(), StateError> {
         for row in rows {
             self.metrics.unreadable.with_label_values(&[row.stream.as_str()]).inc();
         }

@@ -22,13 +22,13 @@ const BACKOFF: RetryPolicy = RetryPolicy {
 
 impl Capture {
     /// Returns when every message is confirmed. Waits as long as the broker is away: the bound is the caller's stop.
-    pub(super) async fn publish(&self, envelopes: &[Envelope]) {
+    pub(super) async fn publish(&mut self, envelopes: &[Envelope]) {
         for window in windows(envelopes, WINDOW) {
             self.publish_window(window).await;
         }
     }
 
-    async fn publish_window(&self, window: &[Envelope]) {
+    async fn publish_window(&mut self, window: &[Envelope]) {
         let Some(stream) = window.first().map(|envelope| &envelope.stream) else { return };
         let (mut rest, mut failures) = (window, 0);
         while !rest.is_empty() {

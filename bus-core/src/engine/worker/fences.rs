@@ -1,9 +1,8 @@
 //! The fence of each key, from memory where it is known and from the store where it is not.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::item::Item;
 use crate::ports::state::{Settled, StateError, StateStore};
 use crate::vocabulary::{Key, RouteName};
 
@@ -36,7 +35,7 @@ impl Fences {
         }
         let found = self.store.settled(&self.route, &unknown).await?;
         if self.memory.len() + unknown.len() > MEMORY {
-            let wanted: std::collections::HashSet<_> = items.iter().map(|item| &item.envelope.key).collect();
+            let wanted: HashSet<_> = keys.iter().collect();
             self.memory.retain(|key, _| wanted.contains(key));
         }
         self.memory.extend(unknown.into_iter().zip(found));

@@ -10,7 +10,7 @@ use crate::engine::crash;
 use crate::policy::Idempotency;
 use crate::ports::state::{Applied, Change, Settled, Settlement};
 use crate::ports::target::Parcel;
-use crate::vocabulary::{DeliveryError, Fault};
+use crate::vocabulary::{DeliveryError, Fault, Key, MessageId};
 
 impl Worker {
     /// Takes what is ready in the lanes and decides by fence and shape; only what has to be sent stays in hand.
@@ -20,7 +20,8 @@ impl Worker {
         if items.is_empty() {
             return;
         }
-        let marked = self.look_up(&items).await;
+        let (keys, ids) = items.iter().map(|item| (item.envelope.key.clone(), item.envelope.id)).unzip();
+        let marked = self.look_up(keys, ids).await;
         for (item, marked) in items.into_iter().zip(marked) {
             let fence = self.fences.get(&item.envelope.key);
             match fate(&self.plan, &*self.ports.shape, &item.envelope, item.is_replayed(), fence) {
@@ -59,14 +60,13 @@ impl Worker {
 
     /// Fences into memory, and for each item whether a mark of an earlier attempt exists. Patient: without the fence
     /// nothing may be sent.
-    async fn look_up(&mut self, items: &[Item]) -> Vec<bool> {
+    async fn look_up(&mut self, keys: Vec<Key>, ids: Vec<MessageId>) -> Vec<bool> {
         loop {
             let looked_up = async {
-                self.fences.load(items).await?;
+                self.fences.load(&keys).await?;
                 if self.ports.target.idempotency() == Idempotency::Idempotent {
-                    return Ok(vec![false; items.len()]);
+                    return Ok(vec![false; ids.len()]);
                 }
-                let ids: Vec<_> = items.iter().map(|item| item.envelope.id).collect();
                 self.ports.store.marked(&self.plan.name, &ids).await
             };
             match looked_up.await {
@@ -140,7 +140,7 @@ impl Worker {
         crash::point("worker.acked");
     }
 
-    async fn count(&mut self, key: Option<&crate::vocabulary::Key>, effect: Effect, applied: Applied) {
+    async fn count(&mut self, key: Option<&Key>, effect: Effect, applied: Applied) {
         let Some(key) = key else { return };
         let route = self.plan.name.clone();
         let settled = |outcome: &str| {

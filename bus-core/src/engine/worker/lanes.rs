@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::item::Item;
-use crate::vocabulary::{Key, Seq};
+use crate::vocabulary::Key;
 
 /// All lanes of one worker. A key is locked from [`Lanes::take`] until [`Lanes::release`].
 #[derive(Default)]
@@ -113,7 +113,7 @@ mod tests {
 
     use super::super::item::Origin;
     use super::*;
-    use crate::vocabulary::{ContentHash, Envelope, MessageId, Moment, Operation, StreamName};
+    use crate::vocabulary::{ContentHash, Envelope, MessageId, Moment, Operation, Seq, StreamName};
 
     fn item(key: &str, number: u64) -> Item {
         let stream = StreamName::new("s").unwrap();
