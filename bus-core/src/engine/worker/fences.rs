@@ -22,14 +22,9 @@ impl Fences {
         Self { route, store, memory: HashMap::new() }
     }
 
-    /// Makes sure that the fences of these messages are in memory.
-    pub async fn load(&mut self, items: &[Item]) -> Result<(), StateError> {
-        let unknown: Vec<Key> = items
-            .iter()
-            .map(|item| &item.envelope.key)
-            .filter(|key| !self.memory.contains_key(*key))
-            .cloned()
-            .collect();
+    /// Makes sure that the fences of these keys are in memory.
+    pub async fn load(&mut self, keys: &[Key]) -> Result<(), StateError> {
+        let unknown: Vec<Key> = keys.iter().filter(|key| !self.memory.contains_key(*key)).cloned().collect();
         if unknown.is_empty() {
             return Ok(());
         }
