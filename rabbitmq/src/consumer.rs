@@ -1,0 +1,192 @@
+//! Taking messages from a queue: one channel per consumer, acknowledged one by one.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+
+use async_trait::async_trait;
+use bus_core::ports::broker::{BrokerError, Deliveries, Delivery, Settle};
+use bus_core::vocabulary::QueueName;
+use futures::FutureExt;
+use lapin::message::DeliveryResult;
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::types::FieldTable;
+use lapin::{Channel, Consumer, ConsumerDelegate};
+use tokio::sync::mpsc;
+
+use crate::explain::Failure;
+use crate::message;
+use crate::session::Session;
+
+/// Counts what this bus has taken and not settled, for a queue's depth: the broker's own answer leaves it out.
+#[derive(Default)]
+pub(crate) struct Tally {
+    consumers: Mutex<HashMap<QueueName, Vec<Weak<Taken>>>>,
+}
+
+impl Tally {
+    /// Unsettled messages of the queue in this process.
+    pub(crate) fn unsettled(&self, queue: &QueueName) -> u64 {
+        let consumers = self.lock();
+        let taken = consumers.get(queue).into_iter().flatten().filter_map(Weak::upgrade);
+        taken.filter(|taken| !taken.ended()).map(|taken| taken.unsettled.load(Ordering::Relaxed)).sum()
+    }
+
+    fn enter(&self, queue: &QueueName) -> Arc<Taken> {
+        let taken = Arc::new(Taken::default());
+        let mut consumers = self.lock();
+        let of_queue = consumers.entry(queue.clone()).or_default();
+        of_queue.retain(|taken| taken.strong_count() > 0);
+        of_queue.push(Arc::downgrade(&taken));
+        taken
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<QueueName, Vec<Weak<Taken>>>> {
+        self.consumers.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// One consumer's share of the tally, also known to its deliveries.
+#[derive(Default)]
+struct Taken {
+    unsettled: AtomicU64,
+    ended: AtomicBool,
+}
+
+impl Taken {
+    fn ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+}
+
+/// Starts consuming. The prefetch is set before: a live consumer ignores a change.
+pub(crate) async fn start(
+    session: Arc<Session>,
+    queue: &QueueName,
+    prefetch: u16,
+    bus: &str,
+    tally: &Tally,
+) -> Result<Box<dyn Deliveries>, BrokerError> {
+    let refused = |failure: Failure| BrokerError(format!("queue {queue} cannot be consumed: {failure}"));
+    let opening = session.bounded("opening a channel", session.connection.create_channel());
+    let channel = opening.await.map_err(refused)?;
+    // 0 would mean without bound.
+    let qos = channel.basic_qos(prefetch.max(1), BasicQosOptions::default());
+    session.bounded("setting the prefetch", qos).await.map_err(refused)?;
+    let tag = format!("{bus} {:08x}", fastrand::u32(..));
+    let consume = channel.basic_consume(
+        queue.as_str().into(),
+        tag.as_str().into(),
+        BasicConsumeOptions::default(),
+        FieldTable::default(),
+    );
+    let consumer = session.bounded("starting a consumer", consume).await.map_err(refused)?;
+    let taken = tally.enter(queue);
+    let (sender, inbox) = mpsc::unbounded_channel();
+    consumer.set_delegate(Arrivals { taken: taken.clone(), sender });
+    Ok(Box::new(Taking { queue: queue.clone(), session, channel, _consumer: consumer, inbox, taken }))
+}
+
+/// Notes each message when it arrives, in lapin's I/O thread, so that what waits here unread is counted too. The inbox
+/// is bounded by the prefetch.
+struct Arrivals {
+    taken: Arc<Taken>,
+    sender: mpsc::UnboundedSender<DeliveryResult>,
+}
+
+impl ConsumerDelegate for Arrivals {
+    fn on_new_delivery(&self, delivery: DeliveryResult) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        if matches!(delivery, Ok(Some(_))) {
+            self.taken.unsettled.fetch_add(1, Ordering::Relaxed);
+        }
+        // Nobody listens after the consumer was dropped; the message goes back with its channel.
+        let _ = self.sender.send(delivery);
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// A running consumer.
+struct Taking {
+    queue: QueueName,
+    session: Arc<Session>,
+    channel: Channel,
+    /// Dropped after the channel has begun to close, see `drop`.
+    _consumer: Consumer,
+    inbox: mpsc::UnboundedReceiver<DeliveryResult>,
+    taken: Arc<Taken>,
+}
+
+#[async_trait]
+impl Deliveries for Taking {
+    async fn next(&mut self) -> Option<Result<Delivery, BrokerError>> {
+        if self.taken.ended() {
+            return None;
+        }
+        match self.inbox.recv().await {
+            Some(Ok(Some(delivery))) => {
+                let settle = Unsettled {
+                    session: self.session.clone(),
+                    channel: self.channel.clone(),
+                    tag: delivery.delivery_tag,
+                    taken: self.taken.clone(),
+                };
+                let message = message::read(&delivery.properties, delivery.data);
+                Some(Ok(Delivery::new(message, delivery.redelivered, Box::new(settle))))
+            }
+            Some(Err(error)) => {
+                self.taken.end();
+                let failure = Failure::from(error);
+                Some(Err(BrokerError(format!("consuming queue {} ended: {failure}", self.queue))))
+            }
+            Some(Ok(None)) | None => {
+                self.taken.end();
+                let reason = "the queue was deleted, or its node or the connection went away";
+                Some(Err(BrokerError(format!("consuming queue {} ended: {reason}", self.queue))))
+            }
+        }
+    }
+}
+
+impl Drop for Taking {
+    /// Closes the channel, which gives everything unsettled back in order. Never by cancelling the consumer first, as
+    /// lapin would: the broker then activates the next consumer while our messages are still out, and hands it later
+    /// ones before they return.
+    fn drop(&mut self) {
+        self.taken.end();
+        // The first poll queues the closing frame; nobody needs its answer.
+        let _ = self.channel.close(200, "given back".into()).now_or_never();
+    }
+}
+
+/// One delivery that waits for its ack.
+struct Unsettled {
+    session: Arc<Session>,
+    channel: Channel,
+    tag: u64,
+    taken: Arc<Taken>,
+}
+
+#[async_trait]
+impl Settle for Unsettled {
+    async fn ack(self: Box<Self>) -> Result<(), BrokerError> {
+        let ended = || BrokerError("its consumer has ended, so the message comes again".to_owned());
+        if self.taken.ended() {
+            return Err(ended());
+        }
+        let ack = self.channel.basic_ack(self.tag, BasicAckOptions::default());
+        let acked = self.session.bounded("an acknowledgement", ack).await;
+        acked.map_err(|failure| BrokerError(format!("not acknowledged, the message comes again: {failure}")))?;
+        // Dropped meanwhile: the ack may have been written behind the end of its channel, where it counts for nothing.
+        if self.taken.ended() {
+            return Err(ended());
+        }
+        self.taken.unsettled.fetch_sub(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
