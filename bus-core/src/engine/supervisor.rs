@@ -41,13 +41,19 @@ pub struct Jobs {
     pub incidents: Incidents,
 }
 
-/// A running engine.
+/// A running engine. Dropping it cuts everything off, which loses nothing but may repeat attempts.
 pub struct Running {
-    feeds: Vec<(FeedName, watch::Receiver<FeedStatus>)>,
-    routes: Vec<Handle>,
+    watch: Watch,
     gates: Vec<Arc<Gate>>,
     stop: CancellationToken,
     tasks: JoinSet<()>,
+}
+
+/// Looks at a running engine, and reaches its workers. Cloning is cheap.
+#[derive(Clone)]
+pub struct Watch {
+    feeds: Vec<(FeedName, watch::Receiver<FeedStatus>)>,
+    routes: Vec<Handle>,
     ready: watch::Receiver<bool>,
 }
 
@@ -73,7 +79,7 @@ pub fn start(jobs: Jobs) -> Running {
     for outbox in jobs.outboxes {
         tasks.spawn(after(ready.clone(), stop.clone(), outbox.run(stop.clone())));
     }
-    Running { feeds, routes, gates: jobs.gates, stop, tasks, ready }
+    Running { watch: Watch { feeds, routes, ready }, gates: jobs.gates, stop, tasks }
 }
 
 async fn after(mut ready: watch::Receiver<bool>, stop: CancellationToken, job: impl Future<Output = ()>) {
@@ -122,7 +128,7 @@ async fn keep_queues(
     let _: Option<()> = stop.run_until_cancelled(work).await;
 }
 
-impl Running {
+impl Watch {
     /// The queues exist and everything has started.
     pub fn is_ready(&self) -> bool {
         *self.ready.borrow()
@@ -141,6 +147,13 @@ impl Running {
     /// One route's handle.
     pub fn route(&self, name: &RouteName) -> Option<&Handle> {
         self.routes.iter().find(|handle| handle.route() == name)
+    }
+}
+
+impl Running {
+    /// For looking at it while it runs.
+    pub fn watch(&self) -> &Watch {
+        &self.watch
     }
 
     /// Takes nothing more, lets attempts under way end and their outcomes become durable, at most for `bound`. `true` if

@@ -4,7 +4,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{RouteStatus, Worker};
 use crate::ports::state::{Replay, StateError};
-use crate::vocabulary::RouteName;
+use crate::vocabulary::{QueueName, RouteName};
 
 /// What a person may ask.
 #[derive(Debug)]
@@ -36,18 +36,24 @@ pub type ReplayOutcome = Result<Replay, StateError>;
 #[derive(Debug, Clone)]
 pub struct Handle {
     route: RouteName,
+    queue: QueueName,
     commands: mpsc::Sender<Command>,
     status: watch::Receiver<RouteStatus>,
 }
 
 impl Handle {
     pub(super) fn new(route: RouteName, commands: mpsc::Sender<Command>, status: watch::Receiver<RouteStatus>) -> Self {
-        Self { route, commands, status }
+        Self { route, queue, commands, status }
     }
 
     /// The route.
     pub fn route(&self) -> &RouteName {
         &self.route
+    }
+
+    /// Its queue.
+    pub fn queue(&self) -> &QueueName {
+        &self.queue
     }
 
     /// What it is doing.

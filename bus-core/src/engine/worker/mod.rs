@@ -161,7 +161,7 @@ impl Worker {
     pub fn new(plan: RoutePlan, ports: WorkerPorts) -> (Self, Handle) {
         let (commands, received) = mpsc::channel(16);
         let (status, watched) = watch::channel(RouteStatus::default());
-        let handle = Handle::new(plan.name.clone(), commands, watched);
+        let handle = Handle::new(plan.name.clone(), plan.queue.clone(), commands, watched);
         let worker = Self {
             commands: received,
             status,
