@@ -86,7 +86,7 @@ impl Gate {
         metrics: Metrics,
     ) -> Result<Arc<Self>, StateError> {
         let stored = store.gate(&system).await?;
-        let horizon = stored.map(|horizon| Micros(horizon.abs()));
+        let horizon = stored.map(|horizon| Micros(horizon.saturating_abs()));
         let crashed = stored.is_some_and(|horizon| horizon > 0);
         let started = Instant::now();
         let now = Now { wall: Micros::now(), mono: Tick::default() };

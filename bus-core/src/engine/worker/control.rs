@@ -42,7 +42,12 @@ pub struct Handle {
 }
 
 impl Handle {
-    pub(super) fn new(route: RouteName, commands: mpsc::Sender<Command>, status: watch::Receiver<RouteStatus>) -> Self {
+    pub(super) fn new(
+        route: RouteName,
+        queue: QueueName,
+        commands: mpsc::Sender<Command>,
+        status: watch::Receiver<RouteStatus>,
+    ) -> Self {
         Self { route, queue, commands, status }
     }
 
