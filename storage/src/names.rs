@@ -1,0 +1,76 @@
+//! Names as small numbers.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use bus_core::ports::state::StateError;
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::database::Database;
+use crate::failure::Failure;
+
+/// What a name is of. The numbers are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    Feed = 1,
+    Stream = 2,
+    Route = 3,
+    System = 4,
+    Subscription = 5,
+    Queue = 6,
+}
+
+/// Numbers already looked up. They never change, so the cache never lies; it holds committed ones only.
+#[derive(Default)]
+pub(crate) struct Names(Mutex<HashMap<(Kind, String), i64>>);
+
+impl Names {
+    fn get(&self, kind: Kind, name: &str) -> Option<i64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&(kind, name.to_owned())).copied()
+    }
+
+    fn put(&self, kind: Kind, name: String, id: i64) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((kind, name), id);
+    }
+}
+
+impl Database {
+    /// The number of a name, given to it now if it has none: one flush per name, once.
+    pub(crate) async fn number(&self, kind: Kind, name: &str) -> Result<i64, StateError> {
+        if let Some(id) = self.names().get(kind, name) {
+            return Ok(id);
+        }
+        let owned = name.to_owned();
+        let id = self.write(name.len(), move |connection| intern(connection, kind, &owned)).await?;
+        self.names().put(kind, name.to_owned(), id);
+        Ok(id)
+    }
+
+    /// The number of a name, for lookups: without one there is nothing to find.
+    pub(crate) async fn known_number(&self, kind: Kind, name: &str) -> Result<Option<i64>, StateError> {
+        if let Some(id) = self.names().get(kind, name) {
+            return Ok(Some(id));
+        }
+        let owned = name.to_owned();
+        let id = self.read(move |connection| Ok(find(connection, kind, &owned)?)).await?;
+        if let Some(id) = id {
+            self.names().put(kind, name.to_owned(), id);
+        }
+        Ok(id)
+    }
+}
+
+/// Inside a transaction of the writer.
+pub(crate) fn intern(connection: &Connection, kind: Kind, name: &str) -> Result<i64, Failure> {
+    if let Some(id) = find(connection, kind, name)? {
+        return Ok(id);
+    }
+    let mut insert = connection.prepare_cached("INSERT INTO names (kind, name) VALUES (?1, ?2)")?;
+    Ok(insert.insert((kind as i64, name))?)
+}
+
+/// Inside any connection.
+pub(crate) fn find(connection: &Connection, kind: Kind, name: &str) -> rusqlite::Result<Option<i64>> {
+    let mut select = connection.prepare_cached("SELECT id FROM names WHERE kind = ?1 AND name = ?2")?;
+    select.query_row((kind as i64, name), |row| row.get(0)).optional()
+}

@@ -1,0 +1,102 @@
+//! The tables and how an older file becomes a current one.
+//!
+//! Names are interned (`names`), so rows hold small numbers. `log` and `outbox` are ordinary rowid tables whose rowid
+//! is (owner, position): rows of about a kilobyte pack three to a page there, where WITHOUT ROWID would spill each to
+//! an overflow page of its own.
+
+use rusqlite::{Connection, OptionalExtension};
+
+/// In the header of every file of ours ("BUS1").
+pub(crate) const APPLICATION: i32 = 0x4255_5331;
+
+/// Bits of a rowid that hold the position; the owner's number is above. 2^40 messages a stream are 3 years at
+/// 10 000 a second, and 2^23 names are left.
+pub(crate) const POSITION_BITS: u32 = 40;
+
+/// Each brings the file from version `index` to `index + 1`, in one transaction. Never edit one that was released.
+const MIGRATIONS: [&str; 1] = ["
+    CREATE TABLE names (
+        id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, name TEXT NOT NULL, UNIQUE (kind, name)
+    );
+    CREATE TABLE feeds (id INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, cursor TEXT, sealed BLOB);
+    CREATE TABLE published (
+        stream INTEGER NOT NULL, key TEXT NOT NULL, generation INTEGER NOT NULL, hash BLOB NOT NULL,
+        deleted INTEGER NOT NULL, PRIMARY KEY (stream, key)
+    ) WITHOUT ROWID;
+
+    CREATE TABLE settled (
+        route INTEGER NOT NULL, key TEXT NOT NULL, epoch INTEGER NOT NULL, number INTEGER NOT NULL,
+        id BLOB, present INTEGER NOT NULL, receiver_id TEXT, PRIMARY KEY (route, key)
+    ) WITHOUT ROWID;
+    CREATE TABLE waiting (
+        place INTEGER PRIMARY KEY AUTOINCREMENT, route INTEGER NOT NULL, key TEXT NOT NULL, epoch INTEGER NOT NULL,
+        number INTEGER NOT NULL, id BLOB NOT NULL, not_before INTEGER NOT NULL, attempts INTEGER NOT NULL,
+        reason TEXT NOT NULL, replayed INTEGER NOT NULL, time INTEGER NOT NULL, frame BLOB NOT NULL
+    );
+    CREATE UNIQUE INDEX waiting_key ON waiting (route, key, epoch, number);
+    CREATE INDEX waiting_id ON waiting (route, id);
+    CREATE INDEX waiting_line ON waiting (route, place, not_before);
+    CREATE INDEX waiting_due ON waiting (route, not_before, time);
+    CREATE TABLE marks (route INTEGER NOT NULL, id BLOB NOT NULL, PRIMARY KEY (route, id)) WITHOUT ROWID;
+    CREATE TABLE reached (route INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, number INTEGER NOT NULL);
+
+    CREATE TABLE dead (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, route INTEGER, stream INTEGER, key TEXT, label TEXT, message BLOB,
+        at INTEGER NOT NULL, fault TEXT NOT NULL, words TEXT NOT NULL, attempts INTEGER NOT NULL, request TEXT,
+        answer TEXT, frame BLOB, raw BLOB, transformed BLOB
+    );
+    CREATE INDEX dead_message ON dead (route, message);
+    CREATE INDEX dead_key ON dead (route, key);
+    CREATE UNIQUE INDEX dead_unreadable ON dead (stream, message) WHERE route IS NULL;
+
+    CREATE TABLE gates (system INTEGER PRIMARY KEY, horizon INTEGER NOT NULL);
+    CREATE TABLE outboxes (
+        id INTEGER PRIMARY KEY, last INTEGER NOT NULL, floor INTEGER NOT NULL, taken INTEGER NOT NULL,
+        epoch INTEGER NOT NULL, number INTEGER NOT NULL, total INTEGER NOT NULL
+    );
+    CREATE TABLE outbox (at INTEGER PRIMARY KEY, time INTEGER NOT NULL, total INTEGER NOT NULL, frame BLOB NOT NULL);
+
+    CREATE TABLE queues (
+        id INTEGER PRIMARY KEY, stream INTEGER NOT NULL, floor INTEGER NOT NULL, keep_age INTEGER, keep_bytes INTEGER
+    );
+    CREATE TABLE log (at INTEGER PRIMARY KEY, time INTEGER NOT NULL, total INTEGER NOT NULL, frame BLOB NOT NULL);
+"];
+
+/// The version this program writes.
+#[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "a handful of migrations")]
+pub(crate) const CURRENT: i32 = MIGRATIONS.len() as i32;
+
+/// What a file is, before anything is changed in it.
+pub(crate) enum Kind {
+    /// Nothing in it yet.
+    Fresh,
+    /// Ours, of this version.
+    Ours(i32),
+    /// Somebody else's.
+    Foreign,
+}
+
+/// Reads application id, version and whether there are tables.
+pub(crate) fn inspect(connection: &Connection) -> rusqlite::Result<Kind> {
+    let application: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    let version: i32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let table: Option<i64> =
+        connection.query_row("SELECT 1 FROM sqlite_schema LIMIT 1", [], |row| row.get(0)).optional()?;
+    Ok(match (application, version, table) {
+        (APPLICATION, version, _) => Kind::Ours(version),
+        (0, 0, None) => Kind::Fresh,
+        _ => Kind::Foreign,
+    })
+}
+
+/// Applies the migrations after `version`, each in its own transaction: a crash in between goes on from there.
+pub(crate) fn migrate(connection: &mut Connection, version: i32) -> rusqlite::Result<()> {
+    for (step, sql) in (1..).zip(MIGRATIONS).skip_while(|(step, _)| *step <= version) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(sql)?;
+        transaction.pragma_update(None, "application_id", APPLICATION)?;
+        transaction.pragma_update(None, "user_version", step)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}

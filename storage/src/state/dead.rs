@@ -1,0 +1,150 @@
+//! Dead letters: keeping, listing, replaying, dropping.
+
+use bus_core::ports::state::{DeadFilter, DeadLetter, DeadRow, HoldReason, Replay};
+use bus_core::vocabulary::{Envelope, Exchange, MessageId, Moment, RouteName, StreamName};
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::route;
+use crate::failure::{Failure, damaged};
+use crate::names::{self, Kind};
+use crate::queue::log::signed;
+
+/// Rows of a list without a limit.
+const LISTED: usize = 1000;
+
+/// The open letter of a message on a route.
+pub(super) fn find(connection: &Connection, route: i64, id: &MessageId) -> Result<Option<i64>, Failure> {
+    let mut select = connection.prepare_cached("SELECT id FROM dead WHERE route = ?1 AND message = ?2")?;
+    Ok(select.query_row((route, id.as_bytes().as_slice()), |row| row.get(0)).optional()?)
+}
+
+/// Keeps a letter, and gives its number.
+pub(super) fn insert(connection: &Connection, route: i64, id: &MessageId, letter: &DeadLetter) -> Result<i64, Failure> {
+    let envelope = letter.envelope.as_ref();
+    let stream = envelope.map(|e| names::intern(connection, Kind::Stream, e.stream.as_str())).transpose()?;
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO dead (route, stream, key, label, message, at, fault, words, attempts, request, answer, frame,
+                           raw, transformed)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+    )?;
+    Ok(insert.insert(rusqlite::params![
+        route,
+        stream,
+        envelope.map(|envelope| envelope.key.as_str()),
+        envelope.and_then(|envelope| envelope.label.as_deref()),
+        id.as_bytes().as_slice(),
+        letter.at.0,
+        letter.fault,
+        letter.message,
+        letter.attempts,
+        letter.exchange.request,
+        letter.exchange.answer,
+        envelope.map(|envelope| envelope.to_frame().to_vec()),
+        letter.raw.as_deref(),
+        letter.transformed.as_deref(),
+    ])?)
+}
+
+/// Newest last; of many, the newest.
+pub(super) fn list(connection: &Connection, filter: &DeadFilter) -> Result<Vec<DeadRow>, Failure> {
+    let route = match &filter.route {
+        Some(name) => match names::find(connection, Kind::Route, name.as_str())? {
+            Some(route) => Some(route),
+            None => return Ok(Vec::new()),
+        },
+        None => None,
+    };
+    let limit = if filter.limit == 0 { LISTED } else { filter.limit };
+    let mut select = connection.prepare_cached(
+        "SELECT d.id, r.name, s.name, d.at, d.fault, d.words, d.attempts, d.request, d.answer, d.frame, d.raw,
+                d.transformed
+         FROM dead d LEFT JOIN names r ON r.id = d.route LEFT JOIN names s ON s.id = d.stream
+         WHERE (?1 IS NULL OR d.id = ?1) AND (?2 IS NULL OR d.route = ?2)
+           AND (?3 IS NULL OR d.key = ?3 OR d.label = ?3)
+         ORDER BY d.id DESC LIMIT ?4",
+    )?;
+    let mut rows = select.query((filter.id, route, filter.key.as_deref(), signed(limit as u64)))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(read(row)?);
+    }
+    found.reverse();
+    Ok(found)
+}
+
+fn read(row: &Row<'_>) -> Result<DeadRow, Failure> {
+    let (route, stream): (Option<String>, Option<String>) = (row.get(1)?, row.get(2)?);
+    let bytes = |index: usize| -> rusqlite::Result<Option<Bytes>> {
+        Ok(row.get::<_, Option<Vec<u8>>>(index)?.map(Bytes::from))
+    };
+    let letter = DeadLetter {
+        envelope: bytes(9)?.map(Envelope::from_frame).transpose().map_err(damaged)?,
+        raw: bytes(10)?,
+        transformed: bytes(11)?,
+        exchange: Exchange { request: row.get(7)?, answer: row.get(8)? },
+        fault: row.get(4)?,
+        message: row.get(5)?,
+        attempts: row.get(6)?,
+        at: Moment(row.get(3)?),
+    };
+    Ok(DeadRow {
+        id: row.get(0)?,
+        route: route.map(|name| RouteName::new(&name)).transpose().map_err(damaged)?,
+        stream: stream.map(|name| StreamName::new(&name)).transpose().map_err(damaged)?,
+        letter,
+    })
+}
+
+/// R10: from dead to waiting in one transaction, refused if something newer was settled or waits.
+pub(super) fn replay(connection: &Connection, id: i64, force: bool, now: Moment) -> Result<Replay, Failure> {
+    let mut select = connection.prepare_cached(
+        "SELECT d.route, n.name, d.frame FROM dead d JOIN names n ON n.id = d.route
+         WHERE d.id = ?1 AND d.frame IS NOT NULL",
+    )?;
+    let found: Option<(i64, String, Vec<u8>)> =
+        select.query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
+    let Some((route, name, frame)) = found else { return Ok(Replay::NotFound) };
+    let envelope = Envelope::from_frame(frame.into()).map_err(damaged)?;
+    let settled = route::fence(connection, route, &envelope.key)?;
+    let waiting = route::highest_waiting(connection, route, &envelope.key)?;
+    if let Some(newer) = settled.max(waiting).filter(|newer| *newer > envelope.seq && !force) {
+        return Ok(Replay::Newer { seq: newer });
+    }
+    drop_dead(connection, id)?;
+    // D7: a person has decided that it may be sent again.
+    route::clear_mark(connection, route, &envelope.id)?;
+    requeue(connection, route, &envelope, now)?;
+    Ok(Replay::Waiting { route: RouteName::new(&name).map_err(damaged)?, key: envelope.key })
+}
+
+/// To the end of the line. Newer rows of the key (a forced replay) go behind it: within a key the order is by seq.
+fn requeue(connection: &Connection, route: i64, envelope: &Envelope, now: Moment) -> Result<(), Failure> {
+    let (key, epoch, number) = (envelope.key.as_str(), signed(envelope.seq.epoch), signed(envelope.seq.number));
+    // The same version cannot wait beside its own dead letter (D4), but a damaged past must not stop a person.
+    connection.execute(
+        "DELETE FROM waiting WHERE route = ?1 AND key = ?2 AND epoch = ?3 AND number = ?4",
+        (route, key, epoch, number),
+    )?;
+    let mut place = route::insert_waiting(connection, route, envelope, now, 0, HoldReason::Replay, true)?;
+    let mut newer = connection.prepare_cached(
+        "SELECT place FROM waiting WHERE route = ?1 AND key = ?2 AND (epoch, number) > (?3, ?4)
+         ORDER BY epoch, number",
+    )?;
+    let newer: Vec<i64> = newer.query_map((route, key, epoch, number), |row| row.get(0))?.collect::<Result<_, _>>()?;
+    if newer.is_empty() {
+        return Ok(());
+    }
+    for old in newer {
+        place += 1;
+        connection.execute("UPDATE waiting SET place = ?2 WHERE place = ?1", (old, place))?;
+    }
+    // An update does not move SQLite's own counter, and a place must not be given twice.
+    connection.execute("UPDATE sqlite_sequence SET seq = max(seq, ?1) WHERE name = 'waiting'", [place])?;
+    Ok(())
+}
+
+/// `false` if there is no such letter.
+pub(super) fn drop_dead(connection: &Connection, id: i64) -> Result<bool, Failure> {
+    Ok(connection.prepare_cached("DELETE FROM dead WHERE id = ?1")?.execute([id])? > 0)
+}

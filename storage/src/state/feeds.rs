@@ -1,0 +1,107 @@
+//! Capture's side: epochs, cursors, sealed batches, and what was last published of each key.
+
+use bus_core::ports::state::{FeedState, Published, SealedBatch, StateError};
+use bus_core::vocabulary::{ContentHash, Cursor, Key, Operation, UnreadableRecord};
+use rusqlite::{Connection, OptionalExtension};
+
+use super::sealed;
+use crate::failure::{Failure, damaged};
+use crate::names::{self, Kind};
+use crate::queue::log::{signed, unsigned};
+
+/// R3: the epoch rises before the cursor is loaded, in one transaction, so a predecessor that still runs can move
+/// nothing from here on.
+pub(super) fn open(connection: &Connection, feed: i64) -> Result<FeedState, Failure> {
+    let mut raise = connection.prepare_cached(
+        "INSERT INTO feeds (id, epoch) VALUES (?1, 1) ON CONFLICT (id) DO UPDATE SET epoch = epoch + 1
+         RETURNING epoch, cursor, sealed",
+    )?;
+    let (epoch, cursor, blob): (i64, Option<String>, Option<Vec<u8>>) =
+        raise.query_row([feed], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let sealed = blob.map(sealed::decode).transpose()?;
+    Ok(FeedState { epoch: unsigned(epoch), cursor: cursor.map(Cursor::new), sealed })
+}
+
+/// R3, R4: the compare of every compare-and-swap.
+fn compare(connection: &Connection, feed: i64, epoch: u64, expected: Option<&Cursor>) -> Result<(), Failure> {
+    let mut select = connection.prepare_cached("SELECT epoch, cursor FROM feeds WHERE id = ?1")?;
+    let found: Option<(i64, Option<String>)> =
+        select.query_row([feed], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let Some((current, cursor)) = found else { return Err(StateError::Fenced.into()) };
+    if unsigned(current) != epoch {
+        return Err(StateError::Fenced.into());
+    }
+    if cursor.as_deref() != expected.map(Cursor::as_str) {
+        return Err(StateError::CursorMoved.into());
+    }
+    Ok(())
+}
+
+/// R1. An open batch is never replaced by another one: it may be published in part (R2), so who wants to has lost
+/// track, and opens the feed again.
+pub(super) fn seal(connection: &Connection, feed: i64, epoch: u64, batch: &SealedBatch) -> Result<(), Failure> {
+    compare(connection, feed, epoch, batch.expected.as_ref())?;
+    let blob = sealed::encode(batch);
+    let mut update =
+        connection.prepare_cached("UPDATE feeds SET sealed = ?2 WHERE id = ?1 AND (sealed IS NULL OR sealed = ?2)")?;
+    match update.execute((feed, blob))? {
+        0 => Err(StateError::Fenced.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Cursor, last-published and the end of the sealed batch in one transaction.
+pub(super) fn advance(connection: &Connection, feed: i64, epoch: u64, batch: &SealedBatch) -> Result<(), Failure> {
+    compare(connection, feed, epoch, batch.expected.as_ref())?;
+    let mut update = connection.prepare_cached("UPDATE feeds SET cursor = ?2, sealed = NULL WHERE id = ?1")?;
+    update.execute((feed, batch.next.as_ref().map(Cursor::as_str)))?;
+    let mut upsert = connection.prepare_cached(
+        "INSERT INTO published (stream, key, generation, hash, deleted) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (stream, key) DO UPDATE SET
+             generation = excluded.generation, hash = excluded.hash, deleted = excluded.deleted",
+    )?;
+    let mut last = None;
+    for envelope in &batch.envelopes {
+        let stream = match &last {
+            Some((name, id)) if *name == &envelope.stream => *id,
+            _ => names::intern(connection, Kind::Stream, envelope.stream.as_str())?,
+        };
+        last = Some((&envelope.stream, stream));
+        let deleted = envelope.operation == Operation::Delete;
+        let hash = envelope.hash.as_bytes().as_slice();
+        upsert.execute((stream, envelope.key.as_str(), signed(envelope.generation), hash, deleted))?;
+    }
+    Ok(())
+}
+
+pub(super) fn published(connection: &Connection, stream: i64, keys: &[Key]) -> Result<Vec<Option<Published>>, Failure> {
+    let mut select =
+        connection.prepare_cached("SELECT generation, hash, deleted FROM published WHERE stream = ?1 AND key = ?2")?;
+    let mut found = Vec::with_capacity(keys.len());
+    for key in keys {
+        let row = select.query_row((stream, key.as_str()), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+        let row: Option<(i64, Vec<u8>, bool)> = row.optional()?;
+        found.push(match row {
+            Some((generation, hash, deleted)) => {
+                let hash = hash.try_into().map_err(|_| damaged("a stored hash has a wrong length"))?;
+                Some(Published { generation: unsigned(generation), hash: ContentHash::from_bytes(hash), deleted })
+            }
+            None => None,
+        });
+    }
+    Ok(found)
+}
+
+/// The row's own hash is its identity: a source that shows the same broken row every round fills nothing.
+pub(super) fn keep_unreadable(connection: &Connection, rows: &[UnreadableRecord], now: i64) -> Result<(), Failure> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO dead (stream, message, at, fault, words, attempts, raw)
+         VALUES (?1, ?2, ?3, 'unreadable', ?4, 0, ?5) ON CONFLICT DO NOTHING",
+    )?;
+    for row in rows {
+        let stream = names::intern(connection, Kind::Stream, row.stream.as_str())?;
+        let identity = ContentHash::of(Operation::Upsert, &row.raw);
+        insert.execute((stream, identity.as_bytes().as_slice(), now, &row.reason, row.raw.as_ref()))?;
+    }
+    Ok(())
+}

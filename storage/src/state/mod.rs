@@ -1,0 +1,235 @@
+//! [`SqliteState`]: the state store on a [`Database`].
+
+mod dead;
+mod feeds;
+mod outbox;
+mod route;
+mod scan;
+mod sealed;
+
+use async_trait::async_trait;
+use bus_core::ports::state::{
+    Applied, Backlog, Change, DeadFilter, DeadRow, FeedState, Published, Replay, RouteCounts, RouteState, ScanTotals,
+    SealedBatch, Settled, StateError, StateStore, WaitingRow,
+};
+use bus_core::vocabulary::{
+    Envelope, FeedName, Key, MessageId, Moment, RouteName, StreamName, SubscriptionName, SystemName, UnreadableRecord,
+};
+use rusqlite::OptionalExtension;
+
+use crate::database::Database;
+use crate::names::Kind;
+use crate::queue::log::unsigned;
+use scan::Scans;
+
+/// [`StateStore`] on a [`Database`]. Cloning shares it.
+///
+/// Writes made at the same time share one transaction and one flush; a write whose future is dropped has happened or
+/// has not. Lookups see every write that was answered before they were asked.
+#[derive(Clone)]
+pub struct SqliteState {
+    database: Database,
+    scans: Scans,
+}
+
+impl SqliteState {
+    /// The state store of an open database.
+    pub fn new(database: Database) -> Self {
+        let scans = Scans::new(database.path());
+        Self { database, scans }
+    }
+}
+
+#[async_trait]
+impl StateStore for SqliteState {
+    async fn open_feed(&self, feed: &FeedName) -> Result<FeedState, StateError> {
+        let feed = self.database.number(Kind::Feed, feed.as_str()).await?;
+        self.database.write(0, move |connection| feeds::open(connection, feed)).await
+    }
+
+    async fn published(&self, stream: &StreamName, keys: &[Key]) -> Result<Vec<Option<Published>>, StateError> {
+        let Some(stream) = self.database.known_number(Kind::Stream, stream.as_str()).await? else {
+            return Ok(vec![None; keys.len()]);
+        };
+        let keys = keys.to_vec();
+        self.database.read(move |connection| feeds::published(connection, stream, &keys)).await
+    }
+
+    async fn seal(&self, feed: &FeedName, epoch: u64, batch: &SealedBatch) -> Result<(), StateError> {
+        let feed = self.database.number(Kind::Feed, feed.as_str()).await?;
+        let batch = batch.clone();
+        let weight = weight(&batch.envelopes);
+        self.database.write(weight, move |connection| feeds::seal(connection, feed, epoch, &batch)).await
+    }
+
+    async fn advance(&self, feed: &FeedName, epoch: u64, batch: &SealedBatch) -> Result<(), StateError> {
+        let feed = self.database.number(Kind::Feed, feed.as_str()).await?;
+        let batch = batch.clone();
+        self.database.write(0, move |connection| feeds::advance(connection, feed, epoch, &batch)).await
+    }
+
+    async fn keep_unreadable(&self, rows: &[UnreadableRecord]) -> Result<(), StateError> {
+        let rows = rows.to_vec();
+        let weight = rows.iter().map(|row| row.raw.len()).sum();
+        let now = Moment::now().0;
+        self.database.write(weight, move |connection| feeds::keep_unreadable(connection, &rows, now)).await
+    }
+
+    async fn scan_begin(&self, stream: &StreamName) -> Result<(), StateError> {
+        let stream = self.database.number(Kind::Stream, stream.as_str()).await?;
+        self.scans.begin(stream).await
+    }
+
+    async fn scan_seen(&self, stream: &StreamName, keys: &[Key]) -> Result<(), StateError> {
+        let stream = self.database.number(Kind::Stream, stream.as_str()).await?;
+        self.scans.seen(stream, keys.to_vec()).await
+    }
+
+    async fn scan_missing(
+        &self,
+        stream: &StreamName,
+        after: Option<&Key>,
+        limit: usize,
+    ) -> Result<Vec<Key>, StateError> {
+        let stream = self.database.number(Kind::Stream, stream.as_str()).await?;
+        self.scans.missing(stream, after.cloned(), limit).await
+    }
+
+    async fn scan_totals(&self, stream: &StreamName) -> Result<ScanTotals, StateError> {
+        let stream = self.database.number(Kind::Stream, stream.as_str()).await?;
+        self.scans.totals(stream).await
+    }
+
+    async fn open_route(&self, route: &RouteName) -> Result<RouteState, StateError> {
+        let Some(route) = self.database.known_number(Kind::Route, route.as_str()).await? else {
+            return Ok(RouteState::default());
+        };
+        self.database.read(move |connection| route::open(connection, route)).await
+    }
+
+    async fn settled(&self, route: &RouteName, keys: &[Key]) -> Result<Vec<Option<Settled>>, StateError> {
+        let Some(route) = self.database.known_number(Kind::Route, route.as_str()).await? else {
+            return Ok(vec![None; keys.len()]);
+        };
+        let keys = keys.to_vec();
+        self.database.read(move |connection| route::settled(connection, route, &keys)).await
+    }
+
+    async fn commit(&self, route: &RouteName, changes: Vec<Change>) -> Result<Vec<Applied>, StateError> {
+        let route = self.database.number(Kind::Route, route.as_str()).await?;
+        let held = |change: &Change| if let Change::Hold { envelope, .. } = change { envelope.body.len() } else { 0 };
+        let weight = changes.iter().map(held).sum();
+        self.database.write(weight, move |connection| route::commit(connection, route, &changes)).await
+    }
+
+    async fn waiting(
+        &self,
+        route: &RouteName,
+        now: Moment,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<WaitingRow>, StateError> {
+        let Some(route) = self.database.known_number(Kind::Route, route.as_str()).await? else {
+            return Ok(Vec::new());
+        };
+        self.database.read(move |connection| route::due(connection, route, now, after, limit)).await
+    }
+
+    async fn marked(&self, route: &RouteName, ids: &[MessageId]) -> Result<Vec<bool>, StateError> {
+        let Some(route) = self.database.known_number(Kind::Route, route.as_str()).await? else {
+            return Ok(vec![false; ids.len()]);
+        };
+        let ids = ids.to_vec();
+        self.database.read(move |connection| route::marked(connection, route, &ids)).await
+    }
+
+    async fn dead_letters(&self, filter: &DeadFilter) -> Result<Vec<DeadRow>, StateError> {
+        let filter = filter.clone();
+        self.database.read(move |connection| dead::list(connection, &filter)).await
+    }
+
+    async fn replay(&self, id: i64, force: bool) -> Result<Replay, StateError> {
+        let now = Moment::now();
+        self.database.write(0, move |connection| dead::replay(connection, id, force, now)).await
+    }
+
+    async fn drop_dead(&self, id: i64) -> Result<bool, StateError> {
+        self.database.write(0, move |connection| dead::drop_dead(connection, id)).await
+    }
+
+    async fn gate(&self, system: &SystemName) -> Result<Option<i64>, StateError> {
+        let Some(system) = self.database.known_number(Kind::System, system.as_str()).await? else { return Ok(None) };
+        let select = "SELECT horizon FROM gates WHERE system = ?1";
+        self.database.read(move |c| Ok(c.query_row(select, [system], |row| row.get(0)).optional()?)).await
+    }
+
+    async fn set_gate(&self, system: &SystemName, horizon: i64) -> Result<(), StateError> {
+        let system = self.database.number(Kind::System, system.as_str()).await?;
+        let upsert = "INSERT INTO gates (system, horizon) VALUES (?1, ?2)
+                      ON CONFLICT (system) DO UPDATE SET horizon = excluded.horizon";
+        let work = move |connection: &rusqlite::Connection| {
+            connection.prepare_cached(upsert)?.execute((system, horizon))?;
+            Ok(())
+        };
+        self.database.write(0, work).await
+    }
+
+    async fn outbox_append(&self, name: &SubscriptionName, envelopes: &[Envelope]) -> Result<(), StateError> {
+        let id = self.database.number(Kind::Subscription, name.as_str()).await?;
+        let envelopes = envelopes.to_vec();
+        let weight = weight(&envelopes);
+        self.database.write(weight, move |connection| outbox::append(connection, id, &envelopes)).await
+    }
+
+    async fn outbox_read(
+        &self,
+        name: &SubscriptionName,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Envelope)>, StateError> {
+        let Some(id) = self.database.known_number(Kind::Subscription, name.as_str()).await? else {
+            return Ok(Vec::new());
+        };
+        self.database.read(move |connection| outbox::read(connection, id, after, limit)).await
+    }
+
+    async fn outbox_trim(
+        &self,
+        name: &SubscriptionName,
+        position: u64,
+        oldest: Moment,
+        bytes: u64,
+    ) -> Result<u64, StateError> {
+        let id = self.database.number(Kind::Subscription, name.as_str()).await?;
+        self.database.write(0, move |connection| outbox::trim(connection, id, position, oldest, bytes)).await
+    }
+
+    async fn outbox_backlog(&self, name: &SubscriptionName) -> Result<Backlog, StateError> {
+        let Some(id) = self.database.known_number(Kind::Subscription, name.as_str()).await? else {
+            return Ok(Backlog::default());
+        };
+        self.database.read(move |connection| outbox::backlog(connection, id)).await
+    }
+
+    async fn route_counts(&self, route: &RouteName) -> Result<RouteCounts, StateError> {
+        let Some(route) = self.database.known_number(Kind::Route, route.as_str()).await? else {
+            return Ok(RouteCounts::default());
+        };
+        let select = "SELECT (SELECT count(*) FROM waiting WHERE route = ?1),
+                             (SELECT min(time) FROM waiting WHERE route = ?1),
+                             (SELECT count(*) FROM dead WHERE route = ?1)";
+        let work = move |connection: &rusqlite::Connection| {
+            let counted = connection.prepare_cached(select)?.query_row([route], |row| {
+                let (waiting, oldest, dead): (i64, Option<i64>, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                Ok(RouteCounts { waiting: unsigned(waiting), oldest: oldest.map(Moment), dead: unsigned(dead) })
+            })?;
+            Ok(counted)
+        };
+        self.database.read(work).await
+    }
+}
+
+/// Bytes a request writes, roughly.
+fn weight(envelopes: &[Envelope]) -> usize {
+    envelopes.iter().map(|envelope| envelope.body.len() + 400).sum()
+}

@@ -1,0 +1,119 @@
+//! Outboxes of HTTP subscribers: a log per subscription, read by position and trimmed from the front.
+
+use bus_core::ports::state::Backlog;
+use bus_core::vocabulary::{Envelope, Moment, Seq};
+use rusqlite::{Connection, OptionalExtension};
+
+use super::route::seq;
+use crate::failure::{Failure, damaged};
+use crate::queue::log::{position, row, signed, unsigned};
+
+/// The counters of one outbox. `floor`: everything up to there is gone; `total`: bytes ever appended.
+struct Outbox {
+    last: u64,
+    floor: u64,
+    taken: u64,
+    seq: Seq,
+    total: i64,
+}
+
+fn load(connection: &Connection, id: i64) -> Result<Outbox, Failure> {
+    let mut select =
+        connection.prepare_cached("SELECT last, floor, taken, epoch, number, total FROM outboxes WHERE id = ?1")?;
+    let found = select.query_row([id], |found| {
+        Ok(Outbox {
+            last: unsigned(found.get(0)?),
+            floor: unsigned(found.get(1)?),
+            taken: unsigned(found.get(2)?),
+            seq: seq(found.get(3)?, found.get(4)?),
+            total: found.get(5)?,
+        })
+    });
+    Ok(found.optional()?.unwrap_or(Outbox { last: 0, floor: 0, taken: 0, seq: Seq::ZERO, total: 0 }))
+}
+
+fn store(connection: &Connection, id: i64, outbox: &Outbox) -> Result<(), Failure> {
+    let mut upsert = connection.prepare_cached(
+        "INSERT INTO outboxes (id, last, floor, taken, epoch, number, total) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT (id) DO UPDATE SET last = excluded.last, floor = excluded.floor, taken = excluded.taken,
+             epoch = excluded.epoch, number = excluded.number, total = excluded.total",
+    )?;
+    let Outbox { last, floor, taken, seq, total } = outbox;
+    let (epoch, number) = (signed(seq.epoch), signed(seq.number));
+    upsert.execute((id, signed(*last), signed(*floor), signed(*taken), epoch, number, total))?;
+    Ok(())
+}
+
+/// A queue may bring a message again; its seq says so, because a stream has one order.
+pub(super) fn append(connection: &Connection, id: i64, envelopes: &[Envelope]) -> Result<(), Failure> {
+    let mut outbox = load(connection, id)?;
+    let mut insert =
+        connection.prepare_cached("INSERT INTO outbox (at, time, total, frame) VALUES (?1, ?2, ?3, ?4)")?;
+    for envelope in envelopes {
+        if envelope.seq <= outbox.seq {
+            continue;
+        }
+        let frame = envelope.to_frame();
+        outbox.last += 1;
+        outbox.total += signed(frame.len() as u64);
+        outbox.seq = envelope.seq;
+        insert.execute((row(id, outbox.last), envelope.time.0, outbox.total, frame.as_ref()))?;
+    }
+    store(connection, id, &outbox)
+}
+
+pub(super) fn read(
+    connection: &Connection,
+    id: i64,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<(u64, Envelope)>, Failure> {
+    let mut select =
+        connection.prepare_cached("SELECT at, frame FROM outbox WHERE at > ?1 AND at < ?2 ORDER BY at LIMIT ?3")?;
+    // A subscriber may ask after a position far above any: that is nothing, not another subscription's rows.
+    let after = after.min(load(connection, id)?.last);
+    let mut rows = select.query((row(id, after), row(id + 1, 0), signed(limit as u64)))?;
+    let mut found = Vec::new();
+    while let Some(next) = rows.next()? {
+        let envelope = Envelope::from_frame(next.get::<_, Vec<u8>>(1)?.into()).map_err(damaged)?;
+        found.push((position(next.get(0)?), envelope));
+    }
+    Ok(found)
+}
+
+/// Gives how many were dropped that nobody had taken.
+pub(super) fn trim(connection: &Connection, id: i64, upto: u64, oldest: Moment, bytes: u64) -> Result<u64, Failure> {
+    let mut outbox = load(connection, id)?;
+    outbox.taken = outbox.taken.max(upto.min(outbox.last));
+    let least_total = outbox.total - signed(bytes);
+    let from = outbox.floor.max(outbox.taken);
+    // Walks over what is dropped and the first that stays; frames are not read.
+    let mut select = connection.prepare_cached(
+        "SELECT at FROM outbox WHERE at > ?1 AND at < ?2 AND time >= ?3 AND total - length(frame) >= ?4
+         ORDER BY at LIMIT 1",
+    )?;
+    let stays =
+        select.query_row((row(id, from), row(id + 1, 0), oldest.0, least_total), |found| found.get(0)).optional()?;
+    let floor = stays.map_or(outbox.last, |stays| position(stays) - 1);
+    let mut delete = connection.prepare_cached("DELETE FROM outbox WHERE at > ?1 AND at <= ?2")?;
+    delete.execute((row(id, 0), row(id, floor)))?;
+    outbox.floor = floor;
+    store(connection, id, &outbox)?;
+    Ok(floor - from)
+}
+
+pub(super) fn backlog(connection: &Connection, id: i64) -> Result<Backlog, Failure> {
+    let outbox = load(connection, id)?;
+    let from = outbox.floor.max(outbox.taken);
+    let mut select = connection.prepare_cached(
+        "SELECT time, total - length(frame) FROM outbox WHERE at > ?1 AND at < ?2 ORDER BY at LIMIT 1",
+    )?;
+    let first: Option<(i64, i64)> =
+        select.query_row((row(id, from), row(id + 1, 0)), |found| Ok((found.get(0)?, found.get(1)?))).optional()?;
+    Ok(Backlog {
+        messages: outbox.last - from,
+        bytes: first.map_or(0, |(_, before)| unsigned(outbox.total - before)),
+        oldest: first.map(|(time, _)| Moment(time)),
+        last: outbox.last,
+    })
+}
