@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bus_options::{Definitions, Located, Node, OptionValue, Report, Sources, Span, codes};
+use bus_options::{Apart, Definitions, Located, Node, OptionValue, Report, Sources, Span, codes};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -60,21 +60,22 @@ impl Loaded {
         }
         let root = Spanned::new(document.span(), DeValue::Table(document.into_inner()));
         let Some(root) = Root::read(Node::new(&root, &text, file), &mut self.report) else { return Vec::new() };
+        let include = root.include.0.unwrap_or_default();
+        let bus = root.bus.and_then(|bus| bus.0);
         if !main {
-            for span in root.bus.iter().map(|bus| &bus.span).chain(root.include.iter().map(|include| &include.span)) {
-                let hint = "move it to the main file";
+            for span in bus.iter().map(|bus| &bus.span).chain(include.iter().map(|include| &include.span)) {
                 let message = "`[bus]` and `include` belong to the main file";
-                self.report.add_with_hint(codes::CONTRADICTION, span, message, hint);
+                self.report.add_with_hint(codes::CONTRADICTION, span, message, "move it to the main file");
             }
         }
         let tables = &mut self.tables;
-        tables.bus = tables.bus.take().or(root.bus);
-        tables.profiles.0.extend(root.profiles.unwrap_or_default().0);
-        tables.systems.0.extend(root.systems.unwrap_or_default().0);
-        tables.streams.0.extend(root.streams.unwrap_or_default().0);
-        tables.routes.0.extend(root.routes.unwrap_or_default().0);
-        tables.subscriptions.0.extend(root.subscriptions.unwrap_or_default().0);
-        root.include
+        tables.bus = tables.bus.take().or(bus);
+        extend(&mut tables.profiles, root.profiles);
+        extend(&mut tables.systems, root.systems);
+        extend(&mut tables.streams, root.streams);
+        extend(&mut tables.routes, root.routes);
+        extend(&mut tables.subscriptions, root.subscriptions);
+        if main { include } else { Vec::new() }
     }
 
     fn include(&mut self, base: &Path, include: &Located<String>, seen: &mut Vec<PathBuf>) {
@@ -111,4 +112,8 @@ impl Loaded {
             }
         }
     }
+}
+
+fn extend<N, V>(all: &mut Definitions<N, V>, more: Option<Apart<Definitions<N, V>>>) {
+    all.0.extend(more.and_then(|more| more.0).unwrap_or_default().0);
 }

@@ -1,6 +1,6 @@
 //! Mistakes: collected while reading with their spans, then turned into places that people can find.
 
-use crate::{Code, Place, Sources, Span};
+use crate::{Code, Place, Sources, Span, nearest};
 
 /// A mistake, ready to be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,10 +63,15 @@ impl Report {
         self.used.iter().any(|mention| mention.kind == kind && mention.name == name)
     }
 
-    /// Names of this kind that are defined, but used nowhere.
+    /// Names of this kind that are defined, but used nowhere. One that a misspelt use seems to mean is not among them:
+    /// that mistake is reported at the use.
     pub fn unused(&self, kind: &str) -> Vec<(String, Span)> {
-        let unused = self.defined.iter().filter(|mention| mention.kind == kind && !self.is_used(kind, &mention.name));
-        unused.map(|mention| (mention.name.clone(), mention.span.clone())).collect()
+        let defined: Vec<&Mention> = self.defined.iter().filter(|mention| mention.kind == kind).collect();
+        let names = || defined.iter().map(|mention| mention.name.as_str());
+        let undefined = self.used.iter().filter(|used| used.kind == kind && !names().any(|name| name == used.name));
+        let meant: Vec<&str> = undefined.filter_map(|used| nearest(&used.name, names())).collect();
+        let unused = |name: &str| !self.is_used(kind, name) && !meant.contains(&name);
+        defined.iter().filter(|m| unused(&m.name)).map(|m| (m.name.clone(), m.span.clone())).collect()
     }
 
     /// Turns what was found into diagnostics, in the order of files and lines.

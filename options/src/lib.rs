@@ -37,7 +37,7 @@ pub use source::{FileId, Located, Place, Sources, Span};
 pub use suggest::nearest;
 pub use text::Filled;
 pub use units::Bytes;
-pub use value::{OneOrMany, OptionValue};
+pub use value::{Apart, OneOrMany, OptionValue};
 
 #[doc(hidden)]
 pub mod private {

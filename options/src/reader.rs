@@ -185,14 +185,15 @@ impl<'a, 'r> Reader<'a, 'r> {
         }
     }
 
-    /// An option with a default, written as TOML.
+    /// An option with a default, written as TOML. After a mistake the default stands in for the value, so that what
+    /// depends on other options is still looked at.
     ///
     /// # Panics
     /// When the declared default does not fit its own type; declaring it in the reference shows that in every test.
     pub fn or_default<T: OptionValue>(&mut self, key: &'static str, default: &'static str) -> Option<T> {
-        match self.take(key) {
-            Some(node) => self.read(node),
-            None => {
+        match self.take(key).map(|node| T::read(node, self.report)) {
+            Some(Some(value)) => Some(value),
+            Some(None) | None => {
                 let value = DeValue::parse(default).expect("the default of an option is TOML");
                 let mut report = Report::default();
                 let at = self.node.span().range;

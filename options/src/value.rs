@@ -121,6 +121,25 @@ impl<T: OptionValue> OptionValue for Vec<T> {
     }
 }
 
+/// A part whose mistakes do not spoil the whole: they are reported, and the rest is still looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Apart<T>(pub Option<T>);
+
+impl<T: OptionValue> OptionValue for Apart<T> {
+    fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
+        Some(Self(T::read(node, report)))
+    }
+    fn kind() -> Cow<'static, str> {
+        T::kind()
+    }
+    fn schema() -> Value {
+        T::schema()
+    }
+    fn tables(out: &mut Vec<Declaration>) {
+        T::tables(out);
+    }
+}
+
 impl<T: OptionValue> OptionValue for Box<T> {
     fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
         T::read(node, report).map(Box::new)

@@ -9,7 +9,7 @@ pub mod subscription;
 pub mod system;
 
 use bus_core::vocabulary::{RouteName, StreamName, SubscriptionName, SystemName};
-use bus_options::{Definitions, Located, options};
+use bus_options::{Apart, Definitions, Located, options};
 
 use profile::ProfileName;
 
@@ -18,18 +18,18 @@ options! {
     /// `include` and `[bus]`, which belong to the main file.
     pub struct Root("routes.toml") {
         /// Files that belong to this one: paths and patterns relative to it, such as `routes.d/*.toml`.
-        include: Vec<Located<String>> = [];
+        include: Apart<Vec<Located<String>>> = [];
         /// The bus itself.
-        bus: Located<bus::Bus>, optional;
+        bus: Apart<Located<bus::Bus>>, optional;
         /// Capacity over the day and the week, named once.
-        profiles: Definitions<ProfileName, profile::Profile>, optional;
+        profiles: Apart<Definitions<ProfileName, profile::Profile>>, optional;
         /// Who the bus talks to, how to get in, how much they can take.
-        systems: Definitions<SystemName, system::System>, optional;
+        systems: Apart<Definitions<SystemName, system::System>>, optional;
         /// Entities, each read once.
-        streams: Definitions<StreamName, stream::Stream>, optional;
+        streams: Apart<Definitions<StreamName, stream::Stream>>, optional;
         /// Where a stream goes, and in what shape.
-        routes: Definitions<RouteName, route::Route>, optional;
+        routes: Apart<Definitions<RouteName, route::Route>>, optional;
         /// Outside systems that take a stream by themselves.
-        subscriptions: Definitions<SubscriptionName, subscription::Subscription>, optional;
+        subscriptions: Apart<Definitions<SubscriptionName, subscription::Subscription>>, optional;
     } planned ["feeds", "maps", "alerts", "defaults"]
 }

@@ -44,7 +44,7 @@ options! {
         /// For HTTP basic authentication.
         user: Located<Filled>, optional;
         /// For HTTP basic authentication.
-        password: SecretRef, optional;
+        password: Located<SecretRef>, optional;
         /// Certificate authority of the server (PEM), where it is not a public one.
         ca: PathBuf, optional;
         /// How much it can take. Without `rate` the bus sends as fast as it is answered.

@@ -2,7 +2,7 @@
 
 use bus_core::policy::{Idempotency, Jitter, RetryPolicy};
 use bus_core::vocabulary::{RouteName, SubscriptionName, SystemName};
-use bus_options::{Definitions, Located, Report, SecretRef, Span, codes};
+use bus_options::{Definitions, Located, Report, SecretRef, codes};
 use chrono_tz::Tz;
 
 use super::shaper;
@@ -33,9 +33,9 @@ fn route(
         report.add_with_hint(codes::NOT_YET, &route.to.0.span, message, "`to` names a system with kind = \"http\"");
     }
     left(&route, report);
-    known_id(&route.send.span, &route.send.value.path, route.send.value.receiver_id.is_some(), report);
+    known_id(&route.send.value.path, route.send.value.receiver_id.is_some(), report);
     if let OnDelete::Send(request) = &route.on_delete.value {
-        known_id(&route.on_delete.span, &request.path, route.send.value.receiver_id.is_some(), report);
+        known_id(&request.path, route.send.value.receiver_id.is_some(), report);
     }
     let (idempotency, idempotency_header) = idempotency(route.idempotent, route.send.value.method);
     let (retry, send) = (route.retry, route.send.value);
@@ -91,10 +91,9 @@ fn left(route: &language::Route, report: &mut Report) {
 }
 
 /// `{receiver_id}` needs to be learnt from an answer.
-fn known_id(span: &Span, path: &Located<Template>, learnt: bool, report: &mut Report) {
+fn known_id(path: &Located<Template>, learnt: bool, report: &mut Report) {
     if path.value.uses("receiver_id") && !learnt {
         let hint = "say where in the answer it stands: send = { …, receiver_id = \"/id\" }";
-        let _ = span;
         report.add_with_hint(codes::CONTRADICTION, &path.span, "`{receiver_id}` is never learnt", hint);
     }
 }

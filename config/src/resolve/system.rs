@@ -42,13 +42,17 @@ pub fn resolve(
 
 fn http(http: &language::HttpSystem, profiles: &Profiles, zone: Tz, report: &mut Report) -> HttpSystem {
     let basic = match (&http.user, &http.password) {
-        (Some(user), Some(password)) => Some((user.value.0.clone(), password.clone())),
+        (Some(user), Some(password)) => Some((user.value.0.clone(), password.value.clone())),
         (Some(user), None) => {
             let hint = "add password = { env = \"NAME\" }";
             report.add_with_hint(codes::CONTRADICTION, &user.span, "a user without a password", hint);
             None
         }
-        (None, Some(_)) => None,
+        (None, Some(password)) => {
+            let hint = "add user = \"NAME\"";
+            report.add_with_hint(codes::CONTRADICTION, &password.span, "a password without a user", hint);
+            None
+        }
         (None, None) => None,
     };
     let capacity = Limits {

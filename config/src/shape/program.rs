@@ -19,7 +19,7 @@ use super::{functions, hint};
 #[derive(Debug, Clone)]
 pub struct Program {
     compiled: Arc<vrl::compiler::Program>,
-    /// Line of the file, for messages about records.
+    /// For messages about records: which line failed.
     source: Arc<str>,
 }
 
@@ -87,16 +87,14 @@ fn tell(
     for mistake in mistakes.into_iter().filter(Diagnostic::is_problem) {
         let label = mistake.labels.iter().find(|label| label.primary).or_else(|| mistake.labels.first());
         let (start, end) = label.map_or((0, script.text.len()), |label| (label.span.start(), label.span.end()));
-        let detail =
-            label.map(|label| label.message.as_str()).filter(|text| !text.is_empty() && *text != mistake.message);
-        let message = match detail {
-            Some(detail) => format!("{}: {detail}", mistake.message),
-            None => mistake.message.clone(),
-        };
+        let advice = hint::advise(&mistake, &script.text, start, end, functions);
         let span = script.span_of(start..end);
-        match hint::for_mistake(mistake.code, &script.text, start, end, functions) {
-            Some(hint) => report.add_with_hint(codes::BAD_PROGRAM, &span, message, hint),
-            None => report.add(codes::BAD_PROGRAM, &span, message),
+        match advice.hint {
+            Some(hint) => report.add_with_hint(codes::BAD_PROGRAM, &span, advice.message, hint),
+            None => report.add(codes::BAD_PROGRAM, &span, advice.message),
+        }
+        if hint::is_syntax(&mistake) {
+            return;
         }
     }
 }

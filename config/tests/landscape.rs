@@ -1,0 +1,112 @@
+//! What a configuration resolves to.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::time::Duration;
+
+use bus_config::{Broker, Changes, FeedSource, Landscape, Method, Overlap, SystemKind, Via, WhenLeft, check};
+use bus_core::policy::{Idempotency, Schedule};
+use bus_options::{Colour, SecretOr, SecretRef, to_text};
+
+fn landscape(toml: &str) -> Landscape {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("routes.toml");
+    std::fs::write(&path, toml).unwrap();
+    let checked = check(&path);
+    checked.landscape.unwrap_or_else(|| panic!("{}", to_text(&checked.diagnostics, Colour::Off)))
+}
+
+const SHOP: &str = "[systems.shop]\nkind = \"http\"\nurl = \"http://shop\"\n";
+const PUSHED: &str = "[streams.s]\nkey = \"id\"\nlisten = { path = \"/in/s\", key = { env = \"K\" } }\n";
+
+#[test]
+fn everything_written_arrives() {
+    let toml = format!(
+        r#"
+[bus]
+name = "склад"
+timezone = "Europe/Moscow"
+broker = "amqps://bus@rabbit-1:5671/prod"
+broker_ca = "ca.pem"
+listen = "0.0.0.0:8080"
+key = {{ file = "/run/secrets/bus" }}
+log = "json"
+[profiles.night]
+windows = [{{ at = "22:00-06:00", rate = "500/min" }}, {{ rate = "0/min" }}]
+[systems.wms]
+kind = "sql"
+url = "postgres://bus@wms/stock"
+reads = {{ rate = "night", concurrency = 1 }}
+{SHOP}headers = {{ X-Api-Version = "2", X-Api-Key = {{ env = "SHOP_KEY" }} }}
+user = "bus"
+password = {{ env = "SHOP_PASSWORD" }}
+capacity = {{ rate = "100/min", concurrency = 7, margin = "5%" }}
+[streams."остатки"]
+from = "wms"
+query = "SELECT sku, warehouse FROM stock WHERE at >= :cursor ORDER BY at"
+key = ["sku", "warehouse"]
+label = "sku"
+schedule = "15s"
+changes = {{ cursor = "at", overlap = 5, recheck = "Sun 04:00", guard = "25%" }}
+{PUSHED}
+[routes.r]
+stream = "остатки"
+to = "shop"
+when = '.qty > 0 ?? false'
+when_left = "delete"
+on_delete = {{ path = "/stock/{{receiver_id}}" }}
+send = {{ path = "/stock", receiver_id = "/id" }}
+idempotent = {{ header = "Idempotency-Key" }}
+retry = {{ attempts = 3, first = "2s" }}
+[subscriptions."bi.orders"]
+stream = "s"
+keep = {{ for = "1d", bytes = "1MB" }}
+[subscriptions.web]
+stream = "s"
+via = "http"
+key = {{ env = "WEB" }}
+"#
+    );
+    let landscape = landscape(&toml);
+    assert!(matches!(&landscape.bus.broker, Broker::Amqp { url: SecretOr::Literal(_), ca: Some(_) }));
+    assert_eq!((landscape.bus.name.as_str(), landscape.bus.hold), ("склад", Duration::from_secs(20)));
+    assert!(landscape.systems[0].reads.pace.is_some() && landscape.systems[0].reads.concurrency == 1);
+    let SystemKind::Http(http) = &landscape.systems[1].kind else { panic!("{:?}", landscape.systems[1]) };
+    assert_eq!((http.headers.len(), http.capacity.concurrency, http.margin), (2, 7, 0.05));
+    assert!(matches!(&http.basic, Some((user, SecretRef::Env(_))) if user == "bus"));
+    let feed = landscape.feeds.iter().find(|feed| feed.name.as_str() == "остатки").unwrap();
+    let FeedSource::Query { schedule, changes, .. } = &feed.source else { panic!("{feed:?}") };
+    assert_eq!(*schedule, Schedule::Every(Duration::from_secs(15)));
+    let Changes::Cursor { column, overlap, recheck } = changes else { panic!("{changes:?}") };
+    assert_eq!((column.as_str(), *overlap, recheck.as_ref().unwrap().guard), ("at", Overlap::Count(5), 0.25));
+    let route = &landscape.routes[0];
+    assert_eq!((route.send.method, route.when_left, route.retry.attempts), (Method::Post, WhenLeft::Delete, 3));
+    assert_eq!(route.on_delete.as_ref().unwrap().method, Method::Delete);
+    assert_eq!(route.idempotency_header.as_deref(), Some("Idempotency-Key"));
+    assert_eq!(route.shape.paths_read(), [".qty"]);
+    assert!(matches!(landscape.subscriptions[0].via, Via::Amqp));
+    assert_eq!(landscape.subscriptions[0].keep_bytes, 1_000_000);
+    assert!(matches!(landscape.subscriptions[1].via, Via::Http { .. }));
+    assert_eq!(landscape.routes_of(&landscape.streams[0].name).count(), 1);
+    assert!(!format!("{landscape:?}").contains("hunter2"));
+}
+
+#[test]
+fn repeating_is_harmless_by_method_or_by_word() {
+    use Idempotency::{Idempotent, NonIdempotent};
+    let cases = [
+        ("PUT", "", Idempotent),
+        ("DELETE", "", Idempotent),
+        ("POST", "", NonIdempotent),
+        ("PATCH", "", NonIdempotent),
+        ("POST", "idempotent = true", Idempotent),
+        ("PUT", "idempotent = false", NonIdempotent),
+        ("POST", "idempotent = { header = \"X-Id\" }", Idempotent),
+    ];
+    for (method, stated, expected) in cases {
+        let route =
+            format!("[routes.r]\nstream = \"s\"\nto = \"shop\"\nsend = {{ method = \"{method}\", path = \"/x\" }}\n");
+        let landscape = landscape(&format!("{SHOP}{PUSHED}{route}{stated}\n"));
+        assert_eq!(landscape.routes[0].idempotency, expected, "{method} {stated}");
+        assert!(landscape.routes[0].shape.is_as_is());
+    }
+}

@@ -1,0 +1,195 @@
+//! One mistake at a time: what `check` says to a small file, and where.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::fs;
+
+use bus_config::{Checked, check};
+use bus_options::{Colour, to_text};
+
+/// A configuration without mistakes, as sections that a case can replace.
+const GOOD: &str = r#"
+[systems.db]
+kind = "sql"
+url = { env = "DB_URL" }
+[systems.shop]
+kind = "http"
+url = "https://shop.example/api"
+[streams.orders]
+from = "db"
+query = "SELECT id FROM orders WHERE at >= :cursor ORDER BY at"
+key = "id"
+schedule = "15s"
+changes = { cursor = "at", overlap = "30s", recheck = "Sun 04:00" }
+[routes.out]
+stream = "orders"
+to = "shop"
+send = { method = "PUT", path = "/orders/{key}" }
+"#;
+
+fn checked(files: &[(&str, &str)]) -> (Checked, String) {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let checked = check(&folder.path().join(files[0].0));
+    let text = to_text(&checked.diagnostics, Colour::Off).replace(&format!("{}/", folder.path().display()), "");
+    (checked, text)
+}
+
+/// `(replaced, by)` in the good file gives exactly one diagnostic, with this code, and these parts in its text.
+fn one_mistake(replaced: &str, by: &str, code: &str, parts: &[&str]) {
+    assert!(GOOD.contains(replaced), "{replaced}");
+    let toml = GOOD.replacen(replaced, by, 1);
+    let (checked, text) = checked(&[("routes.toml", &toml)]);
+    let found: Vec<&str> = checked.diagnostics.iter().map(|diagnostic| diagnostic.code.id).collect();
+    assert_eq!(found, [code], "{by}\n{text}");
+    assert!(checked.landscape.is_none());
+    for part in parts {
+        assert!(text.contains(part), "{by}: {part}\n{text}");
+    }
+}
+
+#[test]
+fn the_good_file_is_good() {
+    let (checked, text) = checked(&[("routes.toml", GOOD)]);
+    assert_eq!(text, "");
+    assert!(checked.landscape.is_some());
+}
+
+#[test]
+fn each_mistake_has_its_code_place_and_hint() {
+    let send = "send = { method = \"PUT\", path = \"/orders/{key}\" }";
+    let url = "url = \"https://shop.example/api\"";
+    let cases: &[(&str, &str, &str, &[&str])] = &[
+        ("[routes.out]", "[routes.out", "BUS-C002", &["routes.toml:14:"]),
+        ("schedule =", "shedule = \"1s\"\nschedule =", "BUS-C003", &["did you mean `schedule`?", "routes.toml:12:1\n"]),
+        ("[routes.out]", "[route.x]\n[routes.out]", "BUS-C003", &["unknown key `route`", "did you mean `routes`?"]),
+        ("[routes.out]", "[maps.sku]\n[routes.out]", "BUS-C007", &["`maps` is not supported yet"]),
+        (send, &format!("{send}\nbatch = {{ max = 5 }}"), "BUS-C007", &["`batch` is not supported yet"]),
+        (send, &format!("{send}\non_reject = \"park-key\""), "BUS-C007", &["for now: \"continue\""]),
+        ("kind = \"http\"", "kind = \"soap\"", "BUS-C007", &["\"sql\", \"http\""]),
+        ("kind = \"http\"", "kind = \"htpp\"", "BUS-C006", &["did you mean \"http\"?"]),
+        ("kind = \"http\"", "", "BUS-C004", &["`kind` is required", "[systems.shop]"]),
+        ("key = \"id\"", "", "BUS-C004", &["`key` is required", "[streams.orders]"]),
+        ("schedule = \"15s\"", "", "BUS-C004", &["`schedule` is required", "add schedule = \"15s\""]),
+        ("key = \"id\"", "key = 5", "BUS-C005", &["expected a text, found a whole number"]),
+        ("key = \"id\"", "key = []", "BUS-C006", &["the list is empty"]),
+        ("key = \"id\"", "key = [\"id\", \"id\"]", "BUS-C014", &["stands in the key twice"]),
+        ("\"30s\"", "\"30 seconds\"", "BUS-C006", &["is not a duration", "routes.toml:13:"]),
+        ("\"Sun 04:00\"", "\"Soon\"", "BUS-C006", &["is not a schedule"]),
+        ("\"Sun 04:00\"", "\"cron 0 3 1 * 7\"", "BUS-C006", &["not both"]),
+        ("overlap = \"30s\"", "overlap = -1", "BUS-C006", &["out of range"]),
+        (url, "url = \"ftp://shop\"", "BUS-C006", &["`ftp:` is not expected here"]),
+        (url, "url = \"https://bus:pw@shop\"", "BUS-C008", &["keep the whole address elsewhere"]),
+        ("url = { env = \"DB_URL\" }", "url = \"mssql://db\"", "BUS-C007", &["`mssql` is not supported yet"]),
+        ("url = { env = \"DB_URL\" }", "url = \"postgres://db/x?password=pw\"", "BUS-C008", &["a password"]),
+        ("url = { env = \"DB_URL\" }", "url = { env = \"\" }", "BUS-C006", &["where the secret is kept"]),
+        (url, &format!("{url}\nheaders = {{ Authorization = \"Bearer x\" }}"), "BUS-C008", &["`Authorization`"]),
+        (url, &format!("{url}\nheaders = {{ \"X Y\" = \"x\" }}"), "BUS-C009", &["`X Y` is not a header"]),
+        (url, &format!("{url}\npassword = \"x\""), "BUS-C008", &["{ env = \"NAME\" }"]),
+        (url, &format!("{url}\nuser = \"bus\""), "BUS-C014", &["a user without a password"]),
+        (url, &format!("{url}\npassword = {{ env = \"P\" }}"), "BUS-C014", &["a password without a user"]),
+        (url, &format!("{url}\ncapacity.rate = \"dayly\""), "BUS-C011", &["no profile is called `dayly`"]),
+        (url, &format!("{url}\ncapacity.rate = \"5/year\""), "BUS-C006", &["is not a rate"]),
+        (url, &format!("{url}\ncapacity.margin = \"110%\""), "BUS-C006", &["is not a percentage"]),
+        (
+            "[systems.shop]",
+            "[systems.\"a b\"]\nkind = \"sql\"\nurl = \"sqlite:x\"\n[systems.shop]",
+            "BUS-C009",
+            &["but not ' '"],
+        ),
+        ("[routes.out]", "[bus]\nlisten = \"0.0.0.0:80\"\n[routes.out]", "BUS-C017", &["add key = { env"]),
+        ("[routes.out]", "[bus]\nlisten = \"localhost\"\n[routes.out]", "BUS-C006", &["an IP address and a port"]),
+        ("[routes.out]", "[bus]\nbroker = \"embeded\"\n[routes.out]", "BUS-C006", &["did you mean \"embedded\"?"]),
+        ("[routes.out]", "[bus]\nbroker = \"amqp://u:p@r\"\n[routes.out]", "BUS-C008", &["a password"]),
+        ("[routes.out]", "[bus]\nbroker_ca = \"ca.pem\"\n[routes.out]", "BUS-C014", &["needs no certificate"]),
+        ("stream = \"orders\"", "stream = \"order\"", "BUS-C011", &["did you mean `orders`, defined at line 8?"]),
+        ("to = \"shop\"", "to = \"warehouse\"", "BUS-C011", &["define it: [systems.warehouse]"]),
+        ("to = \"shop\"", "to = \"db\"", "BUS-C007", &["does not write to one yet"]),
+        ("from = \"db\"", "from = \"shop\"", "BUS-C014", &["`shop` cannot be read"]),
+        (" WHERE at >= :cursor", "", "BUS-C014", &["does not use `:cursor`", "add WHERE at >= :cursor"]),
+        (
+            "changes = { cursor = \"at\", overlap = \"30s\", recheck = \"Sun 04:00\" }",
+            "changes = \"diff\"",
+            "BUS-C014",
+            &["every record"],
+        ),
+        ("changes = { cursor = \"at\",", "changes = { cursr = \"at\", cursor = \"at\",", "BUS-C003", &["`cursor`?"]),
+        (
+            "key = \"id\"",
+            "key = \"id\"\nlisten = { path = \"/in/x\", key = { env = \"K\" } }",
+            "BUS-C014",
+            &["pushed or read"],
+        ),
+        (
+            send,
+            &format!("{send}\nwhen_left = \"delete\"\non_delete = {{ path = \"/x\" }}"),
+            "BUS-C014",
+            &["without `when`"],
+        ),
+        (send, &format!("{send}\nwhen = '.a == 1'\nwhen_left = \"delete\""), "BUS-C014", &["no request says how"]),
+        (send, &format!("{send}\non_delete = {{ path = \"/x/{{receiver_id}}\" }}"), "BUS-C014", &["never learnt"]),
+        (send, &format!("{send}\non_delete = \"forget\""), "BUS-C006", &["one of \"ignore\""]),
+        (send, &format!("{send}\nwhen = '.Сумма > 1'"), "BUS-C015", &["needs quotes: .\"Сумма\"", "routes.toml:18:10"]),
+        (send, &format!("{send}\ntransform = '. = {{}}'\nfields = {{ a = \".a\" }}"), "BUS-C014", &["`fields` beside"]),
+        (send, &format!("{send}\nfields = {{ a = \".a..b\" }}"), "BUS-C016", &["routes.toml:18:20"]),
+        (send, &format!("{send}\nfields = {{}}"), "BUS-C006", &["no field is named"]),
+        (send, &format!("{send}\nconcurrency = 0"), "BUS-C006", &["from 1 to 256"]),
+        (send, "send = { method = \"PUT\", path = \"/orders/{ky}\" }", "BUS-C006", &["`{ky}` stands for nothing"]),
+        (send, "send = { path = \"orders\" }", "BUS-C006", &["begin with a slash"]),
+        (send, "send = { path = \"/o\", receiver_id = \"id\" }", "BUS-C006", &["is not a JSON pointer"]),
+        ("[routes.out]", "[subscriptions.bi]\nstream = \"orders\"\n[routes.out]", "BUS-C014", &["via = \"http\""]),
+        (
+            "[routes.out]",
+            "[subscriptions.bi]\nstream = \"orders\"\nvia = \"http\"\n[routes.out]",
+            "BUS-C014",
+            &["must present a key"],
+        ),
+        (
+            "[routes.out]",
+            "[streams.users]\nkey = \"id\"\nlisten = { path = \"/in/users\", key = { env = \"K\" } }\n[routes.out]",
+            "BUS-C013",
+            &["nobody takes the stream `users`"],
+        ),
+        (
+            "[routes.out]",
+            "[profiles.p]\nwindows = [{ days = \"Mon-Sat\", rate = \"1/s\" }]\n[routes.out]",
+            "BUS-C012",
+            &["no window covers Sun 00:00"],
+        ),
+    ];
+    for (replaced, by, code, parts) in cases {
+        one_mistake(replaced, by, code, parts);
+    }
+}
+
+#[test]
+fn mistakes_name_the_file_they_are_in() {
+    let main = format!("include = [\"routes.d/*.toml\", \"more.toml\"]\n{GOOD}");
+    let (_, text) = checked(&[
+        ("routes.toml", &main),
+        ("routes.d/б.toml", "[systems.shop]\nkind = \"http\"\nurl = \"http://x\"\n"),
+        ("routes.d/в.toml", "[bus]\n[routes.r]\nstream = \"order\"\nto = \"shop\"\nsend.path = \"/x\"\n"),
+        ("routes.d/г.toml", "a = ["),
+    ]);
+    for part in [
+        "`more.toml`\n --> routes.toml:1:31",
+        "system `shop` is defined twice\n --> routes.d/б.toml:1:10",
+        "in routes.toml, line 6: rename one",
+        "`[bus]` and `include` belong to the main file\n --> routes.d/в.toml:1:2",
+        "did you mean `orders`, defined at routes.toml, line 9?",
+        "error[BUS-C002]",
+        "routes.d/г.toml:1:6",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+}
+
+#[test]
+fn a_missing_file_is_a_mistake_without_a_place() {
+    let checked = check(std::path::Path::new("/nonexistent/routes.toml"));
+    assert_eq!(checked.diagnostics.len(), 1);
+    assert_eq!(checked.diagnostics[0].code.id, "BUS-C001");
+}
