@@ -9,5 +9,7 @@
 
 pub mod broker;
 pub mod sample;
+pub mod state;
 
 pub use broker::{BrokerFixture, broker_suite};
+pub use state::{StateFixture, state_suite};

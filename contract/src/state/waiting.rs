@@ -1,0 +1,142 @@
+//! The line of what waits: D2, D3, D4, D8, R12.
+
+use bus_core::ports::state::{Applied, Change, HoldReason, RouteCounts, RouteState};
+use bus_core::vocabulary::Moment;
+
+use super::{StateFixture, bury, commit, delivered, due, hold, line, one, route, seq};
+use crate::sample;
+
+/// In order of arrival, whole, and through a crash.
+pub async fn held_messages_wait_in_line(fixture: &mut impl StateFixture) {
+    let (route, stream) = (route(), sample::stream());
+    let messages: Vec<_> = [3, 1, 2].map(|n| sample::envelope(&stream, &format!("к{n}"), n)).into();
+    let change = Change::Hold {
+        envelope: messages[0].clone(),
+        not_before: Moment(70),
+        attempts: 4,
+        reason: HoldReason::Closed,
+        clear_mark: false,
+    };
+    commit(fixture.store(), &route, vec![change, hold(&messages[1], 50), hold(&messages[2], 60)]).await;
+    fixture.reopen().await;
+    assert_eq!(due(fixture.store(), &route, 49).await, Vec::<u64>::new());
+    assert_eq!(due(fixture.store(), &route, 60).await, [1, 2]);
+    let rows = fixture.store().waiting(&route, Moment(70), 0, 10).await.expect("rows");
+    assert_eq!(rows.iter().map(|row| &row.envelope).collect::<Vec<_>>(), messages.iter().collect::<Vec<_>>());
+    assert_eq!((rows[0].attempts, rows[0].reason, rows[0].replayed), (4, HoldReason::Closed, false));
+    let oldest = messages.iter().map(|message| message.time).min();
+    assert_eq!(fixture.store().route_counts(&route).await, Ok(RouteCounts { waiting: 3, oldest, dead: 0 }));
+}
+
+/// D4 and R12, one row each.
+pub async fn a_hold_is_ignored_when_it_is_not_needed_any_more(fixture: &mut impl StateFixture) {
+    let (route, stream) = (route(), sample::stream());
+    let store = fixture.store();
+    let message = |key: &str, number| sample::envelope(&stream, key, number);
+
+    one(store, &route, delivered(&message("settled", 5))).await;
+    assert_eq!(one(store, &route, hold(&message("settled", 5), 0)).await, Applied::Ignored, "the fence is as new");
+    assert_eq!(one(store, &route, hold(&message("settled", 4), 0)).await, Applied::Ignored, "the fence is newer");
+    assert_eq!(one(store, &route, hold(&message("settled", 6), 0)).await, Applied::Yes);
+
+    one(store, &route, hold(&message("waits", 5), 0)).await;
+    assert_eq!(one(store, &route, hold(&message("waits", 5), 0)).await, Applied::Ignored, "it waits already");
+    assert_eq!(one(store, &route, hold(&message("waits", 4), 0)).await, Applied::Ignored, "R12");
+    let mut again = message("waits", 5);
+    again.seq.number = 9;
+    assert_eq!(one(store, &route, hold(&again, 0)).await, Applied::Ignored, "its id waits already");
+
+    bury(store, &route, &message("dead", 5)).await;
+    let mut again = message("dead", 5);
+    again.seq.number = 9;
+    assert_eq!(one(store, &route, hold(&again, 0)).await, Applied::Ignored, "its id is dead");
+    assert_eq!(line(store, &route).await, [6, 5]);
+}
+
+/// A key's rows share their time.
+pub async fn a_later_version_never_overtakes_a_deferred_one(fixture: &mut impl StateFixture) {
+    let (route, stream) = (route(), sample::stream());
+    let store = fixture.store();
+    let [first, second] = [1, 2].map(|number| sample::envelope(&stream, "ключ", number));
+    let other = sample::envelope(&stream, "другой", 3);
+    commit(store, &route, vec![hold(&first, 500), hold(&second, 10), hold(&other, 10)]).await;
+    assert_eq!(due(store, &route, 499).await, [3]);
+    assert_eq!(due(store, &route, 500).await, [1, 2, 3]);
+}
+
+/// The row that failed counts the attempt, all rows of its key wait.
+pub async fn deferring_counts_attempts_and_moves_the_whole_key(fixture: &mut impl StateFixture) {
+    let (route, stream) = (route(), sample::stream());
+    let [first, second] = [1, 2].map(|number| sample::envelope(&stream, "ключ", number));
+    let other = sample::envelope(&stream, "другой", 3);
+    commit(fixture.store(), &route, vec![hold(&first, 0), hold(&second, 0), hold(&other, 0)]).await;
+    let defer = |envelope: &bus_core::vocabulary::Envelope, not_before| Change::Defer {
+        key: envelope.key.clone(),
+        seq: envelope.seq,
+        id: envelope.id,
+        not_before: Moment(not_before),
+        attempts: 2,
+        reason: HoldReason::Retry,
+        clear_mark: false,
+    };
+    assert_eq!(one(fixture.store(), &route, defer(&first, 900)).await, Applied::Yes);
+    fixture.reopen().await;
+    let store = fixture.store();
+    assert_eq!(due(store, &route, 899).await, [3]);
+    let rows = store.waiting(&route, Moment(900), 0, 10).await.expect("rows");
+    let seen: Vec<_> = rows.iter().map(|r| (r.envelope.seq.number, r.attempts, r.reason)).collect();
+    assert_eq!(seen, [(1, 2, HoldReason::Retry), (2, 0, HoldReason::Behind), (3, 0, HoldReason::Behind)]);
+    let absent = sample::envelope(&stream, "ключ", 9);
+    assert_eq!(one(store, &route, defer(&absent, 5000)).await, Applied::Ignored);
+    assert_eq!(due(store, &route, 900).await, [1, 2, 3], "a message that does not wait deferred its key");
+}
+
+/// D3: `latest` may have put a newer row there meanwhile.
+pub async fn settling_removes_exactly_its_own_row(fixture: &mut impl StateFixture) {
+    let (route, stream) = (route(), sample::stream());
+    let store = fixture.store();
+    let [first, second, third] = [1, 2, 3].map(|number| sample::envelope(&stream, "ключ", number));
+    commit(store, &route, vec![hold(&first, 0), hold(&second, 0), hold(&third, 0)]).await;
+    one(store, &route, delivered(&second)).await;
+    assert_eq!(line(store, &route).await, [1, 3]);
+    let skipped = super::settle(&first, bus_core::ports::state::Settlement::Skipped);
+    assert_eq!(one(store, &route, skipped).await, Applied::Yes, "a row below the fence can be ended");
+    assert_eq!(line(store, &route).await, [3]);
+    assert_eq!(super::fence(store, &route, &first.key).await.expect("a fence").seq, seq(2));
+}
+
+/// D8: what the worker's index is loaded from.
+pub async fn an_opened_route_knows_its_keys(fixture: &mut impl StateFixture) {
+    let (route, stream) = (route(), sample::stream());
+    assert_eq!(fixture.store().open_route(&route).await, Ok(RouteState::default()));
+    let message = |key: &str, number| sample::envelope(&stream, key, number);
+    let held = vec![hold(&message("а", 1), 0), hold(&message("а", 2), 900), hold(&message("б", 3), 0)];
+    commit(fixture.store(), &route, held).await;
+    bury(fixture.store(), &route, &message("в", 4)).await;
+    bury(fixture.store(), &route, &message("в", 5)).await;
+    one(fixture.store(), &super::route(), hold(&message("чужой", 6), 0)).await;
+    fixture.reopen().await;
+    let mut state = fixture.store().open_route(&route).await.expect("opening");
+    state.waiting.sort();
+    assert_eq!(state.waiting, [(message("а", 1).key, 2), (message("б", 1).key, 1)]);
+    assert_eq!(state.dead, [message("в", 1).key]);
+    let counts = fixture.store().route_counts(&route).await.expect("counts");
+    assert_eq!((counts.waiting, counts.dead), (3, 2));
+}
+
+/// A long line is read in pages.
+pub async fn waiting_pages_by_place(fixture: &mut impl StateFixture) {
+    let (route, stream) = (route(), sample::stream());
+    let store = fixture.store();
+    let holds = (1..=25).map(|n| hold(&sample::envelope(&stream, &format!("к{n}"), n), 0)).collect();
+    commit(store, &route, holds).await;
+    let (mut after, mut seen) = (0, Vec::new());
+    loop {
+        let rows = store.waiting(&route, Moment(0), after, 10).await.expect("rows");
+        let Some(last) = rows.last() else { break };
+        assert!(rows.len() <= 10);
+        after = last.place;
+        seen.extend(rows.iter().map(|row| row.envelope.seq.number));
+    }
+    assert_eq!(seen, (1..=25).collect::<Vec<_>>());
+}
