@@ -1,1 +1,7 @@
-//! Placeholder.
+//! Connectors: one folder per kind of system, the same file names in each (`options.rs`, `source.rs` or `target.rs`,
+//! `classify.rs`). A connector makes one attempt and classifies what came of it; waiting, retrying, pacing and
+//! progress belong to the engine.
+
+//pub mod http;
+//pub mod push;
+pub mod sql;

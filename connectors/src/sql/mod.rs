@@ -1,0 +1,23 @@
+//! Rows of a SELECT as records: PostgreSQL and SQLite.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `options.rs` | what an operator may say |
+//! | `query.rs` | finds `:cursor` in the operator's SELECT |
+//! | `position.rs` | what is kept in the cursor |
+//! | `page.rs` | where a page may end: never inside a run of equal cursor values |
+//! | `row.rs` | columns to one JSON object and a key |
+//! | `source.rs` | the `Source` that hands over to one of the two |
+//! | `postgres/`, `sqlite/` | each system's own way to ask, and `classify.rs`: whose fault a failure is |
+
+mod options;
+mod page;
+mod position;
+mod postgres;
+mod query;
+mod row;
+mod source;
+mod sqlite;
+
+pub use options::{CursorColumn, Options, Overlap};
+pub use source::SqlSource;

@@ -1,0 +1,48 @@
+//! What an operator may say about a stream that is read by SQL.
+
+use std::time::Duration;
+
+use bus_core::vocabulary::{Secret, StreamName};
+
+/// Resolved values; nothing here is read from the environment again.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// `postgres://user:password@host/base` or `sqlite:path`.
+    pub url: Secret,
+    /// The certificate authority to trust instead of the system's (PEM). Given one, the host name is verified too.
+    pub ca_pem: Option<Vec<u8>>,
+    /// The stream the rows belong to.
+    pub stream: StreamName,
+    /// One SELECT. With a cursor it holds `:cursor` and is ordered by the cursor column:
+    /// `… WHERE updated_at >= :cursor ORDER BY updated_at`.
+    pub query: String,
+    /// The column that says what changed; without it the query is only scanned.
+    pub cursor: Option<CursorColumn>,
+    /// The columns that identify a record, in this order.
+    pub key: Vec<String>,
+    /// The column that people search for.
+    pub label: Option<String>,
+    /// The longest that any single statement may take.
+    pub timeout: Duration,
+}
+
+/// A column whose value rises with every change of a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CursorColumn {
+    /// Its name in the result of the query.
+    pub column: String,
+    /// How far back each poll looks again.
+    pub overlap: Overlap,
+}
+
+/// How far back each poll looks again, for values that are assigned long before they are committed. What is read
+/// twice is published once: the engine drops repeats of the same content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overlap {
+    /// Not at all.
+    None,
+    /// For dates and times.
+    Time(Duration),
+    /// For numbers.
+    Number(i64),
+}

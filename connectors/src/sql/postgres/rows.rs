@@ -1,0 +1,124 @@
+//! The SELECT around the operator's query, and its rows taken apart again.
+
+use bus_core::ports::source::SourceError;
+use sqlx::Row as _;
+use sqlx::ValueRef as _;
+use sqlx::postgres::PgRow;
+
+use super::session::broken;
+use super::shape::{Form, Shape, quoted};
+use crate::sql::Options;
+use crate::sql::query::Query;
+use crate::sql::row::{self, Row};
+
+/// Texts that are no JSON numbers.
+const NOT_NUMBERS: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
+
+/// Each column as JSON text, then the key columns, the label, the cursor and whether it lies above the start. The
+/// operator's ORDER BY carries through a plain projection; `page` checks that it did.
+pub(super) fn statement(shape: &Shape, options: &Options, query: &Query) -> String {
+    let json = shape.columns.iter().map(|column| {
+        let name = format!("q.{}", quoted(&column.name));
+        match column.form {
+            Form::Json => format!("to_json({name})::text"),
+            Form::Exact | Form::Float | Form::Verbatim => format!("{name}::text"),
+            Form::Bytes => format!("to_json(translate(encode({name}, 'base64'), E'\\n', ''))::text"),
+        }
+    });
+    let plain = options.key.iter().chain(&options.label).map(|name| format!("q.{}::text", quoted(name)));
+    let place = options.cursor.iter().zip(&shape.cursor).flat_map(|(column, cursor)| {
+        let name = format!("q.{}", quoted(&column.column));
+        [format!("{name}::text"), format!("({name} > {})::text", cursor.value("$1"))]
+    });
+    let list: Vec<String> = json.chain(plain).chain(place).collect();
+    format!("SELECT {} FROM ({}\n) AS q", list.join(", "), shape.bind(query))
+}
+
+/// Takes one row of [`statement`] apart.
+pub(super) fn take(row: &PgRow, shape: &Shape, options: &Options) -> Result<Row<String>, SourceError> {
+    let count = shape.columns.len();
+    let columns = shape.columns.iter().enumerate().map(|(index, column)| row::Column {
+        name: &column.name,
+        json: value(row, index).and_then(|text| json(column.form, text)),
+    });
+    let (body, wrong) = row::object(columns);
+    let keys: Vec<_> = options.key.iter().enumerate().map(|(i, name)| (name.as_str(), value(row, count + i))).collect();
+    let label = options.label.as_ref().and_then(|_| value(row, count + keys.len()).ok().flatten());
+    let place = count + keys.len() + usize::from(options.label.is_some());
+
+    let (mut cursor, mut fresh) = (None, true);
+    let mut without_place = None;
+    if let (Some(column), Some(_)) = (&options.cursor, &shape.cursor) {
+        cursor = value(row, place).map_err(|_| broken("no text"))?;
+        fresh = value(row, place + 1).map_err(|_| broken("no text"))?.as_deref() != Some("false");
+        without_place = no_place(&column.column, cursor.as_deref());
+        if without_place.is_some() {
+            cursor = None;
+        }
+    }
+    let content = match without_place {
+        Some(reason) => row::unreadable(&options.stream, body, reason),
+        None => row::content(&options.stream, body, wrong, &keys, label),
+    };
+    Ok(Row { cursor, fresh, content })
+}
+
+/// NULL comes before or after everything, and after an infinite value nothing would ever be new.
+fn no_place(column: &str, value: Option<&str>) -> Option<String> {
+    match value {
+        None => Some(format!(
+            "cursor column {column:?} is NULL, so changes of this row cannot be seen; fill it, use coalesce() in the \
+             query, or changes = \"diff\""
+        )),
+        Some("infinity" | "-infinity" | "Infinity" | "-Infinity" | "NaN") => Some(format!(
+            "cursor column {column:?} is infinite, so nothing after it would be seen; leave such rows out of the query"
+        )),
+        Some(_) => None,
+    }
+}
+
+/// A column's text; an error for text that is not UTF-8 (a base in SQL_ASCII).
+fn value(row: &PgRow, index: usize) -> Result<Option<String>, String> {
+    let value = row.try_get_raw(index).map_err(|_| "the column is missing in the answer".to_owned())?;
+    if value.is_null() {
+        return Ok(None);
+    }
+    let text = value.as_str().map_err(|_| "the text is not valid UTF-8; convert it in the query".to_owned())?;
+    Ok(Some(text.to_owned()))
+}
+
+fn json(form: Form, text: Option<String>) -> Result<String, String> {
+    let Some(mut text) = text else { return Ok("null".into()) };
+    match form {
+        Form::Exact | Form::Float if NOT_NUMBERS.contains(&text.as_str()) => {
+            Err(format!("{text} has no JSON number; say in the query what it means, for example NULLIF(x, '{text}')"))
+        }
+        Form::Float if !text.contains(['.', 'e']) => {
+            text.push_str(".0");
+            Ok(text)
+        }
+        _ => Ok(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_a_number_whatever_its_value() {
+        for (form, text, expected) in [
+            (Form::Float, "5", Some("5.0")),
+            (Form::Float, "-0", Some("-0.0")),
+            (Form::Float, "5.25", Some("5.25")),
+            (Form::Float, "1e+20", Some("1e+20")),
+            (Form::Float, "NaN", None),
+            (Form::Exact, "12345678901234567890.10", Some("12345678901234567890.10")),
+            (Form::Exact, "-Infinity", None),
+            (Form::Json, "\"NaN\"", Some("\"NaN\"")),
+        ] {
+            assert_eq!(json(form, Some(text.into())).ok().as_deref(), expected, "{text}");
+        }
+        assert_eq!(json(Form::Float, None).as_deref(), Ok("null"));
+    }
+}

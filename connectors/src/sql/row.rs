@@ -1,0 +1,122 @@
+//! Columns to one JSON object, a key and a label.
+
+use bus_core::vocabulary::{Key, Record, StreamName, UnreadableRecord};
+use bytes::Bytes;
+
+/// How much of a row that nobody can seal is kept.
+const RAW_BYTES: usize = 64 * 1024;
+
+/// A row as a system's reader took it apart, before anybody decided whether it is a record.
+pub(super) struct Row<V> {
+    /// `None`: empty, so the row has no place in the order.
+    pub(super) cursor: Option<V>,
+    /// Lies above the place where this page began, so it counts as progress.
+    pub(super) fresh: bool,
+    /// What it is.
+    pub(super) content: Content,
+}
+
+/// A record, or a row nobody can seal.
+pub(super) enum Content {
+    Record(Record),
+    Unreadable(UnreadableRecord),
+}
+
+impl Content {
+    /// How much it counts towards a page's bytes.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Record(record) => record.body.len() + record.key.as_str().len(),
+            Self::Unreadable(row) => row.raw.len(),
+        }
+    }
+}
+
+/// One column of one row.
+pub(super) struct Column<'a> {
+    /// As in the result of the query.
+    pub(super) name: &'a str,
+    /// JSON text, or why the value cannot be carried.
+    pub(super) json: Result<String, String>,
+}
+
+/// Writes the object in the order of the columns. The first column that cannot be carried is the error; what could be
+/// carried is then still returned, as the raw excerpt.
+pub(super) fn object<'a>(columns: impl Iterator<Item = Column<'a>>) -> (Vec<u8>, Option<String>) {
+    let mut text = Vec::with_capacity(256);
+    let mut wrong = None;
+    text.push(b'{');
+    for column in columns {
+        if text.len() > 1 {
+            text.push(b',');
+        }
+        text.extend_from_slice(json_text(column.name).as_bytes());
+        text.push(b':');
+        match column.json {
+            Ok(json) => text.extend_from_slice(json.as_bytes()),
+            Err(reason) => {
+                text.extend_from_slice(b"null");
+                wrong.get_or_insert_with(|| format!("column {:?}: {reason}", column.name));
+            }
+        }
+    }
+    text.push(b'}');
+    (text, wrong)
+}
+
+/// A JSON string.
+pub(super) fn json_text(text: &str) -> String {
+    serde_json::Value::String(text.to_owned()).to_string()
+}
+
+/// Makes the record, or says why it is none. `keys` are in the order of `key = [...]`; `None` is NULL.
+pub(super) fn content(
+    stream: &StreamName,
+    body: Vec<u8>,
+    wrong: Option<String>,
+    keys: &[(&str, Result<Option<String>, String>)],
+    label: Option<String>,
+) -> Content {
+    let reason = match (wrong, key(keys)) {
+        (None, Ok(key)) => {
+            let operation = bus_core::vocabulary::Operation::Upsert;
+            return Content::Record(Record { stream: stream.clone(), key, operation, label, body: body.into() });
+        }
+        (Some(wrong), _) => wrong,
+        (None, Err(reason)) => reason,
+    };
+    unreadable(stream, body, reason)
+}
+
+/// A row nobody can seal.
+pub(super) fn unreadable(stream: &StreamName, body: Vec<u8>, reason: String) -> Content {
+    let mut raw = Bytes::from(body);
+    raw.truncate(RAW_BYTES);
+    Content::Unreadable(UnreadableRecord { stream: stream.clone(), raw, reason })
+}
+
+fn key(keys: &[(&str, Result<Option<String>, String>)]) -> Result<Key, String> {
+    let mut columns = Vec::with_capacity(keys.len());
+    for (name, value) in keys {
+        match value {
+            Ok(Some(value)) => columns.push((*name, value.as_str())),
+            Ok(None) => {
+                return Err(format!(
+                    "key column {name:?} is NULL, so versions of this row could not be told from those of another; \
+                     fill it, leave such rows out of the query, or name other key columns"
+                ));
+            }
+            Err(reason) => return Err(format!("key column {name:?}: {reason}")),
+        }
+    }
+    Key::from_columns(&columns).map_err(|error| error.to_string())
+}
+
+/// The texts a key was made of: the whole of it for one column, the elements for several.
+pub(super) fn key_columns(key: &Key, count: usize) -> Option<Vec<String>> {
+    if count == 1 {
+        return Some(vec![key.as_str().to_owned()]);
+    }
+    let texts: Vec<String> = serde_json::from_str(key.as_str()).ok()?;
+    (texts.len() == count).then_some(texts)
+}

@@ -1,0 +1,231 @@
+//! The `Source` over a SELECT: checks what was configured, and hands over to PostgreSQL or SQLite.
+
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+use bus_core::ports::permits::Permits;
+use bus_core::ports::source::{Batch, BatchLimit, ScanPage, Source, SourceError, SourceFault, SystemReport};
+use bus_core::vocabulary::{Cursor, Key, StreamName};
+
+use super::postgres::{Asked, Postgres};
+use super::query::{Dialect, Query};
+use super::sqlite::Sqlite;
+use super::{CursorColumn, Options};
+
+/// Keys that one existence check asks for.
+pub(super) const KEYS_AT_ONCE: usize = 500;
+
+/// Reads one stream by SQL. Holds at most two connections: one to poll, one for a scan under way.
+pub struct SqlSource {
+    options: Options,
+    query: Query,
+    system: System,
+}
+
+enum System {
+    Postgres(Postgres),
+    Sqlite(Sqlite),
+}
+
+impl SqlSource {
+    /// Checks the query and the address; connects to nothing.
+    pub fn new(options: Options) -> Result<Self, SourceError> {
+        let dialect = Dialect::of_url(options.url.expose()).ok_or_else(|| {
+            misconfigured("the address must begin with postgres://, postgresql:// or sqlite:".to_owned())
+        })?;
+        let query = Query::parse(&options.query, dialect).map_err(|error| misconfigured(error.to_string()))?;
+        match (&options.cursor, query.takes_cursor()) {
+            (Some(column), false) => {
+                let column = &column.column;
+                return Err(misconfigured(format!(
+                    "the query has no :cursor, so every poll would read everything: \
+                     add WHERE {column} >= :cursor ORDER BY {column}"
+                )));
+            }
+            (None, true) => {
+                return Err(misconfigured("the query has :cursor, but changes.cursor names no column".to_owned()));
+            }
+            _ => {}
+        }
+        if options.key.is_empty() {
+            return Err(misconfigured("the stream has no key".to_owned()));
+        }
+        let system = match dialect {
+            Dialect::Postgres => System::Postgres(Postgres::new()),
+            Dialect::Sqlite => System::Sqlite(Sqlite::new(&options)),
+        };
+        Ok(Self { options, query, system })
+    }
+
+    fn cursor(&self) -> Result<&CursorColumn, SourceError> {
+        self.options.cursor.as_ref().ok_or_else(|| {
+            misconfigured("the stream has no cursor column; it can only be compared as a whole".to_owned())
+        })
+    }
+}
+
+#[async_trait]
+impl Source for SqlSource {
+    async fn check(&mut self) -> Result<SystemReport, SourceError> {
+        let asked = Asked { options: &self.options, query: &self.query };
+        match &mut self.system {
+            System::Postgres(postgres) => postgres.check(asked).await,
+            System::Sqlite(sqlite) => sqlite.check(asked).await,
+        }
+    }
+
+    async fn fetch(
+        &mut self,
+        after: Option<&Cursor>,
+        limit: BatchLimit,
+        permits: &Permits,
+    ) -> Result<Batch, SourceError> {
+        let column = self.cursor()?.clone();
+        let _permit = permits.take().await.map_err(closed)?;
+        let asked = Asked { options: &self.options, query: &self.query };
+        match &mut self.system {
+            System::Postgres(postgres) => postgres.fetch(asked, &column, after, limit).await,
+            System::Sqlite(sqlite) => sqlite.fetch(asked, &column, after, limit).await,
+        }
+    }
+
+    async fn scan(&mut self, restart: bool, limit: BatchLimit, permits: &Permits) -> Result<ScanPage, SourceError> {
+        let _permit = permits.take().await.map_err(closed)?;
+        let asked = Asked { options: &self.options, query: &self.query };
+        match &mut self.system {
+            System::Postgres(postgres) => postgres.scan(asked, restart, limit).await,
+            System::Sqlite(sqlite) => sqlite.scan(asked, restart, limit).await,
+        }
+    }
+
+    async fn present(
+        &mut self,
+        stream: &StreamName,
+        keys: &[Key],
+        permits: &Permits,
+    ) -> Result<Vec<bool>, SourceError> {
+        if *stream != self.options.stream {
+            return Err(misconfigured(format!("the query does not serve stream {stream}")));
+        }
+        let mut present = Vec::with_capacity(keys.len());
+        for group in keys.chunks(KEYS_AT_ONCE) {
+            let _permit = permits.take().await.map_err(closed)?;
+            let asked = Asked { options: &self.options, query: &self.query };
+            present.extend(match &mut self.system {
+                System::Postgres(postgres) => postgres.present(asked, group).await?,
+                System::Sqlite(sqlite) => sqlite.present(asked, group).await?,
+            });
+        }
+        Ok(present)
+    }
+
+    /// A query changes nothing at its system, so there is nothing to acknowledge.
+    async fn committed(&mut self, _cursor: Option<&Cursor>) -> Result<(), SourceError> {
+        Ok(())
+    }
+}
+
+fn closed(closed: bus_core::ports::permits::Closed) -> SourceError {
+    SourceError::new(SourceFault::Unavailable, closed.to_string())
+}
+
+pub(super) fn misconfigured(message: String) -> SourceError {
+    SourceError::new(SourceFault::Misconfigured, message)
+}
+
+/// What an operator should know about a query that works.
+pub(super) fn remarks(asked: Asked<'_>) -> Vec<String> {
+    let mut remarks = Vec::new();
+    let Some(column) = &asked.options.cursor else { return remarks };
+    let column = &column.column;
+    if !asked.query.ordered {
+        remarks.push(format!("the query has no ORDER BY: end it with ORDER BY {column}, or reading will stop"));
+    }
+    if asked.query.strict {
+        remarks.push(format!(
+            "the query says {column} > :cursor: rows that share the last value and are committed later are missed; \
+             write >= (what is read twice is published once)"
+        ));
+    }
+    remarks
+}
+
+/// Key, label and cursor are in the result, and each name is there once.
+pub(super) fn columns_fit(names: &[&str], options: &Options) -> Result<(), SourceError> {
+    let mut seen = HashSet::new();
+    if let Some(twice) = names.iter().find(|name| !seen.insert(**name)) {
+        return Err(misconfigured(format!(
+            "the query returns two columns named {twice:?}; give one another name with AS"
+        )));
+    }
+    let cursor = options.cursor.iter().map(|cursor| ("cursor", &cursor.column));
+    let wanted = options.key.iter().map(|name| ("key", name)).chain(options.label.iter().map(|name| ("label", name)));
+    for (role, wanted) in wanted.chain(cursor) {
+        if seen.contains(wanted.as_str()) {
+            continue;
+        }
+        let near = names
+            .iter()
+            .map(|name| (strsim::damerau_levenshtein(&name.to_lowercase(), &wanted.to_lowercase()), name))
+            .filter(|(distance, _)| *distance <= 1 + wanted.chars().count() / 4)
+            .min();
+        let hint = match near {
+            Some((_, name)) => format!("did you mean {name:?}?"),
+            None => format!("it returns {}", names.join(", ")),
+        };
+        return Err(misconfigured(format!("{role} column {wanted:?} is not in the result of the query; {hint}")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::sql::Overlap;
+    use bus_core::vocabulary::Secret;
+    use std::time::Duration;
+
+    fn options() -> Options {
+        Options {
+            url: Secret::new("postgres://u:hunter2@h/b"),
+            ca_pem: None,
+            stream: StreamName::new("заказы").unwrap(),
+            query: "SELECT id, at FROM t WHERE at >= :cursor ORDER BY at".into(),
+            cursor: Some(CursorColumn { column: "at".into(), overlap: Overlap::None }),
+            key: vec!["id".into()],
+            label: None,
+            timeout: Duration::from_secs(5),
+        }
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_without_connecting() {
+        let cases: [(&str, fn(&mut Options), &str); 4] = [
+            ("address", |o| o.url = Secret::new("oracle://u:hunter2@h"), "must begin with"),
+            ("no :cursor", |o| o.query = "SELECT id, at FROM t".into(), "has no :cursor"),
+            ("no column", |o| o.cursor = None, "names no column"),
+            ("no key", |o| o.key.clear(), "has no key"),
+        ];
+        for (name, spoil, expected) in cases {
+            let mut options = options();
+            spoil(&mut options);
+            let error = SqlSource::new(options).err().unwrap();
+            assert!(error.message.contains(expected) && !error.message.contains("hunter2"), "{name}: {error}");
+            assert_eq!(error.fault, SourceFault::Misconfigured);
+        }
+        assert!(SqlSource::new(options()).is_ok());
+    }
+
+    #[test]
+    fn a_missing_column_is_named_with_its_neighbour() {
+        for (names, expected) in [
+            (vec!["id", "att"], "did you mean \"att\"?"),
+            (vec!["id", "сумма"], "it returns id, сумма"),
+            (vec!["id", "at", "id"], "two columns named \"id\""),
+        ] {
+            let error = columns_fit(&names, &options()).unwrap_err();
+            assert!(error.message.contains(expected), "{error}");
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! SQLite: each call opens the file read-only on a blocking thread; a scan has a thread and a snapshot of its own.
+//!
+//! Writers of one file take turns, so nothing commits late under a value that was read; a value that an application
+//! assigns long before it writes still needs `overlap`.
+
+mod classify;
+mod scan;
+mod value;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use bus_core::ports::source::{Batch, BatchLimit, ScanPage, SourceError, SystemReport};
+use bus_core::vocabulary::{Cursor, Key};
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, InterruptHandle, OpenFlags, Row as SqliteRow, Statement};
+
+use self::scan::Scan;
+use self::value::{Declared, Place};
+use super::page::{Flow, Page, not_ordered};
+use super::position::Position;
+use super::postgres::Asked;
+use super::query::Query;
+use super::row::{self, Row, key_columns};
+use super::source::misconfigured;
+use super::{CursorColumn, Options};
+
+/// The reader of one query.
+pub(super) struct Sqlite {
+    path: PathBuf,
+    scan: Option<Scan>,
+}
+
+/// Whether an address names a SQLite file.
+pub(super) fn is_sqlite_url(url: &str) -> bool {
+    url.starts_with("sqlite:")
+}
+
+/// `sqlite:data/shop.db`, `sqlite://data/shop.db` and `sqlite:///var/shop.db`; parameters after `?` say nothing here.
+fn path(url: &str) -> PathBuf {
+    let rest = url.strip_prefix("sqlite:").unwrap_or(url);
+    let rest = rest.strip_prefix("//").unwrap_or(rest);
+    let rest = rest.split('?').next().unwrap_or(rest);
+    percent_encoding::percent_decode_str(rest).decode_utf8_lossy().into_owned().into()
+}
+
+impl Sqlite {
+    pub(super) fn new(options: &Options) -> Self {
+        Self { path: path(options.url.expose()), scan: None }
+    }
+
+    pub(super) async fn check(&mut self, asked: Asked<'_>) -> Result<SystemReport, SourceError> {
+        let begun = Instant::now();
+        let (options, query) = (asked.options.clone(), asked.query.clone());
+        let version = blocking(&self.path, asked.options, move |connection| {
+            Shape::prepare(connection, &options, &query)?;
+            connection
+                .query_row("SELECT sqlite_version()", [], |row| row.get::<_, String>(0))
+                .map_err(|e| classify::error(&e))
+        })
+        .await?;
+        let (version, latency) = (format!("SQLite {version}"), begun.elapsed());
+        Ok(SystemReport { version, latency, remarks: super::source::remarks(asked) })
+    }
+
+    pub(super) async fn fetch(
+        &mut self,
+        asked: Asked<'_>,
+        column: &CursorColumn,
+        after: Option<&Cursor>,
+        limit: BatchLimit,
+    ) -> Result<Batch, SourceError> {
+        let position = after.map(|cursor| Position::<Place>::read(cursor, &column.column)).transpose()?;
+        let (options, query, column) = (asked.options.clone(), asked.query.clone(), column.clone());
+        blocking(&self.path, asked.options, move |connection| {
+            fetch(connection, &options, &query, &column, position, limit)
+        })
+        .await
+    }
+
+    pub(super) async fn scan(
+        &mut self,
+        asked: Asked<'_>,
+        restart: bool,
+        limit: BatchLimit,
+    ) -> Result<ScanPage, SourceError> {
+        if restart {
+            self.scan = Some(Scan::begin(&self.path, asked)?);
+        }
+        let scan = self.scan.as_mut().ok_or_else(scan::cut)?;
+        let page = scan.page(limit, asked.options.timeout).await;
+        if !matches!(&page, Ok(page) if !page.complete) {
+            self.scan = None;
+        }
+        page
+    }
+
+    pub(super) async fn present(&mut self, asked: Asked<'_>, keys: &[Key]) -> Result<Vec<bool>, SourceError> {
+        let (options, query, keys) = (asked.options.clone(), asked.query.clone(), keys.to_vec());
+        blocking(&self.path, asked.options, move |connection| present(connection, &options, &query, &keys)).await
+    }
+}
+
+/// Runs `job` on a blocking thread with a fresh connection. Bounded; a wait that is dropped or too long interrupts it.
+async fn blocking<T: Send + 'static>(
+    path: &Path,
+    options: &Options,
+    job: impl FnOnce(&Connection) -> Result<T, SourceError> + Send + 'static,
+) -> Result<T, SourceError> {
+    struct Interrupt(InterruptHandle);
+    impl Drop for Interrupt {
+        fn drop(&mut self) {
+            self.0.interrupt();
+        }
+    }
+    let connection = open(path, options)?;
+    let _interrupt = Interrupt(connection.get_interrupt_handle());
+    let work = tokio::task::spawn_blocking(move || job(&connection));
+    match tokio::time::timeout(options.timeout, work).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err(misconfigured("reading from sqlite failed within the connector".to_owned())),
+        Err(_) => Err(classify::timed_out(options.timeout)),
+    }
+}
+
+/// Opening reads nothing yet; the first statement does.
+fn open(path: &Path, options: &Options) -> Result<Connection, SourceError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(|error| {
+        let error = classify::error(&error);
+        SourceError::new(error.fault, format!("{} ({})", error.message, path.display()))
+    })?;
+    connection.busy_timeout(options.timeout).map_err(|error| classify::error(&error))?;
+    Ok(connection)
+}
+
+/// Where the columns of a prepared query are.
+struct Shape {
+    names: Vec<String>,
+    declared: Vec<Declared>,
+    key: Vec<usize>,
+    label: Option<usize>,
+    cursor: Option<usize>,
+}
+
+impl Shape {
+    fn prepare<'c>(
+        connection: &'c Connection,
+        options: &Options,
+        query: &Query,
+    ) -> Result<(Statement<'c>, Self), SourceError> {
+        let statement = connection.prepare(&query.with("?1")).map_err(|error| classify::error(&error))?;
+        let (names, declared): (Vec<String>, Vec<Declared>) = statement
+            .columns()
+            .iter()
+            .map(|column| (column.name().to_owned(), Declared::of(column.decl_type())))
+            .unzip();
+        let texts: Vec<&str> = names.iter().map(String::as_str).collect();
+        super::source::columns_fit(&texts, options)?;
+        let place = |wanted: &String| names.iter().position(|name| name == wanted);
+        let key = options.key.iter().filter_map(place).collect();
+        let label = options.label.as_ref().and_then(place);
+        let cursor = options.cursor.as_ref().and_then(|cursor| place(&cursor.column));
+        Ok((statement, Self { key, label, cursor, names, declared }))
+    }
+
+    fn minimum(&self) -> Place {
+        self.cursor.map_or(Place::Integer(i64::MIN), |at| self.declared[at].minimum())
+    }
+
+    fn take(&self, row: &SqliteRow<'_>, options: &Options, start: &Place) -> Result<Row<Place>, SourceError> {
+        let values: Vec<ValueRef<'_>> = (0..self.names.len())
+            .map(|index| row.get_ref(index))
+            .collect::<Result<_, _>>()
+            .map_err(|error| classify::error(&error))?;
+        let columns = self.names.iter().zip(&self.declared).zip(&values);
+        let (body, wrong) = row::object(
+            columns.map(|((name, declared), value)| row::Column { name, json: value::json(*declared, *value) }),
+        );
+        let keys: Vec<_> = self.key.iter().map(|at| (self.names[*at].as_str(), value::text(values[*at]))).collect();
+        let label = self.label.and_then(|at| match value::text(values[at]) {
+            Ok(text) => text,
+            Err(_) => value::json(self.declared[at], values[at]).ok(),
+        });
+        let cursor = self.cursor.map(|at| Place::of(values[at]));
+        let content = match (&cursor, &options.cursor) {
+            (Some(None), Some(column)) => {
+                let reason = format!(
+                    "cursor column {:?} is empty or no number or text, so changes of this row cannot be seen; fill it, \
+                     use coalesce() in the query, or changes = \"diff\"",
+                    column.column
+                );
+                row::unreadable(&options.stream, body, reason)
+            }
+            _ => row::content(&options.stream, body, wrong, &keys, label),
+        };
+        let cursor = cursor.flatten();
+        let fresh = cursor.as_ref().is_none_or(|cursor| cursor.is_above(start));
+        Ok(Row { cursor, fresh, content })
+    }
+}
+
+fn fetch(
+    connection: &Connection,
+    options: &Options,
+    query: &Query,
+    column: &CursorColumn,
+    position: Option<Position<Place>>,
+    limit: BatchLimit,
+) -> Result<Batch, SourceError> {
+    let (mut statement, shape) = Shape::prepare(connection, options, query)?;
+    let start = match &position {
+        None => shape.minimum(),
+        Some(Position { from: Some(from), .. }) => from.clone(),
+        Some(position) => position.high.back(column.overlap).map_err(misconfigured)?,
+    };
+    let mut page = Page::<Place>::new(limit);
+    let mut more = false;
+    let mut rows = statement.query([&start]).map_err(|error| classify::error(&error))?;
+    while let Some(row) = rows.next().map_err(|error| classify::error(&error))? {
+        let row = shape.take(row, options, &start)?;
+        if let (Some(value), Some(last)) = (&row.cursor, page.values.last())
+            && last.is_above(value)
+        {
+            return Err(not_ordered(&column.column));
+        }
+        if page.push(row, &column.column)? == Flow::Full {
+            more = true;
+            break;
+        }
+    }
+    let last = page.values.last().cloned();
+    let high = match (position.map(|position| position.high), last.clone()) {
+        (Some(high), Some(last)) if last.is_above(&high) => Some(last),
+        (None, last) => last,
+        (high, _) => high,
+    };
+    let next = high.map(|high| {
+        let mut next = Position::at(&column.column, high);
+        next.from = last.filter(|_| more);
+        next.write()
+    });
+    Ok(Batch { records: page.records, unreadable: page.unreadable, next, more })
+}
+
+/// Compares texts, as keys are made; whether a key column is indexed does not matter at the size of such files.
+fn present(connection: &Connection, options: &Options, query: &Query, keys: &[Key]) -> Result<Vec<bool>, SourceError> {
+    let (_, shape) = Shape::prepare(connection, options, query)?;
+    let wanted: Vec<Option<Vec<String>>> = keys.iter().map(|key| key_columns(key, options.key.len())).collect();
+    let columns: Vec<String> =
+        options.key.iter().map(|name| format!("CAST(q.\"{}\" AS TEXT)", name.replace('"', "\"\""))).collect();
+    let columns = columns.join(", ");
+    let group = format!("({})", vec!["?"; options.key.len()].join(", "));
+    let groups = vec![group; wanted.iter().flatten().count()].join(", ");
+    let sql =
+        format!("SELECT DISTINCT {columns} FROM ({}\n) AS q WHERE ({columns}) IN (VALUES {groups})", query.with("?1"));
+    let minimum = shape.minimum();
+    let mut values: Vec<&dyn rusqlite::ToSql> = Vec::new();
+    if query.takes_cursor() {
+        values.push(&minimum);
+    }
+    values.extend(wanted.iter().flatten().flatten().map(|text| text as &dyn rusqlite::ToSql));
+    if groups.is_empty() {
+        return Ok(vec![false; keys.len()]);
+    }
+    let mut statement = connection.prepare(&sql).map_err(|error| classify::error(&error))?;
+    let mut rows = statement.query(values.as_slice()).map_err(|error| classify::error(&error))?;
+    let mut found = std::collections::HashSet::new();
+    while let Some(row) = rows.next().map_err(|error| classify::error(&error))? {
+        let key: Result<Vec<String>, _> = (0..options.key.len()).map(|i| row.get(i)).collect();
+        found.insert(key.map_err(|error| classify::error(&error))?);
+    }
+    Ok(wanted.iter().map(|key| key.as_ref().is_some_and(|key| found.contains(key))).collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+//! A full scan: one thread, one snapshot, a bounded channel.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bus_core::ports::source::{BatchLimit, ScanPage, SourceError, SourceFault};
+use tokio::sync::mpsc;
+
+use super::{Shape, classify, open};
+use crate::sql::postgres::Asked;
+use crate::sql::row::Content;
+use crate::sql::{Options, query::Query};
+
+/// Rows read ahead of the one that is asked for.
+const READ_AHEAD: usize = 256;
+
+enum Item {
+    Row(Content),
+    End(Result<(), SourceError>),
+}
+
+/// A scan under way. The thread ends when this is dropped, at its next row.
+pub(super) struct Scan {
+    items: mpsc::Receiver<Item>,
+    /// Filled across a wait that was dropped: what left the channel must not be lost, or it would pass for deleted.
+    page: ScanPage,
+    bytes: usize,
+}
+
+impl Scan {
+    pub(super) fn begin(path: &Path, asked: Asked<'_>) -> Result<Self, SourceError> {
+        let connection = open(path, asked.options)?;
+        let (options, query) = (asked.options.clone(), asked.query.clone());
+        let (sender, items) = mpsc::channel(READ_AHEAD);
+        let thread = std::thread::Builder::new().name("sqlite-scan".into()).spawn(move || {
+            let end = read(&connection, &options, &query, &sender);
+            // Nobody left to tell: the scan was dropped.
+            let _ = sender.blocking_send(Item::End(end));
+        });
+        match thread {
+            Ok(_) => Ok(Self { items, page: ScanPage::default(), bytes: 0 }),
+            Err(error) => Err(SourceError::new(SourceFault::Unavailable, format!("no thread for the scan: {error}"))),
+        }
+    }
+
+    /// The next page. Cancel-safe.
+    pub(super) async fn page(&mut self, limit: BatchLimit, timeout: Duration) -> Result<ScanPage, SourceError> {
+        while self.page.records.len() + self.page.unreadable.len() < limit.records.max(1)
+            && self.bytes < limit.bytes.max(1)
+        {
+            match tokio::time::timeout(timeout, self.items.recv()).await {
+                Err(_) => return Err(classify::timed_out(timeout)),
+                Ok(None) => return Err(cut()),
+                Ok(Some(Item::End(end))) => {
+                    end?;
+                    self.page.complete = true;
+                    break;
+                }
+                Ok(Some(Item::Row(content))) => {
+                    self.bytes += content.bytes();
+                    match content {
+                        Content::Record(record) => self.page.records.push(record),
+                        Content::Unreadable(row) => self.page.unreadable.push(row),
+                    }
+                }
+            }
+        }
+        self.bytes = 0;
+        Ok(std::mem::take(&mut self.page))
+    }
+}
+
+fn read(
+    connection: &rusqlite::Connection,
+    options: &Options,
+    query: &Query,
+    sender: &mpsc::Sender<Item>,
+) -> Result<(), SourceError> {
+    let (mut statement, shape) = Shape::prepare(connection, options, query)?;
+    let minimum = shape.minimum();
+    // One statement sees one snapshot.
+    let rows = if query.takes_cursor() { statement.query([&minimum]) } else { statement.query([]) };
+    let mut rows = rows.map_err(|error| classify::error(&error))?;
+    while let Some(row) = rows.next().map_err(|error| classify::error(&error))? {
+        let content = shape.take(row, options, &minimum)?.content;
+        if sender.blocking_send(Item::Row(content)).is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// A page was asked for without a scan under way.
+pub(super) fn cut() -> SourceError {
+    SourceError::new(SourceFault::Unavailable, "the scan was cut and its snapshot with it: it has to begin again")
+}

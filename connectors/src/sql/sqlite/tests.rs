@@ -1,0 +1,185 @@
+//! The reader against real files.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bus_core::ports::permits::Permits;
+use bus_core::ports::source::{Batch, BatchLimit, Source, SourceFault};
+use bus_core::vocabulary::{Cursor, Key, Secret, StreamName};
+use rusqlite::Connection;
+
+use crate::sql::{CursorColumn, Options, Overlap, SqlSource};
+
+struct Shop {
+    _directory: tempfile::TempDir,
+    connection: Connection,
+    url: String,
+}
+
+fn shop(schema: &str) -> Shop {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("магазин.db");
+    let connection = Connection::open(&path).unwrap();
+    connection.execute_batch(&format!("PRAGMA journal_mode = WAL; {schema}")).unwrap();
+    Shop { url: format!("sqlite://{}", path.display()), _directory: directory, connection }
+}
+
+fn options(shop: &Shop, query: &str, cursor: Option<(&str, Overlap)>) -> Options {
+    Options {
+        url: Secret::new(shop.url.clone()),
+        ca_pem: None,
+        stream: StreamName::new("заказы").unwrap(),
+        query: query.into(),
+        cursor: cursor.map(|(column, overlap)| CursorColumn { column: column.into(), overlap }),
+        key: vec!["id".into()],
+        label: None,
+        timeout: Duration::from_secs(10),
+    }
+}
+
+fn source(shop: &Shop, query: &str, cursor: Option<(&str, Overlap)>) -> SqlSource {
+    SqlSource::new(options(shop, query, cursor)).unwrap()
+}
+
+const LIMIT: BatchLimit = BatchLimit { records: 3, bytes: 1 << 20 };
+
+async fn fetch(source: &mut SqlSource, after: Option<&Cursor>) -> Batch {
+    source.fetch(after, LIMIT, &Permits::unbounded()).await.unwrap()
+}
+
+fn keys(batch: &Batch) -> Vec<&str> {
+    batch.records.iter().map(|record| record.key.as_str()).collect()
+}
+
+#[tokio::test]
+async fn pages_keep_ties_whole_and_reach_every_row() {
+    let shop = shop("CREATE TABLE t (id INTEGER, at INTEGER)");
+    for id in 0..20 {
+        shop.connection.execute("INSERT INTO t VALUES (?1, ?1 / 5)", [id]).unwrap();
+    }
+    let mut source = source(&shop, "SELECT id, at FROM t WHERE at >= :cursor ORDER BY at", Some(("at", Overlap::None)));
+    let (mut seen, mut cursor, mut pages) = (BTreeSet::new(), None, 0);
+    loop {
+        let batch = fetch(&mut source, cursor.as_ref()).await;
+        seen.extend(batch.records.iter().map(|record| record.key.as_str().to_owned()));
+        cursor = batch.next;
+        pages += 1;
+        assert!(pages < 10, "a poll ends");
+        if !batch.more {
+            break;
+        }
+    }
+    assert_eq!((seen.len(), pages), (20, 4));
+    // Nothing new: the same cursor, so nothing is written either.
+    assert_eq!(fetch(&mut source, cursor.as_ref()).await.next, cursor);
+}
+
+#[tokio::test]
+async fn a_text_cursor_sees_new_rows_and_looks_back() {
+    let shop = shop("CREATE TABLE t (id TEXT, at DATETIME); INSERT INTO t VALUES ('а', '2026-11-22 10:00:00')");
+    let query = "SELECT id, at FROM t WHERE at >= :cursor ORDER BY at";
+    let mut source = source(&shop, query, Some(("at", Overlap::Time(Duration::from_secs(30)))));
+    let first = fetch(&mut source, None).await;
+    assert_eq!(keys(&first), ["а"]);
+    shop.connection
+        .execute("INSERT INTO t VALUES ('late', '2026-11-22 09:59:31'), ('gone', '2026-11-22 09:59:29')", [])
+        .unwrap();
+    assert_eq!(keys(&fetch(&mut source, first.next.as_ref()).await), ["late", "а"]);
+}
+
+#[tokio::test]
+async fn values_keep_their_digits_and_types() {
+    let shop = shop(
+        "CREATE TABLE t (id INTEGER, цена REAL, имя TEXT, файл BLOB, да BOOLEAN);
+         INSERT INTO t VALUES (9223372036854775807, 5, 'Ёж', x'ff00', 1)",
+    );
+    let mut source = source(&shop, "SELECT *, NULL AS пусто FROM t", None);
+    let page = source.scan(true, LIMIT, &Permits::unbounded()).await.unwrap();
+    let body = std::str::from_utf8(&page.records[0].body).unwrap();
+    assert_eq!(body, r#"{"id":9223372036854775807,"цена":5.0,"имя":"Ёж","файл":"/wA=","да":true,"пусто":null}"#);
+    assert!(page.complete);
+}
+
+#[tokio::test]
+async fn a_bad_row_stops_nothing() {
+    let shop =
+        shop("CREATE TABLE t (id TEXT, at INTEGER); INSERT INTO t VALUES ('a', 1), (NULL, 2), ('c', NULL), ('d', 3)");
+    let query = "SELECT id, at FROM t WHERE at >= :cursor OR at IS NULL ORDER BY at";
+    let mut source = source(&shop, query, Some(("at", Overlap::None)));
+    let batch = fetch(&mut source, None).await;
+    assert_eq!(keys(&batch), ["a", "d"]);
+    let reasons: Vec<_> = batch.unreadable.iter().map(|row| row.reason.as_str()).collect();
+    assert!(
+        reasons[0].contains("cursor column \"at\"") && reasons[1].contains("key column \"id\" is NULL"),
+        "{reasons:?}"
+    );
+    assert_eq!(&batch.unreadable[1].raw[..], br#"{"id":null,"at":2}"#);
+}
+
+#[tokio::test]
+async fn a_query_that_is_not_ordered_is_refused() {
+    let shop = shop("CREATE TABLE t (id INTEGER, at INTEGER); INSERT INTO t VALUES (1, 2), (2, 1)");
+    let mut source = source(&shop, "SELECT id, at FROM t WHERE at >= :cursor", Some(("at", Overlap::None)));
+    let error = source.fetch(None, LIMIT, &Permits::unbounded()).await.unwrap_err();
+    assert_eq!(error.fault, SourceFault::Misconfigured);
+    assert!(error.message.contains("ORDER BY at"), "{error}");
+    let report = source.check().await.unwrap();
+    assert!(report.version.starts_with("SQLite 3") && report.remarks[0].contains("ORDER BY"), "{report:?}");
+}
+
+#[tokio::test]
+async fn a_scan_is_one_snapshot_in_bounded_pages() {
+    let shop = shop("CREATE TABLE t (id INTEGER)");
+    for id in 0..1000 {
+        shop.connection.execute("INSERT INTO t VALUES (?1)", [id]).unwrap();
+    }
+    let mut source = source(&shop, "SELECT id FROM t", None);
+    let limit = BatchLimit { records: 300, bytes: 1 << 20 };
+    assert!(source.scan(false, limit, &Permits::unbounded()).await.is_err(), "none is under way");
+    let mut total = source.scan(true, limit, &Permits::unbounded()).await.unwrap().records.len();
+    shop.connection.execute("DELETE FROM t", []).unwrap();
+    loop {
+        let page = source.scan(false, limit, &Permits::unbounded()).await.unwrap();
+        assert!(page.records.len() <= 300);
+        total += page.records.len();
+        if page.complete {
+            break;
+        }
+    }
+    assert_eq!(total, 1000);
+}
+
+#[tokio::test]
+async fn presence_is_asked_by_the_exact_key() {
+    let shop = shop("CREATE TABLE t (id INTEGER, склад TEXT); INSERT INTO t VALUES (1, 'а,б'), (2, 'в')");
+    let mut options = options(&shop, "SELECT * FROM t", None);
+    options.key.push("склад".into());
+    let mut source = SqlSource::new(options).unwrap();
+    let page = source.scan(true, LIMIT, &Permits::unbounded()).await.unwrap();
+    let mut keys: Vec<Key> = page.records.into_iter().map(|record| record.key).collect();
+    keys.push(Key::from_columns(&[("id", "1"), ("склад", "в")]).unwrap());
+    keys.push(Key::from_stored("no array"));
+    let stream = StreamName::new("заказы").unwrap();
+    let present = source.present(&stream, &keys, &Permits::unbounded()).await.unwrap();
+    assert_eq!(present, [true, true, false, false]);
+}
+
+#[tokio::test]
+async fn what_needs_a_person_is_said() {
+    let shop = shop("CREATE TABLE t (id INTEGER)");
+    for (query, expected) in
+        [("SELECT id FROM нет", "no such table"), ("SELECT id AS idd FROM t", "did you mean \"idd\"?")]
+    {
+        let error = source(&shop, query, None).check().await.unwrap_err();
+        assert!(error.fault == SourceFault::Misconfigured && error.message.contains(expected), "{error}");
+    }
+    let mut missing = options(&shop, "SELECT id FROM t", None);
+    missing.url = Secret::new("sqlite:no/such/file.db");
+    let error = SqlSource::new(missing).unwrap().check().await.unwrap_err();
+    assert!(error.fault == SourceFault::Misconfigured && error.message.contains("no/such/file.db"), "{error}");
+    let mut cursor = source(&shop, "SELECT id FROM t WHERE id >= :cursor ORDER BY id", Some(("id", Overlap::None)));
+    let error = cursor.fetch(Some(&Cursor::new("{")), LIMIT, &Permits::unbounded()).await.unwrap_err();
+    assert_eq!(error.fault, SourceFault::CursorUnreadable);
+}
