@@ -9,6 +9,9 @@ use tokio::time::{Instant, sleep, timeout};
 /// How often a condition is asked again.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// A question that is not answered by then is asked again: a server that is just starting may lose one.
+const ANSWER: Duration = Duration::from_secs(5);
+
 /// Asks until `probe` returns `Ok(Some(value))`; the error after `limit` names `what` and the last reason.
 ///
 /// `Ok(None)` and `Err` both mean "not yet": a server that is starting refuses connections.
@@ -19,7 +22,7 @@ where
     let deadline = Instant::now() + limit;
     let mut reason = String::from("it never came true");
     while let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
-        match timeout(left, probe()).await {
+        match timeout(ANSWER.min(left), probe()).await {
             Ok(Ok(Some(value))) => return Ok(value),
             Ok(Ok(None)) => {}
             Ok(Err(error)) => reason = format!("{error:#}"),

@@ -240,7 +240,7 @@ mod tests {
     fn shell(script: &str) -> (Arc<Sandbox>, Process) {
         let sandbox = Arc::new(Sandbox::new("process").unwrap());
         let mut command = Command::new("sh");
-        command.args(["-c", script]);
+        command.args(["-c", script]).current_dir(sandbox.path());
         let process = Process::spawn("a shell", command, &sandbox, Ending::Kill).unwrap();
         (sandbox, process)
     }
@@ -274,6 +274,16 @@ mod tests {
         drop((process, sandbox));
         gone(child).await;
         assert!(!directory.exists());
+    }
+
+    #[tokio::test]
+    async fn a_frozen_session_of_another_group_ends_with_the_sandbox() {
+        let (sandbox, mut process) = shell("setsid sleep 1000 & echo $!; wait");
+        let child = printed(&process).await;
+        process.freeze();
+        drop(sandbox.watcher_input_for_tests());
+        gone(child).await;
+        drop((process, sandbox));
     }
 
     #[tokio::test]

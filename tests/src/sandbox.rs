@@ -28,6 +28,12 @@ for each in $groups; do
     while kill -s 0 -- "-${each%:*}" 2>/dev/null && [ $tries -lt 20 ]; do sleep 0.1; tries=$((tries + 1)); done
     kill -s KILL -- "-${each%:*}" 2>/dev/null
 done
+# Sessions of PostgreSQL leave its group, and a stopped one does not notice that its server is gone.
+for link in /proc/[0-9]*/cwd; do
+    case $(readlink "$link" 2>/dev/null) in
+        "$1"|"$1"/*) pid=${link#/proc/}; kill -s KILL "${pid%/cwd}" 2>/dev/null ;;
+    esac
+done
 rm -rf -- "$1"
 "#;
 
