@@ -6,6 +6,8 @@
 
 mod database;
 mod failure;
+#[cfg(test)]
+mod full_disk;
 mod lock;
 mod names;
 mod queue;
