@@ -1,2 +1,31 @@
-//! Placeholder.
-fn main() {}
+//! `bus`: the program. Parses the command line, hands over to one module per command, and turns errors into exit codes.
+
+mod cli;
+mod client;
+mod command;
+mod demo;
+mod logging;
+mod server;
+mod wire;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("bus: the runtime could not be started: {error}");
+            return ExitCode::from(71);
+        }
+    };
+    match runtime.block_on(command::dispatch(cli)) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("bus: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

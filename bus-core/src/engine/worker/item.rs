@@ -15,6 +15,7 @@ pub(super) struct Item {
 }
 
 /// Where it came from, and so what its outcome has to release.
+#[expect(clippy::large_enum_variant, reason = "nearly all come from the queue, and a box would cost each of them")]
 pub(super) enum Origin {
     /// Unsettled at the broker since `taken`.
     Queue { delivery: Delivery, taken: Instant },

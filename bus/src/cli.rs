@@ -1,0 +1,186 @@
+//! The command line, as people read it in `bus --help`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Entity Bus: carries entity streams from their sources to every receiver, in order, at each one's pace, and loses nothing.
+#[derive(Debug, Parser)]
+#[command(name = "bus", version, about, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the bus until it is stopped (Ctrl-C or SIGTERM drains within 10 seconds)
+    Run(Run),
+    /// Read routes.toml and every file it includes, and name all mistakes (exit code 78 if there are any)
+    Check(Check),
+    /// Print the JSON schema of routes.toml, for editors
+    Schema,
+    /// Show the bus at work, with nothing else installed: a shop's database, a receiver that sometimes fails
+    Demo(Demo),
+    /// Take messages of an HTTP subscription and print them, one JSON object a line
+    Pull(Pull),
+    /// What runs, what waits, what is wrong
+    Status(Status),
+    /// Look at dead letters, send them again, or drop them
+    #[command(subcommand)]
+    Dead(Dead),
+    /// End the pause of a route whose cause you have mended
+    Resume(Resume),
+    /// The demo's receiver, in a process of its own
+    #[command(hide = true)]
+    DemoReceiver(DemoReceiver),
+}
+
+#[derive(Debug, Args)]
+pub struct DemoReceiver {
+    /// Where every request is written before it is answered
+    #[arg(long)]
+    pub ledger: PathBuf,
+}
+
+/// Which configuration.
+#[derive(Debug, Clone, Args)]
+pub struct Config {
+    /// The configuration
+    #[arg(short, long, value_name = "FILE", default_value = "routes.toml")]
+    pub file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Run {
+    #[command(flatten)]
+    pub config: Config,
+    /// If another process runs on the same state, wait for its end instead of refusing
+    #[arg(long)]
+    pub standby: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The configuration
+    #[arg(value_name = "FILE", default_value = "routes.toml")]
+    pub file: PathBuf,
+    /// Also reach every system: latency, rights, version
+    #[arg(long)]
+    pub connect: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// End by itself after this time ("30s", "2m")
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub duration: Option<Duration>,
+    /// No live view; one line of JSON at the end
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Pull {
+    #[command(flatten)]
+    pub config: Config,
+    /// The subscription
+    pub name: String,
+    /// Acknowledge everything up to this position, and continue after it
+    #[arg(long, default_value_t = 0)]
+    pub after: u64,
+    /// At most so many messages
+    #[arg(long, default_value_t = 100)]
+    pub limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub struct Status {
+    #[command(flatten)]
+    pub config: Config,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Resume {
+    #[command(flatten)]
+    pub config: Config,
+    /// The route
+    pub route: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Dead {
+    /// List dead letters, newest last
+    List(DeadList),
+    /// Show one: the record, what was made of it, the request, the answer
+    Show(DeadOne),
+    /// Put dead letters back into the line of their route
+    Replay(DeadReplay),
+    /// Remove a dead letter for good
+    Drop(DeadOne),
+}
+
+#[derive(Debug, Args)]
+pub struct DeadList {
+    #[command(flatten)]
+    pub config: Config,
+    /// Only of this route
+    #[arg(long)]
+    pub route: Option<String>,
+    /// Only of this key or label
+    #[arg(long)]
+    pub key: Option<String>,
+    /// At most so many, the newest
+    #[arg(long, default_value_t = 50)]
+    pub limit: usize,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct DeadOne {
+    #[command(flatten)]
+    pub config: Config,
+    /// Its number
+    pub id: i64,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct DeadReplay {
+    #[command(flatten)]
+    pub config: Config,
+    /// Its number
+    #[arg(required_unless_present = "route")]
+    pub id: Option<i64>,
+    /// All of this route
+    #[arg(long, conflicts_with = "id")]
+    pub route: Option<String>,
+    /// Even if a newer version of its key was delivered: the receiver then goes back to this one
+    #[arg(long)]
+    pub force: bool,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    bus_core::policy::parse_duration(text).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,99 @@
+//! The way from a command to the running bus: its HTTP address, its key.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use bus_config::Landscape;
+use bus_core::vocabulary::Secret;
+use reqwest::{Method, StatusCode};
+
+/// A command waits no longer for an answer.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Reaches the bus that runs on a configuration.
+pub struct Client {
+    http: reqwest::Client,
+    base: String,
+    key: Option<Secret>,
+}
+
+/// What the bus answered.
+pub enum Answer {
+    /// The body of a success.
+    Ok(String),
+    /// Refused, with the reason.
+    Refused(StatusCode, String),
+    /// Nobody listens: the bus does not run.
+    NotRunning,
+}
+
+/// Reads a configuration for a command; its mistakes go to standard error.
+pub fn landscape(file: &Path) -> anyhow::Result<Landscape> {
+    let checked = bus_config::check(file);
+    match checked.landscape {
+        Some(landscape) => Ok(landscape),
+        None => {
+            eprint!("{}", bus_options::to_text(&checked.diagnostics, bus_options::Colour::Never));
+            bail!("{} has {} mistakes", file.display(), checked.diagnostics.len())
+        }
+    }
+}
+
+impl Client {
+    /// Finds the address and the key in the configuration.
+    pub fn new(landscape: &Landscape) -> anyhow::Result<Self> {
+        let key = landscape.bus.key.as_ref().map(|key| key.load()).transpose().context("the key of [bus]")?;
+        let http = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build()?;
+        Ok(Self { http, base: format!("http://{}", reachable(landscape.bus.listen)), key })
+    }
+
+    /// The same address with another key (a subscription's own).
+    pub fn with_key(self, key: Secret) -> Self {
+        Self { key: Some(key), ..self }
+    }
+
+    pub async fn get(&self, path: &str) -> anyhow::Result<Answer> {
+        self.ask(Method::GET, path).await
+    }
+
+    pub async fn post(&self, path: &str) -> anyhow::Result<Answer> {
+        self.ask(Method::POST, path).await
+    }
+
+    pub async fn delete(&self, path: &str) -> anyhow::Result<Answer> {
+        self.ask(Method::DELETE, path).await
+    }
+
+    async fn ask(&self, method: Method, path: &str) -> anyhow::Result<Answer> {
+        let mut request = self.http.request(method, format!("{}{path}", self.base));
+        request = request.header(crate::server::CLIENT_HEADER, "bus");
+        if let Some(key) = &self.key {
+            request = request.header("x-api-key", key.expose());
+        }
+        let answer = match request.send().await {
+            Ok(answer) => answer,
+            Err(error) if error.is_connect() => return Ok(Answer::NotRunning),
+            Err(error) => return Err(error).with_context(|| format!("{} does not answer", self.base)),
+        };
+        let status = answer.status();
+        let body = answer.text().await?;
+        Ok(if status.is_success() { Answer::Ok(body) } else { Answer::Refused(status, body.trim().to_owned()) })
+    }
+}
+
+/// An address that listens everywhere is asked on loopback.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+/// Percent-encodes a name for a path or a query.
+pub fn encoded(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
+}

@@ -1,0 +1,60 @@
+//! `bus check`: all mistakes of all files in one run; with `--connect`, every system is reached.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use bus_options::{Colour, to_json, to_text};
+use serde_json::json;
+
+use super::EX_CONFIG;
+use crate::cli;
+use crate::wire;
+
+pub async fn check(args: cli::Check) -> anyhow::Result<ExitCode> {
+    let checked = bus_config::check(&args.file);
+    let Some(landscape) = checked.landscape else {
+        if args.json {
+            println!("{}", to_json(&checked.diagnostics));
+        } else {
+            let colour = if std::io::stderr().is_terminal() { Colour::Always } else { Colour::Never };
+            eprint!("{}", to_text(&checked.diagnostics, colour));
+            eprintln!("{}: {} mistakes", args.file.display(), checked.diagnostics.len());
+        }
+        return Ok(ExitCode::from(EX_CONFIG));
+    };
+    if !args.connect {
+        if args.json {
+            println!("[]");
+        } else {
+            let (streams, routes) = (landscape.streams.len(), landscape.routes.len());
+            println!("{}: no mistakes; {streams} streams, {routes} routes", args.file.display());
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let reports = wire::reach::everything(&landscape).await;
+    let failed = reports.iter().any(|report| report.outcome.is_err());
+    if args.json {
+        let rows = reports.iter().map(|report| match &report.outcome {
+            Ok(found) => json!({
+                "what": report.what, "ok": true, "version": found.version,
+                "latency_ms": found.latency.as_secs_f64() * 1000.0, "remarks": found.remarks,
+            }),
+            Err(error) => json!({ "what": report.what, "ok": false, "error": error }),
+        });
+        println!("{}", serde_json::Value::from_iter(rows));
+    } else {
+        for report in &reports {
+            match &report.outcome {
+                Ok(found) => {
+                    let latency = found.latency.as_secs_f64() * 1000.0;
+                    println!("ok    {}: {} ({latency:.1} ms)", report.what, found.version);
+                    for remark in &found.remarks {
+                        println!("      note: {remark}");
+                    }
+                }
+                Err(error) => println!("FAIL  {}: {error}", report.what),
+            }
+        }
+    }
+    Ok(if failed { ExitCode::from(super::EX_UNAVAILABLE) } else { ExitCode::SUCCESS })
+}

@@ -1,0 +1,49 @@
+//! One module per command.
+
+mod check;
+mod dead;
+mod pull;
+mod resume;
+mod run;
+mod status;
+
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command};
+
+pub use run::Instance;
+
+/// sysexits.h `EX_CONFIG`: the configuration is wrong.
+pub const EX_CONFIG: u8 = 78;
+/// sysexits.h `EX_UNAVAILABLE`: the bus does not run, or refuses.
+pub const EX_UNAVAILABLE: u8 = 69;
+
+/// Runs a command to its exit code.
+pub async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Command::Run(args) => run::run(args).await,
+        Command::Check(args) => check::check(args).await,
+        Command::Schema => {
+            println!("{}", serde_json::to_string_pretty(&bus_config::json_schema())?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Demo(args) => crate::demo::run(args).await,
+        Command::DemoReceiver(args) => crate::demo::receive(args).await,
+        Command::Pull(args) => pull::pull(args).await,
+        Command::Status(args) => status::status(args).await,
+        Command::Dead(args) => dead::dead(args).await,
+        Command::Resume(args) => resume::resume(args).await,
+    }
+}
+
+/// What to say when nobody listens.
+fn not_running() -> ExitCode {
+    eprintln!("bus: the bus does not run on this configuration; start it with: bus run");
+    ExitCode::from(EX_UNAVAILABLE)
+}
+
+/// What to say when it refused.
+fn refused(status: reqwest::StatusCode, body: &str) -> ExitCode {
+    eprintln!("bus: {body} ({})", status.as_u16());
+    ExitCode::from(EX_UNAVAILABLE)
+}

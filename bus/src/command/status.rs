@@ -1,0 +1,74 @@
+//! `bus status`: what runs, what waits, what is wrong.
+
+use std::process::ExitCode;
+
+use unicode_width::UnicodeWidthStr;
+
+use super::{not_running, refused};
+use crate::cli;
+use crate::client::{Answer, Client, landscape};
+use crate::server::Status;
+
+pub async fn status(args: cli::Status) -> anyhow::Result<ExitCode> {
+    let client = Client::new(&landscape(&args.config.file)?)?;
+    let body = match client.get("/status").await? {
+        Answer::Ok(body) => body,
+        Answer::Refused(status, body) => return Ok(refused(status, &body)),
+        Answer::NotRunning => return Ok(not_running()),
+    };
+    if args.json {
+        println!("{body}");
+    } else {
+        print!("{}", page(&serde_json::from_str(&body)?));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The status as lines of at most 80 columns where names allow it.
+fn page(status: &Status) -> String {
+    let mut out = format!("{}: broker {}\n", status.name, status.broker);
+    let width = status
+        .feeds
+        .iter()
+        .map(|feed| feed.name.width())
+        .chain(status.routes.iter().map(|route| route.name.width()))
+        .max()
+        .unwrap_or(0);
+    let pad = |name: &str| format!("{name}{}", " ".repeat(width.saturating_sub(name.width())));
+    for feed in &status.feeds {
+        let state = match (&feed.error, feed.stopped) {
+            (Some(error), true) => format!("STOPPED: {error}"),
+            (Some(error), false) => format!("trying again: {error}"),
+            (None, _) => feed.last_success.as_ref().map_or("starting".to_owned(), |at| format!("read at {at}")),
+        };
+        out.push_str(&format!("feed   {}  {state}\n", pad(&feed.name)));
+    }
+    for route in &status.routes {
+        let queued = route.queued.map_or("?".to_owned(), |queued| queued.to_string());
+        out.push_str(&format!(
+            "route  {}  queued {queued}, in hand {}, waiting {}, dead {}, delivered {}\n",
+            pad(&route.name),
+            route.in_flight,
+            route.waiting,
+            route.dead,
+            route.delivered
+        ));
+        if let Some(reason) = &route.paused {
+            out.push_str(&format!("       {}  PAUSED: {reason}\n", pad("")));
+        }
+    }
+    for system in &status.systems {
+        out.push_str(&format!("system {}  {}\n", pad(&system.name), system.gate));
+    }
+    for subscription in &status.subscriptions {
+        let oldest = subscription.oldest.as_ref().map_or(String::new(), |at| format!(", oldest {at}"));
+        out.push_str(&format!("out    {}  {} messages{oldest}\n", pad(&subscription.name), subscription.messages));
+    }
+    for incident in &status.incidents {
+        out.push_str(&format!(
+            "\nINCIDENT {} {} since {} ({} times)\n  {}\n  what to do: {}\n",
+            incident.kind, incident.subject, incident.since, incident.count, incident.message, incident.remedy
+        ));
+    }
+    out
+}

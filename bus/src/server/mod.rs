@@ -1,0 +1,106 @@
+//! The HTTP server of the bus: health, metrics, status, pushed records, pulled subscriptions, and what a person asks of
+//! dead letters. Everything beyond loopback asks for a key.
+
+mod admin;
+mod guard;
+mod out;
+mod push;
+mod status;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use bus_connectors::push::PushHandle;
+use bus_core::engine::gate::Gate;
+use bus_core::engine::incident::Incidents;
+use bus_core::engine::metrics::Metrics;
+use bus_core::engine::supervisor::Watch;
+use bus_core::ports::broker::{Broker, BrokerHealth};
+use bus_core::ports::state::StateStore;
+use bus_core::vocabulary::{Secret, SubscriptionName, SystemName};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use admin::{summary as dead_summary, whole as dead_whole};
+pub use guard::CLIENT_HEADER;
+pub use status::{Status, gather};
+
+/// Larger bodies are refused; a page of a thousand records stays far below.
+const MAX_BODY: usize = 16 * 1024 * 1024;
+
+/// What the server shows and steers. The engine owns it all; these are handles.
+pub struct App {
+    pub name: String,
+    pub watch: Watch,
+    pub store: Arc<dyn StateStore>,
+    pub broker: Arc<dyn Broker>,
+    pub metrics: Metrics,
+    pub incidents: Incidents,
+    pub gates: Vec<(SystemName, Arc<Gate>)>,
+    /// Asked for by everything but health; always there beyond loopback.
+    pub key: Option<Secret>,
+    /// By path.
+    pub doors: HashMap<String, Door>,
+    /// By subscription.
+    pub outs: HashMap<SubscriptionName, Secret>,
+}
+
+/// A path where records are pushed.
+pub struct Door {
+    pub key: Secret,
+    pub handle: PushHandle,
+}
+
+/// Binds the address; the error names it and what to do.
+pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}: another program may use it; change `listen` in [bus]")
+    })
+}
+
+/// Serves until stopped; requests under way are answered.
+pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken) -> anyhow::Result<()> {
+    let mut router = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/status", get(status::get))
+        .route("/dead", get(admin::list))
+        .route("/dead/{id}", get(admin::show).delete(admin::drop_dead))
+        .route("/dead/{id}/replay", post(admin::replay))
+        .route("/routes/{name}/resume", post(admin::resume))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), guard::admin))
+        .route("/healthz", get(|| async { "alive\n" }))
+        .route("/readyz", get(ready))
+        .route("/out/{name}", get(out::get));
+    for path in app.doors.keys() {
+        router = router.route(path, post(push::post));
+    }
+    let router = router.layer(axum::extract::DefaultBodyLimit::max(MAX_BODY)).with_state(app);
+    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await.context("the HTTP server failed")
+}
+
+async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
+    app.metrics.incidents.reset();
+    for incident in app.incidents.list() {
+        app.metrics.incidents.with_label_values(&[incident.kind.as_str(), &incident.subject]).set(1);
+    }
+    ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], app.metrics.render())
+}
+
+/// Ready: the queues exist and the broker takes messages. A blocked broker is ready (it is a state, not an error).
+async fn ready(State(app): State<Arc<App>>) -> (StatusCode, String) {
+    let health = app.broker.health().borrow().clone();
+    match health {
+        BrokerHealth::Disconnected(error) => {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: no connection to the broker: {error}\n"))
+        }
+        _ if !app.watch.is_ready() => (StatusCode::SERVICE_UNAVAILABLE, "not ready: starting\n".to_owned()),
+        _ => (StatusCode::OK, "ready\n".to_owned()),
+    }
+}

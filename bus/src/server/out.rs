@@ -1,0 +1,97 @@
+//! `GET /out/NAME?after=POSITION`: a subscriber takes its stream at its own frequency. `after` acknowledges everything up
+//! to and including that position.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bus_core::vocabulary::{Envelope, Moment, SubscriptionName};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{App, guard};
+
+/// Messages in one answer, at most.
+const MAX: usize = 1000;
+
+#[derive(Deserialize)]
+pub struct Parameters {
+    #[serde(default)]
+    after: u64,
+    #[serde(default = "hundred")]
+    limit: usize,
+}
+
+fn hundred() -> usize {
+    100
+}
+
+#[derive(Serialize)]
+struct Answer {
+    events: Vec<Event>,
+    /// Ask with this next: it acknowledges what is in this answer.
+    next: u64,
+    /// Messages after these.
+    backlog: u64,
+}
+
+/// A CloudEvents 1.0 event in JSON, with our position.
+#[derive(Serialize)]
+struct Event {
+    position: u64,
+    specversion: &'static str,
+    id: String,
+    source: String,
+    r#type: String,
+    subject: String,
+    time: String,
+    datacontenttype: &'static str,
+    data: Box<RawValue>,
+}
+
+pub async fn get(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    Query(Parameters { after, limit }): Query<Parameters>,
+    headers: HeaderMap,
+) -> Response {
+    let known = SubscriptionName::new(&name).ok().and_then(|name| app.outs.get_key_value(&name));
+    let Some((name, key)) = known else {
+        return (StatusCode::NOT_FOUND, "there is no HTTP subscription of this name\n").into_response();
+    };
+    if !guard::presents(&headers, key) {
+        return guard::refused("this subscription asks for its key: header X-API-Key, or Authorization: Bearer");
+    }
+    match answer(&app, name, after, limit.clamp(1, MAX)).await {
+        Ok(answer) => Json(answer).into_response(),
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "1")], format!("{error}\n")).into_response(),
+    }
+}
+
+async fn answer(app: &App, name: &SubscriptionName, after: u64, limit: usize) -> anyhow::Result<Answer> {
+    if after > 0 {
+        app.store.outbox_trim(name, after, Moment(i64::MIN), u64::MAX).await?;
+    }
+    let rows = app.store.outbox_read(name, after, limit).await?;
+    let next = rows.last().map_or(after, |(position, _)| *position);
+    let backlog = app.store.outbox_backlog(name).await?.messages.saturating_sub(rows.len() as u64);
+    let events = rows.into_iter().map(|(position, envelope)| event(app, position, envelope));
+    Ok(Answer { events: events.collect::<anyhow::Result<_>>()?, next, backlog })
+}
+
+fn event(app: &App, position: u64, envelope: Envelope) -> anyhow::Result<Event> {
+    Ok(Event {
+        position,
+        specversion: "1.0",
+        id: envelope.id.to_string(),
+        source: format!("bus/{}/{}", app.name, envelope.stream),
+        r#type: format!("{}.{}", envelope.stream, envelope.operation.as_str()),
+        subject: envelope.key.to_string(),
+        time: envelope.time.to_string(),
+        datacontenttype: "application/json",
+        // The text as it is: no digit passes through a number type.
+        data: RawValue::from_string(String::from_utf8(envelope.body.to_vec())?)?,
+    })
+}

@@ -1,0 +1,55 @@
+//! `POST /in/…`: records pushed to us. 2xx means that the broker has them.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use bus_connectors::push::PushRefusal;
+use bus_core::vocabulary::Operation;
+use serde::Deserialize;
+
+use super::{App, guard};
+
+#[derive(Deserialize)]
+pub struct Parameters {
+    /// `upsert` (the default) or `delete`.
+    operation: Option<String>,
+}
+
+pub async fn post(
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    Query(parameters): Query<Parameters>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let Some(door) = app.doors.get(uri.path()) else { return StatusCode::NOT_FOUND.into_response() };
+    if !guard::presents(&headers, &door.key) {
+        return guard::refused("this path asks for its key: header X-API-Key, or Authorization: Bearer");
+    }
+    let operation = match parameters.operation.as_deref() {
+        None | Some("upsert") => Operation::Upsert,
+        Some("delete") => Operation::Delete,
+        Some(_) => {
+            return (StatusCode::BAD_REQUEST, "operation is `upsert` (the default) or `delete`\n").into_response();
+        }
+    };
+    match door.handle.push(body, operation).await {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(refusal) => refuse(&refusal),
+    }
+}
+
+fn refuse(refusal: &PushRefusal) -> Response {
+    let status = match refusal {
+        PushRefusal::Bad(_) => StatusCode::BAD_REQUEST,
+        PushRefusal::Busy | PushRefusal::NotConfirmed => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let body = format!("{refusal}\n");
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        return (status, [("retry-after", "1")], body).into_response();
+    }
+    (status, body).into_response()
+}

@@ -1,0 +1,66 @@
+//! `bus check --connect`: reaches every system, the broker and the state store, and says what answered.
+
+use std::time::Duration;
+
+use bus_config::{FeedSource, Landscape, SystemKind};
+use bus_core::ports::source::SystemReport;
+use bus_rabbitmq::RabbitMq;
+
+use super::{rabbitmq_options, source, target};
+
+/// One system is waited for no longer.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What came of reaching one thing.
+pub struct Reached {
+    /// In words: "system shop", "stream orders (erp)", "the broker".
+    pub what: String,
+    /// What answered, or why nothing did.
+    pub outcome: Result<SystemReport, String>,
+}
+
+/// Reaches everything, one after the other. Writes nothing anywhere.
+pub async fn everything(landscape: &Landscape) -> Vec<Reached> {
+    // An error means that it is installed already, which is what is wanted.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut reached = Vec::new();
+    if let bus_config::Broker::Amqp { .. } = landscape.bus.broker {
+        reached.push(Reached { what: "the broker".to_owned(), outcome: within(broker(landscape)).await });
+    }
+    for feed in &landscape.feeds {
+        let FeedSource::Query { system, query, changes, .. } = &feed.source else { continue };
+        for stream in feed.streams.iter().filter_map(|name| landscape.stream(name)) {
+            let Some(system) = landscape.system(system) else { continue };
+            let ask = async {
+                let mut source = source::sql(system, stream, query, changes).map_err(|error| format!("{error:#}"))?;
+                source.check().await.map_err(|error| error.to_string())
+            };
+            let what = format!("stream {} ({})", stream.name, system.name);
+            reached.push(Reached { what, outcome: within(ask).await });
+        }
+    }
+    for system in &landscape.systems {
+        let SystemKind::Http(http) = &system.kind else { continue };
+        let ask = async {
+            let target = target::Http::new(system, http).map_err(|error| format!("{error:#}"))?;
+            target.check().await
+        };
+        reached.push(Reached { what: format!("system {}", system.name), outcome: within(ask).await });
+    }
+    reached
+}
+
+async fn broker(landscape: &Landscape) -> Result<SystemReport, String> {
+    let options = rabbitmq_options(landscape).map_err(|error| format!("{error:#}"))?;
+    let options = options.ok_or("the broker is not RabbitMQ")?;
+    let broker = RabbitMq::connect(options).await.map_err(|error| error.to_string())?;
+    let report = broker.check().await.map_err(|error| error.to_string())?;
+    Ok(SystemReport { version: report.version, latency: report.latency, remarks: report.problems })
+}
+
+async fn within(ask: impl Future<Output = Result<SystemReport, String>>) -> Result<SystemReport, String> {
+    match tokio::time::timeout(PATIENCE, ask).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+    }
+}
