@@ -73,7 +73,10 @@ pub(crate) fn transport(error: &io::Error, address: &Address, own_authority: boo
 
 fn tls(error: &rustls::Error, address: &Address, own_authority: bool) -> String {
     match error {
-        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) if own_authority => {
+        // A bad signature: the configured CA has the name of the one that signed, and another key.
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)
+            if own_authority =>
+        {
             "the broker's certificate was not signed by the configured CA; put the CA that signed it into the CA file"
                 .to_owned()
         }
@@ -134,6 +137,7 @@ mod tests {
         let address = Address::parse("amqps://bus:s3cret@rabbit-1").unwrap();
         for (error, own, words) in [
             (CertificateError::UnknownIssuer, true, "CA file"),
+            (CertificateError::BadSignature, true, "CA file"),
             (CertificateError::UnknownIssuer, false, "name the CA"),
             (CertificateError::Expired, true, "renew"),
             (CertificateError::NotValidYet, true, "clock"),
