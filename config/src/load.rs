@@ -52,6 +52,7 @@ impl Loaded {
         let (document, mistakes) = DeTable::parse_recoverable(&text);
         for mistake in &mistakes {
             let span = Span { file, range: mistake.span().unwrap_or(0..0) };
+            self.report.hide(&possible_secret(&text, &span));
             self.report.add(codes::SYNTAX, &span, mistake.message());
         }
         // What follows a syntax mistake is guesswork: other mistakes of this file wait until it is mended.
@@ -112,6 +113,20 @@ impl Loaded {
             }
         }
     }
+}
+
+/// The value in the line of a syntax mistake, where its key says that it may be a secret; else nothing.
+fn possible_secret(text: &str, span: &Span) -> Span {
+    let before = text.get(..span.range.start).unwrap_or(text);
+    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let line = text[start..].lines().next().unwrap_or("");
+    let key = line.split('=').next().unwrap_or("");
+    let secret = ["pass", "secret", "token", "key", "auth", "url", "broker", "header"];
+    let range = match secret.iter().any(|word| line.to_lowercase().contains(word)) {
+        true => start + key.len()..start + line.len(),
+        false => start..start,
+    };
+    Span { file: span.file, range }
 }
 
 fn extend<N, V>(all: &mut Definitions<N, V>, more: Option<Apart<Definitions<N, V>>>) {

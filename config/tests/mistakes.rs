@@ -188,6 +188,26 @@ fn mistakes_name_the_file_they_are_in() {
 }
 
 #[test]
+fn no_secret_is_ever_shown() {
+    let url = "url = \"https://shop.example/api\"";
+    for by in [
+        "url = \"https://bus:hunter2@shop\"",
+        "url = \"ftp://bus:hunter2@shop\"",
+        "url = \"https://bus:hunter2@sh op\"",
+        "url = \"https://shop\"\nheaders = { X-Api-Key = \"hunter2\", wrong = 5 }",
+        "url = \"https://shop\"\npassword = \"hunter2\"",
+        "url = \"https://shop\"\npassword = [\"hunter2\"]",
+        "url = \"https://shop\"\npassword = \"hunter2",
+        "url = \"https://shop\"\nheaders = { Authorization = \"Bearer hunter2\" ",
+    ] {
+        let (checked, text) = checked(&[("routes.toml", &GOOD.replacen(url, by, 1))]);
+        assert!(checked.landscape.is_none());
+        assert!(!text.contains("hunter2"), "{text}");
+        assert!(!bus_options::to_json(&checked.diagnostics).to_string().contains("hunter2"));
+    }
+}
+
+#[test]
 fn a_missing_file_is_a_mistake_without_a_place() {
     let checked = check(std::path::Path::new("/nonexistent/routes.toml"));
     assert_eq!(checked.diagnostics.len(), 1);

@@ -16,5 +16,6 @@ fn check_names_all_ten() {
         std::fs::write(&golden, &text).unwrap();
     }
     assert_eq!(text, std::fs::read_to_string(golden).unwrap());
+    assert!(!text.contains("hunter2"));
     assert_eq!(to_json(&checked.diagnostics).as_array().map(Vec::len), Some(10));
 }

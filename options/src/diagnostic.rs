@@ -36,6 +36,7 @@ pub struct Report {
     pub(crate) found: Vec<Found>,
     pub(crate) defined: Vec<Mention>,
     pub(crate) used: Vec<Mention>,
+    secrets: Vec<Span>,
 }
 
 impl Report {
@@ -51,6 +52,11 @@ impl Report {
 
     fn push(&mut self, code: Code, span: &Span, message: String, hint: Option<String>) {
         self.found.push(Found { code, span: span.clone(), message, hint });
+    }
+
+    /// Hides what stands here from every diagnostic: it is, or holds, a secret.
+    pub fn hide(&mut self, span: &Span) {
+        self.secrets.push(span.clone());
     }
 
     /// Whether no mistake was found so far.
@@ -78,11 +84,12 @@ impl Report {
     pub fn into_diagnostics(mut self, sources: &Sources) -> Vec<Diagnostic> {
         self.found.sort_by_key(|found| (found.span.file, found.span.range.start, found.code));
         self.found.dedup();
+        let secrets = self.secrets;
         self.found
             .into_iter()
             .map(|Found { code, span, message, hint }| Diagnostic {
                 code,
-                place: Some(sources.place(&span)),
+                place: Some(sources.place_without(&span, &secrets)),
                 message,
                 hint,
             })

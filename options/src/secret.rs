@@ -61,7 +61,8 @@ const KIND: &str = "secret: `{ env = \"NAME\" }` or `{ file = \"PATH\" }`";
 
 impl OptionValue for SecretRef {
     fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
-        if node.value().is_str() {
+        if !node.value().is_table() {
+            report.hide(&node.span());
             let hint = "name where it is kept: { env = \"NAME\" } or { file = \"/run/secrets/name\" }";
             report.add_with_hint(codes::LITERAL_SECRET, &node.span(), "a secret must not stand in the file", hint);
             return None;

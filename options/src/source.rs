@@ -67,6 +67,33 @@ impl Sources {
         &self.files[file.0].0
     }
 
+    /// Like [`Sources::place`], with every character of the secrets in that line shown as `*`.
+    pub fn place_without(&self, span: &Span, secrets: &[Span]) -> Place {
+        let place = self.place(span);
+        let whole = self.text(span.file);
+        let start = floor_char(whole, span.range.start);
+        let line_start = whole[..start].rfind('\n').map_or(0, |at| at + 1);
+        let hidden = |at: usize| secrets.iter().any(|s| s.file == span.file && s.range.contains(&(line_start + at)));
+        let (mut text, mut marked) = (String::new(), place.marked.clone());
+        for (at, c) in place.text.char_indices() {
+            // The mask is one byte, the character may have been more: the marks move with it.
+            if at == place.marked.start {
+                marked.start = text.len();
+            }
+            if at == place.marked.end {
+                marked.end = text.len();
+            }
+            text.push(if hidden(at) && !matches!(c, '"' | '\'') { '*' } else { c });
+        }
+        if place.marked.start == place.text.len() {
+            marked.start = text.len();
+        }
+        if place.marked.end == place.text.len() {
+            marked.end = text.len();
+        }
+        Place { text, marked, ..place }
+    }
+
     /// Finds line and column of a span's start. Offsets past the end mean the end of the file.
     pub fn place(&self, span: &Span) -> Place {
         let text = self.text(span.file);
@@ -97,6 +124,19 @@ fn floor_char(text: &str, offset: usize) -> usize {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn secrets_are_masked_and_marks_move_with_them() {
+        let mut sources = Sources::default();
+        let text = "a = \"пароль\", b = \"Я\"";
+        let file = sources.add("routes.toml", text);
+        let at = |needle: &str| text.find(needle).unwrap()..text.find(needle).unwrap() + needle.len();
+        let secret = [Span { file, range: at("\"пароль\"") }];
+        let place = sources.place_without(&Span { file, range: at("\"Я\"") }, &secret);
+        assert_eq!((place.text.as_str(), &place.text[place.marked.clone()]), ("a = \"******\", b = \"Я\"", "\"Я\""));
+        let place = sources.place_without(&secret[0], &secret);
+        assert_eq!(&place.text[place.marked.clone()], "\"******\"");
+    }
 
     #[test]
     fn columns_count_characters_and_spans_end_with_their_line() {

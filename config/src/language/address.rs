@@ -10,7 +10,14 @@ use url::Url;
 /// Reads an address with one of these schemes; a password in it is a mistake.
 pub fn read(node: Node<'_>, schemes: &[&str], planned: &[&str], report: &mut Report) -> Option<Url> {
     let text = node.text("an address", report)?;
-    let url = match Url::parse(text) {
+    let parsed = Url::parse(text);
+    let hidden = |(name, _): (Cow<'_, str>, _)| ["password", "passwd", "sslpassword"].contains(&&*name.to_lowercase());
+    let has_password = parsed.as_ref().map(|url| url.password().is_some() || url.query_pairs().any(hidden)).ok();
+    // What cannot be read may hold one all the same.
+    if has_password.unwrap_or_else(|| text.contains('@')) {
+        report.hide(&node.span());
+    }
+    let url = match parsed {
         Ok(url) => url,
         Err(error) => {
             node.bad_value(format!("not an address: {error}"), format!("it begins with {}", list(schemes)), report);
@@ -30,8 +37,7 @@ pub fn read(node: Node<'_>, schemes: &[&str], planned: &[&str], report: &mut Rep
         );
         return None;
     }
-    let hidden = |(name, _): (Cow<'_, str>, _)| ["password", "passwd", "sslpassword"].contains(&&*name.to_lowercase());
-    if url.password().is_some() || url.query_pairs().any(hidden) {
+    if has_password == Some(true) {
         let hint = "keep the whole address elsewhere: url = { env = \"NAME\" } or { file = \"PATH\" }";
         report.add_with_hint(codes::LITERAL_SECRET, &node.span(), "a password must not stand in the file", hint);
         return None;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bus_options::{
-    Entry, Filled, Located, Map, Node, OptionValue, Percent, Report, SecretOr, SecretRef, Whole, codes, options, tagged,
+    Filled, Located, Map, Node, OptionValue, Percent, Report, SecretOr, SecretRef, Whole, codes, options, tagged,
 };
 use serde_json::Value;
 
@@ -84,22 +84,24 @@ pub struct Headers(pub Vec<(String, SecretOr<String>)>);
 
 impl OptionValue for Headers {
     fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
-        let map = Map::<SecretOr<String>>::read(node, report)?;
         let mut clean = true;
-        for Entry { key, value } in &map.0 {
+        // Before the values are read: a mistake in one of them must not show the secret beside it.
+        for (name, span, value) in node.entries() {
             let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-            if key.value.is_empty() || !key.value.chars().all(token) {
+            if name.is_empty() || !name.chars().all(token) {
                 let hint = "English letters, digits and '-', such as X-Api-Version";
-                report.add_with_hint(codes::BAD_NAME, &key.span, format!("`{}` is not a header", key.value), hint);
+                report.add_with_hint(codes::BAD_NAME, &span, format!("`{name}` is not a header"), hint);
                 clean = false;
             }
-            if matches!(value, SecretOr::Literal(_)) && looks_secret(&key.value) {
-                let hint = format!("name where it is kept: {} = {{ env = \"NAME\" }}", key.value);
-                let message = format!("the value of `{}` is a secret and must not stand in the file", key.value);
-                report.add_with_hint(codes::LITERAL_SECRET, &key.span, message, hint);
+            if value.value().is_str() && looks_secret(name) {
+                report.hide(&value.span());
+                let hint = format!("name where it is kept: {name} = {{ env = \"NAME\" }}");
+                let message = format!("the value of `{name}` is a secret and must not stand in the file");
+                report.add_with_hint(codes::LITERAL_SECRET, &span, message, hint);
                 clean = false;
             }
         }
+        let map = Map::<SecretOr<String>>::read(node, report)?;
         let pairs = map.0.into_iter().map(|entry| (entry.key.value, entry.value)).collect();
         clean.then_some(Self(pairs))
     }
