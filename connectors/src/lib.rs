@@ -2,6 +2,6 @@
 //! `classify.rs`). A connector makes one attempt and classifies what came of it; waiting, retrying, pacing and
 //! progress belong to the engine.
 
-//pub mod http;
-//pub mod push;
+pub mod http;
+pub mod push;
 pub mod sql;

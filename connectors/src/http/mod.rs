@@ -1,0 +1,22 @@
+//! Systems that take records over HTTP.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `options.rs` | what an operator may say |
+//! | `template.rs` | paths and header values with places for the key, the receiver's id, … |
+//! | `client.rs` | one pooled client per system, its TLS and its secrets |
+//! | `target.rs` | one request per parcel |
+//! | `answer.rs` | a bounded answer, the receiver's id in it, error pages made short |
+//! | `classify.rs` | whose fault a failure is |
+
+mod answer;
+mod classify;
+mod client;
+mod options;
+mod target;
+mod template;
+
+pub use client::Client;
+pub use options::{Header, HeaderValue, Options, Repeats, Request, Send};
+pub use target::HttpTarget;
+pub use template::{Template, TemplateError};

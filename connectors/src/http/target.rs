@@ -1,0 +1,260 @@
+//! One request per parcel, one permit per request.
+//!
+//! Every request says `Bus-Seq: EPOCH.NUMBER`, `Bus-Message-Id` and `Bus-Stream`: a receiver that may apply a request
+//! after our timeout can compare the seq and refuse what is older. A delete that is answered 404 or 410 is delivered:
+//! the record is not there, which was the aim. A 2xx is delivered even if the rest of the answer is cut; only where the
+//! receiver's id is wanted from it and did not arrive is the outcome ambiguous, so that an idempotent repeat brings it.
+
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bus_core::policy::Idempotency;
+use bus_core::ports::permits::Permits;
+use bus_core::ports::source::SystemReport;
+use bus_core::ports::target::{Parcel, Target};
+use bus_core::vocabulary::{DeliveryError, Exchange, Fault, Moment, Operation, Receipt, Secret};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue as RawValue, LOCATION, SERVER};
+use reqwest::{Method, RequestBuilder};
+
+use super::answer::{Answer, excerpt};
+use super::client::{Client, secret_values};
+use super::template::{Use, header_text, scalar};
+use super::{Header, HeaderValue, Repeats, Request, Send, classify};
+
+/// Between the request's own timeout and the moment by which it is certainly aborted.
+const ABORT: Duration = Duration::from_secs(1);
+
+/// Sends the records of one route.
+pub struct HttpTarget {
+    client: Client,
+    send: Send,
+    secrets: Vec<Secret>,
+}
+
+impl HttpTarget {
+    /// Checks the header names; connects to nothing.
+    pub fn new(client: Client, send: Send) -> Result<Self, DeliveryError> {
+        let names = client.headers.iter().chain(&send.headers).map(|header| &header.name);
+        for name in names.chain(&send.idempotency_header) {
+            HeaderName::from_bytes(name.as_bytes())
+                .map_err(|_| misconfigured(format!("{name:?} is no header name")))?;
+        }
+        let secrets = secret_values(&send.headers).collect();
+        Ok(Self { client, send, secrets })
+    }
+
+    fn request(&self, operation: Operation) -> Option<&Request> {
+        match operation {
+            Operation::Upsert => Some(&self.send.upsert),
+            Operation::Delete => self.send.on_delete.as_ref(),
+        }
+    }
+
+    fn harms(&self, request: &Request) -> bool {
+        match self.send.repeats {
+            Repeats::Recognised | Repeats::Harmless => false,
+            Repeats::Harmful => true,
+            Repeats::ByMethod => !request.method.is_idempotent(),
+        }
+    }
+
+    async fn attempt(&self, parcel: &Parcel, permits: &Permits) -> Result<Receipt, DeliveryError> {
+        let Some(request) = self.request(parcel.operation) else {
+            return Err(rejected("the record is gone, but the route has no on_delete".to_owned()));
+        };
+        let path = match request.path.fill(parcel, Use::Path) {
+            Ok(path) => path,
+            // The receiver never had it, so there is no id and nothing to delete.
+            Err(_) if parcel.operation == Operation::Delete && !parcel.exists && parcel.receiver_id.is_none() => {
+                return Ok(Receipt::default());
+            }
+            Err(reason) => return Err(rejected(format!("{} cannot be filled: {reason}", request.path.as_str()))),
+        };
+        let url = self.client.url(&path).map_err(|_| rejected("the path does not make an address".to_owned()))?;
+        let headers = self.headers(parcel)?;
+        let mut builder = self.client.http.request(request.method.clone(), url.clone()).headers(headers);
+        if let Some((user, password)) = &self.client.basic {
+            builder = builder.basic_auth(user, Some(password.expose()));
+        }
+        let mut sent = format!("{} {url}", request.method);
+        if request.method != Method::DELETE {
+            builder = builder.body(parcel.body.clone());
+            sent = format!("{sent}\n\n{}", excerpt(&parcel.body));
+        }
+        let sent = self.client.mask(sent, &self.secrets);
+        let _permit = permits.take().await.map_err(|closed| {
+            let retry_after = closed.until.map(|until| Moment::now().until(until));
+            DeliveryError::new(Fault::Throttled { retry_after }, closed.to_string())
+        })?;
+        self.exchange(request, builder.timeout(self.client.timeout), parcel, sent).await
+    }
+
+    async fn exchange(
+        &self,
+        request: &Request,
+        builder: RequestBuilder,
+        parcel: &Parcel,
+        sent: String,
+    ) -> Result<Receipt, DeliveryError> {
+        // The path as configured: the filled one holds the key.
+        let what = format!("{} {}", request.method, request.path.as_str());
+        let mut response = match builder.send().await {
+            Ok(response) => response,
+            Err(error) => {
+                let (fault, reason) = classify::failure(&error.without_url());
+                let exchange = Exchange { request: Some(sent), answer: None };
+                return Err(DeliveryError::new(fault, format!("{what}: {reason}")).with_exchange(exchange));
+            }
+        };
+        let status = response.status();
+        let answer = Answer::read(&mut response).await;
+        let gone = parcel.operation == Operation::Delete && matches!(status.as_u16(), 404 | 410);
+        if status.is_success() || gone {
+            let Some(pointer) = self.send.receiver_id.as_ref().filter(|_| parcel.operation == Operation::Upsert) else {
+                return Ok(Receipt::default());
+            };
+            let receiver_id = scalar(&answer.body, pointer);
+            if receiver_id.is_some() || parcel.receiver_id.is_some() || answer.whole {
+                return Ok(Receipt { receiver_id: receiver_id.or_else(|| parcel.receiver_id.clone()) });
+            }
+            let reason = format!("{what}: accepted ({status}), but the answer with the receiver's id was cut");
+            let exchange = Exchange { request: Some(sent), answer: Some(status.to_string()) };
+            return Err(DeliveryError::new(Fault::Ambiguous, reason).with_exchange(exchange));
+        }
+        let fault = classify::status(status.as_u16(), response.headers(), self.harms(request), chrono::Utc::now());
+        let mut message = format!("{what}: the receiver answered {status}");
+        if status.is_redirection() {
+            let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("nowhere");
+            let to = to.split(['?', '#']).next().unwrap_or_default();
+            message = format!("{message}, which points to {to}: redirects are not followed, correct the address");
+        }
+        let excerpt = format!("{status}\n\n{}", answer.excerpt());
+        let answer = self.client.mask(excerpt.trim_end().to_owned(), &self.secrets);
+        let message = self.client.mask(message, &self.secrets);
+        let exchange = Exchange { request: Some(sent), answer: Some(answer) };
+        Err(DeliveryError::new(fault, message).with_exchange(exchange))
+    }
+
+    fn headers(&self, parcel: &Parcel) -> Result<HeaderMap, DeliveryError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, RawValue::from_static("application/json"));
+        let envelope = &parcel.envelope;
+        let mut own = vec![
+            ("bus-seq", envelope.seq.to_string()),
+            ("bus-message-id", envelope.id.to_string()),
+            ("bus-stream", header_text(envelope.stream.as_str())),
+        ];
+        let recognised = (self.send.repeats == Repeats::Recognised).then_some("idempotency-key");
+        if let Some(name) = self.send.idempotency_header.as_deref().or(recognised) {
+            own.push((name, header_text(&parcel.idempotency_key)));
+        }
+        for (name, value) in own {
+            set(&mut headers, name, &value)?;
+        }
+        for header in self.client.headers.iter().chain(&self.send.headers) {
+            insert(&mut headers, header, Some(parcel))?;
+        }
+        Ok(headers)
+    }
+}
+
+#[async_trait]
+impl Target for HttpTarget {
+    /// Any answer counts: the base address of an API often answers 404. A HEAD changes nothing.
+    async fn check(&self) -> Result<SystemReport, DeliveryError> {
+        let mut headers = HeaderMap::new();
+        for header in &self.client.headers {
+            if matches!(header.value, HeaderValue::Secret(_)) {
+                insert(&mut headers, header, None)?;
+            }
+        }
+        let url = self.client.url("").map_err(|_| misconfigured("the address cannot be read".to_owned()))?;
+        let mut builder = self.client.http.head(url).headers(headers).timeout(self.client.timeout);
+        if let Some((user, password)) = &self.client.basic {
+            builder = builder.basic_auth(user, Some(password.expose()));
+        }
+        let begun = Instant::now();
+        let response = builder.send().await.map_err(|error| {
+            let (fault, reason) = classify::failure(&error.without_url());
+            // Nothing was written, so there is nothing to be unsure of.
+            let fault = if fault == Fault::Ambiguous { Fault::Unavailable } else { fault };
+            DeliveryError::new(fault, reason)
+        })?;
+        let latency = begun.elapsed();
+        let server = response.headers().get(SERVER).and_then(|server| server.to_str().ok()).unwrap_or("HTTP");
+        let remarks = match response.status().as_u16() {
+            code @ (401 | 403 | 407) => vec![format!("the base address answers {code}: are the credentials right?")],
+            code @ 300..=399 => vec![format!("the base address answers {code}: redirects are not followed")],
+            _ => Vec::new(),
+        };
+        Ok(SystemReport { version: server.to_owned(), latency, remarks })
+    }
+
+    /// One request after the other. Once the system as a whole does not take requests, the rest of the slice gets the
+    /// same verdict without being sent.
+    async fn deliver(&self, parcels: &[Parcel], permits: &Permits) -> Vec<Result<Receipt, DeliveryError>> {
+        let mut verdicts: Vec<Result<Receipt, DeliveryError>> = Vec::with_capacity(parcels.len());
+        for parcel in parcels {
+            let verdict = match verdicts.last() {
+                Some(Err(error)) if concerns_all(error.fault) => {
+                    Err(DeliveryError::new(error.fault, format!("not sent, because an earlier one failed: {error}")))
+                }
+                _ => self.attempt(parcel, permits).await,
+            };
+            verdicts.push(verdict);
+        }
+        verdicts
+    }
+
+    fn idempotency(&self) -> Idempotency {
+        let harmful = std::iter::once(&self.send.upsert).chain(&self.send.on_delete).any(|request| self.harms(request));
+        if harmful { Idempotency::NonIdempotent } else { Idempotency::Idempotent }
+    }
+
+    fn deadline(&self) -> Duration {
+        self.client.timeout + ABORT
+    }
+}
+
+fn concerns_all(fault: Fault) -> bool {
+    matches!(fault, Fault::Unavailable | Fault::Throttled { .. } | Fault::Misconfigured)
+}
+
+fn insert(headers: &mut HeaderMap, header: &Header, parcel: Option<&Parcel>) -> Result<(), DeliveryError> {
+    match (&header.value, parcel) {
+        (HeaderValue::Secret(secret), _) => {
+            let mut value = RawValue::from_bytes(secret.expose().trim_end().as_bytes())
+                .map_err(|_| misconfigured(format!("the secret of header {} holds a line break", header.name)))?;
+            value.set_sensitive(true);
+            let name = HeaderName::from_bytes(header.name.as_bytes())
+                .map_err(|_| misconfigured(format!("{:?} is no header name", header.name)))?;
+            headers.insert(name, value);
+            Ok(())
+        }
+        (HeaderValue::Template(template), Some(parcel)) => {
+            let value = template
+                .fill(parcel, Use::Header)
+                .map_err(|reason| rejected(format!("header {} cannot be filled: {reason}", header.name)))?;
+            set(headers, &header.name, &value)
+        }
+        (HeaderValue::Template(_), None) => Ok(()),
+    }
+}
+
+fn set(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), DeliveryError> {
+    let wrong = || rejected(format!("header {name} cannot be written"));
+    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
+    headers.insert(name, RawValue::from_str(value).map_err(|_| wrong())?);
+    Ok(())
+}
+
+fn rejected(message: String) -> DeliveryError {
+    DeliveryError::new(Fault::Rejected, message)
+}
+
+fn misconfigured(message: String) -> DeliveryError {
+    DeliveryError::new(Fault::Misconfigured, message)
+}
+
+#[cfg(test)]
+pub(super) mod tests;

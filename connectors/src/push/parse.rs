@@ -1,0 +1,149 @@
+//! One request's body to records: a JSON object, an array of objects, or one object a line. All or nothing.
+
+use std::collections::HashMap;
+
+use bus_core::vocabulary::{Key, Operation, Record};
+use bytes::Bytes;
+use serde_json::value::RawValue;
+
+use super::Options;
+
+/// More wrong elements than these are not listed.
+const MOST_ERRORS: usize = 20;
+
+/// What is wrong with one element of a request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("element {index}: {reason}")]
+pub struct ElementError {
+    /// From 0.
+    pub index: usize,
+    /// In words for the caller; holds no value of the element.
+    pub reason: String,
+}
+
+/// Takes a body apart. Numbers keep the digits they were sent with: each record's body is the element's own text.
+pub(super) fn records(body: &[u8], operation: Operation, options: &Options) -> Result<Vec<Record>, Vec<ElementError>> {
+    let elements = elements(body)?;
+    let (mut records, mut errors) = (Vec::with_capacity(elements.len()), Vec::new());
+    for (index, element) in elements.into_iter().enumerate() {
+        match record(element, operation, options) {
+            Ok(record) => records.push(record),
+            Err(reason) => errors.push(ElementError { index, reason }),
+        }
+        if errors.len() == MOST_ERRORS {
+            break;
+        }
+    }
+    if errors.is_empty() { Ok(records) } else { Err(errors) }
+}
+
+fn elements(body: &[u8]) -> Result<Vec<&RawValue>, Vec<ElementError>> {
+    let wrong = |index, reason: String| vec![ElementError { index, reason }];
+    let text = std::str::from_utf8(body)
+        .map_err(|error| wrong(0, format!("the body is not UTF-8 (byte {})", error.valid_up_to())))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim();
+    if text.starts_with('[') {
+        return serde_json::from_str(text).map_err(|error| wrong(0, syntax(&error)));
+    }
+    let mut elements = Vec::new();
+    for element in serde_json::Deserializer::from_str(text).into_iter::<&RawValue>() {
+        elements.push(element.map_err(|error| wrong(elements.len(), syntax(&error)))?);
+    }
+    if elements.is_empty() {
+        return Err(wrong(
+            0,
+            "the body is empty: send a JSON object, an array of objects, or one object a line".into(),
+        ));
+    }
+    Ok(elements)
+}
+
+/// The parser's own words quote no values; the place helps the caller.
+fn syntax(error: &serde_json::Error) -> String {
+    format!("not valid JSON: {error}")
+}
+
+fn record(element: &RawValue, operation: Operation, options: &Options) -> Result<Record, String> {
+    let fields: HashMap<String, &RawValue> =
+        serde_json::from_str(element.get()).map_err(|_| "not a JSON object".to_owned())?;
+    let mut texts = Vec::with_capacity(options.key.len());
+    for name in &options.key {
+        let value = fields.get(name).ok_or_else(|| format!("key field {name:?} is missing"))?;
+        let text =
+            scalar(value).ok_or_else(|| format!("key field {name:?} must be a string, a number or a boolean"))?;
+        texts.push((name.as_str(), text));
+    }
+    let columns: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (*name, text.as_str())).collect();
+    let key = Key::from_columns(&columns).map_err(|error| error.to_string())?;
+    let label = options.label.as_ref().and_then(|name| fields.get(name)).and_then(|value| scalar(value));
+    let body = Bytes::copy_from_slice(element.get().as_bytes());
+    Ok(Record { stream: options.stream.clone(), key, operation, label, body })
+}
+
+/// A string's content, or the text of a number or a boolean.
+fn scalar(value: &RawValue) -> Option<String> {
+    let text = value.get();
+    match text.as_bytes().first()? {
+        b'"' => serde_json::from_str(text).ok(),
+        b'{' | b'[' | b'n' => None,
+        _ => Some(text.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use bus_core::vocabulary::StreamName;
+
+    fn options() -> Options {
+        let mut options = Options::new(StreamName::new("users").unwrap(), vec!["id".into()]);
+        options.label = Some("имя".into());
+        options
+    }
+
+    fn bodies(body: &str) -> Result<Vec<String>, Vec<usize>> {
+        let records = records(body.as_bytes(), Operation::Upsert, &options());
+        records
+            .map(|all| all.iter().map(|one| String::from_utf8(one.body.to_vec()).unwrap()).collect())
+            .map_err(|errors| errors.iter().map(|error| error.index).collect())
+    }
+
+    #[test]
+    fn each_shape_of_a_body_is_read_and_every_digit_kept() {
+        for (body, expected) in [
+            (r#"{"id":1,"x":1.10}"#, vec![r#"{"id":1,"x":1.10}"#]),
+            ("\u{feff} [ {\"id\":1} , {\"id\":\"2\"} ] ", vec![r#"{"id":1}"#, r#"{"id":"2"}"#]),
+            (
+                "{\"id\":1}\n{\"id\":12345678901234567890.10}\n",
+                vec![r#"{"id":1}"#, r#"{"id":12345678901234567890.10}"#],
+            ),
+            ("[]", vec![]),
+        ] {
+            assert_eq!(bodies(body).unwrap(), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn one_bad_element_refuses_all_and_is_named() {
+        for (body, expected) in [
+            (r#"[{"id":1},{"name":1},{"id":null}]"#, vec![1, 2]),
+            (r#"[{"id":1}, 5]"#, vec![1]),
+            ("{\"id\":1}\n{\"id\":", vec![1]),
+            (r#"{"id":""}"#, vec![0]),
+            (r#"{"id":{}}"#, vec![0]),
+            ("", vec![0]),
+        ] {
+            assert_eq!(bodies(body).unwrap_err(), expected, "{body}");
+        }
+        assert!(records(b"\xff", Operation::Upsert, &options()).is_err());
+    }
+
+    #[test]
+    fn keys_and_labels_are_texts() {
+        let body = r#"{"id":"\u0401ж","имя":17.50}"#;
+        let record = records(body.as_bytes(), Operation::Delete, &options()).unwrap().remove(0);
+        assert_eq!((record.key.as_str(), record.label.as_deref()), ("Ёж", Some("17.50")));
+        assert_eq!(record.operation, Operation::Delete);
+    }
+}
