@@ -11,6 +11,7 @@ pub(crate) const READERS: usize = 3;
 
 /// The thread's loop; returns when the inbox is closed and empty.
 pub(crate) fn run(connection: &Connection, inbox: &Inbox) {
+    let _closing = inbox.closing();
     loop {
         match inbox.take(1, usize::MAX, Duration::from_secs(3600)) {
             Taken::Jobs(jobs) => {

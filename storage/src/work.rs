@@ -140,8 +140,44 @@ impl Inbox {
         self.arrived.notify_all();
     }
 
+    /// For the owner's thread: when it ends, by a panic too, nobody may wait for it for ever.
+    pub fn closing(&self) -> Closing<'_> {
+        Closing(self)
+    }
+
     /// A panic while holding the lock cannot leave the list half changed.
     fn lock(&self) -> MutexGuard<'_, Arrived> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Closes the inbox when it is dropped, and drops what is still in it, which answers the callers with an error.
+pub(crate) struct Closing<'a>(&'a Inbox);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+        self.0.lock().jobs.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use crate::{Database, SqliteState};
+    use bus_core::ports::state::StateStore;
+    use bus_core::vocabulary::SystemName;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn nobody_waits_for_ever_for_a_writer_that_panicked() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::open(directory.path().join("bus.db")).unwrap();
+        let state = SqliteState::new(database.clone());
+        let system = SystemName::new("s").unwrap();
+        let broken = database.write(0, |_| -> Result<(), _> { panic!("a planted bug") });
+        let (broken, other) = tokio::join!(broken, state.set_gate(&system, 1));
+        assert!(broken.is_err() && other.is_err());
+        assert!(state.set_gate(&system, 2).await.is_err());
+        assert_eq!(state.gate(&system).await, Ok(None), "lookups go on");
     }
 }

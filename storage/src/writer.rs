@@ -37,6 +37,7 @@ pub(crate) type ChoreSlot = OnceLock<Arc<dyn Chore>>;
 
 /// The thread's loop; returns when the inbox is closed and empty.
 pub(crate) fn run(connection: &Connection, inbox: &Inbox, chore: &ChoreSlot) {
+    let _closing = inbox.closing();
     loop {
         match inbox.take(GROUP, GROUP_BYTES, TICK) {
             Taken::Jobs(jobs) => commit(connection, jobs, chore.get()),

@@ -117,7 +117,7 @@ impl Shared {
             "CREATE TABLE seen (stream INTEGER NOT NULL, key TEXT NOT NULL, PRIMARY KEY (stream, key)) WITHOUT ROWID",
         )?;
         connection.execute("ATTACH ?1 AS bus", [self.database.to_string_lossy()])?;
-        connection.pragma_update(Some("bus".as_ref()), "cache_size", -CACHE_KIB)?;
+        connection.pragma_update(Some("bus"), "cache_size", -CACHE_KIB)?;
         Ok(connection)
     }
 
