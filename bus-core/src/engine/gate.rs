@@ -19,7 +19,9 @@ use crate::ports::state::{StateError, StateStore};
 use crate::vocabulary::{Fault, Key, Moment, SystemName};
 
 /// A further request of one attempt (find, then write) waits this long for its permit before the attempt gives up.
-const FURTHER_PATIENCE: Duration = Duration::from_secs(5);
+pub const FURTHER_PATIENCE: Duration = Duration::from_secs(60);
+/// A read waits this long: a page that gives up may cost a whole scan, and a round can be cancelled at any await.
+const READ_PATIENCE: Duration = Duration::from_secs(3600);
 /// The runtime's timer counts whole milliseconds; the rest is waited for by yielding, so that fast paces are reached.
 const TIMER: Duration = Duration::from_millis(1);
 /// The wall clock may jump while we wait for a window: look again at least this often.
@@ -54,6 +56,12 @@ pub struct Gate {
     started: Instant,
 }
 
+enum Granted {
+    Pass(Option<Pass>),
+    /// While the pace was waited for: begin again, holding nothing.
+    BreakerOpened,
+}
+
 struct Inner {
     pacer: Option<Pacer>,
     breaker: Breaker,
@@ -62,10 +70,10 @@ struct Inner {
     not_before: Tick,
 }
 
-/// The right to send one request: a place among the concurrent ones, and the duty to tell the verdict.
+/// The right to make one attempt: a place among the concurrent ones, and the duty to tell the verdict.
 pub struct Ticket {
-    /// For the connector.
-    pub permit: Permit,
+    /// Held until the attempt has ended, however many requests it makes.
+    pub place: OwnedSemaphorePermit,
     /// For the worker.
     pub verdict: Verdict,
 }
@@ -116,16 +124,25 @@ impl Gate {
         }))
     }
 
-    /// Waits, up to `patience`, for a place and a permit. Cancel-safe: capacity is taken in the last step only.
+    /// Waits, up to `patience`, for the breaker, a place and a permit, in this order: who waits for a breaker keeps
+    /// neither a place nor the turn from the one whose probe will close it. Cancel-safe: capacity is taken last.
     pub async fn enter(self: &Arc<Self>, patience: Duration) -> Result<Ticket, Closed> {
-        let (place, pass) = self.wait_for_permit(patience, true).await?;
-        Ok(Ticket { permit: Permit::holding(place), verdict: Verdict { gate: Arc::clone(self), pass } })
+        let give_up = Instant::now() + patience;
+        loop {
+            self.wait_for_breaker(give_up).await?;
+            let place = self.place(give_up).await?;
+            match self.permit(give_up, true).await? {
+                Granted::Pass(pass) => return Ok(Ticket { place, verdict: Verdict { gate: Arc::clone(self), pass } }),
+                Granted::BreakerOpened => {}
+            }
+        }
     }
 
     /// How long until a permit could be given: zero when now, `None` when the profile is closed for days.
     pub fn wait(&self) -> Option<Duration> {
         let now = self.now();
-        self.inner().wait(now, true)
+        let mut inner = self.inner();
+        Some(inner.pace_wait(now)?.max(inner.breaker_wait(now)))
     }
 
     /// What the breaker is doing, for status.
@@ -144,35 +161,55 @@ impl Gate {
         self.store.set_gate(&self.system, -Micros::now().0).await
     }
 
-    async fn wait_for_permit(
-        &self,
-        patience: Duration,
-        ask_breaker: bool,
-    ) -> Result<(OwnedSemaphorePermit, Option<Pass>), Closed> {
-        let give_up = Instant::now() + patience;
-        let closed = Closed { until: None };
+    async fn place(&self, give_up: Instant) -> Result<OwnedSemaphorePermit, Closed> {
         let place = tokio::time::timeout_at(give_up, Arc::clone(&self.places).acquire_owned()).await;
-        let place = place.map_err(|_| closed)?.expect("the semaphore of a gate is never closed");
+        Ok(place.map_err(|_| Closed { until: None })?.expect("the semaphore of a gate is never closed"))
+    }
+
+    async fn wait_for_breaker(&self, give_up: Instant) -> Result<(), Closed> {
+        loop {
+            let changed = self.changed.notified();
+            let now = self.now();
+            let wait = self.inner().breaker_wait(now);
+            if wait.is_zero() {
+                return Ok(());
+            }
+            if Instant::now() >= give_up {
+                return Err(Closed { until: Some(now.wall.moment().after(wait)) });
+            }
+            let until = give_up.min(Instant::now() + wait);
+            tokio::select! {
+                () = tokio::time::sleep_until(until) => {}
+                () = changed => {}
+            }
+        }
+    }
+
+    /// Waits for the pace, in turn.
+    async fn permit(&self, give_up: Instant, ask_breaker: bool) -> Result<Granted, Closed> {
+        let closed = Closed { until: None };
         let _turn = tokio::time::timeout_at(give_up, self.turn.lock()).await.map_err(|_| closed)?;
         loop {
             let changed = self.changed.notified();
             let now = self.now();
-            let wait = self.inner().wait(now, ask_breaker);
-            match wait {
-                Some(Duration::ZERO) => {}
-                Some(wait) if Instant::now() + wait <= give_up => {
-                    self.sleep(wait, changed).await;
-                    continue;
-                }
-                Some(wait) => return Err(Closed { until: Some(now.wall.moment().after(wait)) }),
-                None => return Err(closed),
+            if ask_breaker && !self.inner().breaker_wait(now).is_zero() {
+                return Ok(Granted::BreakerOpened);
+            }
+            let wait = self.inner().pace_wait(now).ok_or(closed)?;
+            // Also ends a loop that only waits for the state store.
+            if Instant::now() + wait > give_up {
+                return Err(Closed { until: Some(now.wall.moment().after(wait)) });
+            }
+            if !wait.is_zero() {
+                self.sleep(wait, changed).await;
+                continue;
             }
             if !self.reserve(now).await {
                 continue;
             }
             let granted = self.inner().grant(self.now(), ask_breaker);
             if let Some(pass) = granted {
-                return Ok((place, pass));
+                return Ok(Granted::Pass(pass));
             }
         }
     }
@@ -230,18 +267,20 @@ impl Gate {
 }
 
 impl Inner {
-    fn wait(&mut self, now: Now, ask_breaker: bool) -> Option<Duration> {
-        let mut wait = self.not_before.since(now.mono);
-        if let Some(pacer) = &mut self.pacer {
-            wait = wait.max(pacer.next_grant(now)?);
+    /// `None`: closed for days.
+    fn pace_wait(&mut self, now: Now) -> Option<Duration> {
+        let wait = self.not_before.since(now.mono);
+        match &mut self.pacer {
+            Some(pacer) => Some(wait.max(pacer.next_grant(now)?)),
+            None => Some(wait),
         }
-        if ask_breaker
-            && let BreakerState::Open { until, .. } | BreakerState::HalfOpen { lost_at: until, .. } =
-                self.breaker.state()
-        {
-            wait = wait.max(until.since(now.mono));
+    }
+
+    fn breaker_wait(&self, now: Now) -> Duration {
+        match self.breaker.state() {
+            BreakerState::Closed { .. } => Duration::ZERO,
+            BreakerState::Open { until, .. } | BreakerState::HalfOpen { lost_at: until, .. } => until.since(now.mono),
         }
-        Some(wait)
     }
 
     /// Takes the permit if everything still allows it.
@@ -298,12 +337,25 @@ impl Drop for Verdict {
     }
 }
 
+/// Reads: each request takes a place and a permit.
 #[async_trait]
 impl PermitSource for Gate {
-    /// A further request of an attempt that has passed the breaker, or a read: pace and concurrency only.
     async fn take(&self) -> Result<Permit, Closed> {
-        let (place, _) = self.wait_for_permit(FURTHER_PATIENCE, false).await?;
+        let give_up = Instant::now() + READ_PATIENCE;
+        let place = self.place(give_up).await?;
+        self.permit(give_up, false).await?;
         Ok(Permit::holding(place))
+    }
+}
+
+/// Further requests of an attempt that holds its place and has passed the breaker: pace only.
+pub struct Further(pub Arc<Gate>);
+
+#[async_trait]
+impl PermitSource for Further {
+    async fn take(&self) -> Result<Permit, Closed> {
+        self.0.permit(Instant::now() + FURTHER_PATIENCE, false).await?;
+        Ok(Permit::unbounded())
     }
 }
 

@@ -22,6 +22,8 @@ pub enum Kind {
     TooManyDeletions,
     /// The state store or the broker's disk takes no writes.
     StoreFailing,
+    /// A task of the bus itself has panicked.
+    JobCrashed,
 }
 
 impl Kind {
@@ -35,6 +37,7 @@ impl Kind {
             Kind::Gap => "gap",
             Kind::TooManyDeletions => "too-many-deletions",
             Kind::StoreFailing => "store-failing",
+            Kind::JobCrashed => "job-crashed",
         }
     }
 }

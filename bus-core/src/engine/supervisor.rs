@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::capture::{Capture, CapturePorts, FeedPlan, FeedStatus};
 use super::gate::Gate;
-use super::incident::Incidents;
+use super::incident::{Incidents, Kind};
 use super::metrics::Metrics;
 use super::outbox::Outbox;
 use super::worker::{Handle, RoutePlan, Worker, WorkerPorts};
@@ -68,18 +69,33 @@ pub fn start(jobs: Jobs) -> Running {
     for (plan, ports) in jobs.feeds {
         let name = plan.name.clone();
         let (capture, status) = Capture::new(plan, ports);
+        let name_of_feed = name.to_string();
         feeds.push((name, status));
-        tasks.spawn(after(ready.clone(), stop.clone(), capture.run(stop.clone())));
+        let job = after(ready.clone(), stop.clone(), capture.run(stop.clone()));
+        tasks.spawn(watched(job, name_of_feed, jobs.incidents.clone()));
     }
     for (plan, ports) in jobs.routes {
         let (worker, handle) = Worker::new(plan, ports);
+        let name = handle.route().to_string();
         routes.push(handle);
-        tasks.spawn(after(ready.clone(), stop.clone(), worker.run(stop.clone())));
+        let job = after(ready.clone(), stop.clone(), worker.run(stop.clone()));
+        tasks.spawn(watched(job, name, jobs.incidents.clone()));
     }
     for outbox in jobs.outboxes {
-        tasks.spawn(after(ready.clone(), stop.clone(), outbox.run(stop.clone())));
+        let name = outbox.plan.name.to_string();
+        let job = after(ready.clone(), stop.clone(), outbox.run(stop.clone()));
+        tasks.spawn(watched(job, name, jobs.incidents.clone()));
     }
     Running { watch: Watch { feeds, routes, ready }, gates: jobs.gates, stop, tasks }
+}
+
+/// A job that panics is a bug of ours: told at once, not found out weeks later. Its messages stay where they are.
+async fn watched(job: impl Future<Output = ()>, name: String, incidents: Incidents) {
+    if let Err(panic) = std::panic::AssertUnwindSafe(job).catch_unwind().await {
+        let remedy = "nothing is lost; restart the bus, and report this with the log";
+        incidents.open(Kind::JobCrashed, &name, "a job of the bus has crashed and does not go on", remedy);
+        std::panic::resume_unwind(panic);
+    }
 }
 
 async fn after(mut ready: watch::Receiver<bool>, stop: CancellationToken, job: impl Future<Output = ()>) {
@@ -160,8 +176,14 @@ impl Running {
     /// everything ended by itself; otherwise the rest was cut off, which loses nothing but may repeat an attempt.
     pub async fn stop(mut self, bound: Duration) -> bool {
         self.stop.cancel();
-        let all = async { while self.tasks.join_next().await.is_some() {} };
-        let clean = tokio::time::timeout(bound, all).await.is_ok();
+        let all = async {
+            let mut clean = true;
+            while let Some(ended) = self.tasks.join_next().await {
+                clean &= ended.is_ok();
+            }
+            clean
+        };
+        let clean = tokio::time::timeout(bound, all).await.unwrap_or(false);
         self.tasks.shutdown().await;
         if clean {
             for gate in &self.gates {

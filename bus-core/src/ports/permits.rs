@@ -7,7 +7,7 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit};
 
 use crate::vocabulary::Moment;
 
-/// The right to make one request now. Held until the request has ended, because it also counts concurrency.
+/// The right to make one request now. Held until the request has ended, because it may also count concurrency.
 #[derive(Debug)]
 #[must_use = "dropping a permit ends the request it stands for"]
 pub struct Permit {

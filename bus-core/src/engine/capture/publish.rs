@@ -39,11 +39,17 @@ impl Capture {
             // From the first unconfirmed one, in order, also those behind it that were confirmed: order is worth more
             // than a repeat that the fence drops.
             rest = &rest[confirmed..];
-            let Some(Err(error)) = results.get(confirmed) else { continue };
+            if rest.is_empty() {
+                break;
+            }
+            let error = match results.get(confirmed) {
+                Some(Err(error)) => error.to_string(),
+                _ => "the broker answered for fewer messages than it was given".to_owned(),
+            };
             failures += 1;
             if failures == 3 {
                 let remedy = "nothing is lost: reading has stopped until the broker confirms; check the broker";
-                self.incidents.open(Kind::StoreFailing, stream.as_str(), &error.to_string(), remedy);
+                self.incidents.open(Kind::StoreFailing, stream.as_str(), &error, remedy);
             }
             tokio::time::sleep(BACKOFF.backoff(failures, fastrand::f64())).await;
         }

@@ -12,8 +12,6 @@ use crate::vocabulary::{Key, Operation, Record, StreamName};
 
 /// Keys checked and deleted at a time.
 const CHECK: usize = 500;
-/// Below this many deletions no guard asks: a percentage of a tiny table says nothing.
-const FREE_DELETIONS: u64 = 5;
 
 impl Capture {
     pub(super) async fn compare(
@@ -59,7 +57,7 @@ impl Capture {
     ) -> Result<(), RoundError> {
         let totals = self.store.scan_totals(&stream.name).await?;
         let allowed = (totals.existing as f64 * guard.percent / 100.0).floor() as u64;
-        if totals.missing > allowed.max(FREE_DELETIONS) {
+        if totals.missing > allowed {
             let message = format!(
                 "{} of {} records are missing at the source, more than the {} % that may be deleted without a person",
                 totals.missing, totals.existing, guard.percent

@@ -4,19 +4,22 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
 use tokio::task::{Id, JoinSet};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::item::Prepared;
 use super::{Worker, WorkerPorts};
 use crate::engine::crash;
-use crate::engine::gate::{Ticket, Verdict};
+use crate::engine::gate::{FURTHER_PATIENCE, Further, Ticket, Verdict};
 use crate::policy::Idempotency;
-use crate::ports::permits::Permits;
+use crate::ports::permits::{Closed, Permit, Permits};
 use crate::ports::state::Change;
 use crate::vocabulary::{DeliveryError, Fault, Receipt, RouteName};
 
-/// Beyond the target's own deadline, so that its answer about a timeout normally wins.
-const GRACE: Duration = Duration::from_secs(2);
+/// Beyond the target's own deadline, so that its answer about a timeout normally wins; it covers a wait for one further
+/// permit and the request made with it.
+const GRACE: Duration = FURTHER_PATIENCE.saturating_add(Duration::from_secs(2));
 
 /// The attempts under way of one worker.
 #[derive(Default)]
@@ -48,11 +51,12 @@ impl Attempts {
     }
 
     pub fn start(&mut self, route: RouteName, ports: &WorkerPorts, prepared: Prepared, ticket: Ticket) {
-        let Ticket { permit, verdict } = ticket;
-        let permits = Permits::new(Some(permit), Arc::clone(&ports.gate) as _);
+        let Ticket { place, verdict } = ticket;
+        let permits = Permits::new(Some(Permit::unbounded()), Arc::new(Further(Arc::clone(&ports.gate))));
         let (target, store) = (Arc::clone(&ports.target), Arc::clone(&ports.store));
         let parcel = prepared.parcel.clone();
         let task = self.tasks.spawn(async move {
+            let _place = place;
             if target.idempotency() == Idempotency::NonIdempotent {
                 // Durable before the send: a crash after it finds the mark and does not send blindly again.
                 let mark = Change::Mark { id: parcel.envelope.id };
@@ -63,7 +67,7 @@ impl Attempts {
                 }
                 crash::point("worker.marked");
             }
-            let limit = target.deadline() + GRACE;
+            let limit = target.deadline() * 2 + GRACE;
             let sent = tokio::time::timeout(limit, target.deliver(std::slice::from_ref(&parcel), &permits)).await;
             crash::point("worker.answered");
             let verdict = match sent {
@@ -93,27 +97,30 @@ impl Attempts {
 }
 
 impl Worker {
-    /// Starts as many attempts as permits are there for now; a permit that has to be waited for stays in its field.
+    /// Starts as many attempts as permits are there for now; one that has to be waited for is waited for in a task of its
+    /// own, because it holds the system's turn and must not depend on what else this worker is doing.
     pub(super) fn dispatch(&mut self) {
-        use futures::FutureExt;
-        while self.paused.is_none() && !self.sendable.is_empty() && self.attempts.len() < self.plan.concurrency {
+        if self.sendable.is_empty() || self.paused.is_some() {
+            self.permit = None;
+            return;
+        }
+        let concurrency = if self.probing { 1 } else { self.plan.concurrency };
+        while self.permit.is_none() && !self.sendable.is_empty() && self.attempts.len() < concurrency {
             let gate = Arc::clone(&self.ports.gate);
-            let permit =
-                self.permit.get_or_insert_with(|| async move { gate.enter(super::PERMIT_PATIENCE).await }.boxed());
-            match permit.now_or_never() {
-                None => return,
+            let mut permit = async move { gate.enter(super::PERMIT_PATIENCE).await }.boxed();
+            match (&mut permit).now_or_never() {
                 Some(ticket) => {
-                    self.permit = None;
                     if ticket.is_err() {
                         return; // closed for longer than a permit is waited for: the next tick asks again
                     }
                     self.permitted(ticket);
                 }
+                None => self.permit = Some(AbortOnDropHandle::new(tokio::spawn(permit))),
             }
         }
     }
 
-    pub(super) fn permitted(&mut self, ticket: Result<Ticket, crate::ports::permits::Closed>) {
+    pub(super) fn permitted(&mut self, ticket: Result<Ticket, Closed>) {
         let Ok(ticket) = ticket else { return };
         if self.paused.is_some() {
             return;

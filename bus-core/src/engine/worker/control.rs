@@ -3,6 +3,7 @@
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{RouteStatus, Worker};
+use crate::policy::RejectStreak;
 use crate::ports::state::{Replay, StateError};
 use crate::vocabulary::{QueueName, RouteName};
 
@@ -79,7 +80,9 @@ impl Worker {
         match command {
             Command::Replay { id, force, reply } => {
                 let outcome = self.ports.store.replay(id, force).await;
-                if let Ok(Replay::Waiting { key, .. }) = &outcome {
+                if let Ok(Replay::Waiting { key, route }) = &outcome
+                    && *route == self.plan.name
+                {
                     self.index.held(key);
                     self.fences.forget(key);
                     self.line.look_now();
@@ -95,6 +98,9 @@ impl Worker {
             }
             Command::Resume => {
                 self.paused = None;
+                // A person has looked: until the next success, rejects are the messages' own fault.
+                self.streak = RejectStreak::new(0);
+                self.forgiving = true;
                 self.line.look_now();
             }
         }

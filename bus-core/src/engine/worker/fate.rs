@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{LeftPolicy, RoutePlan};
 use crate::engine::crash::{self, Plant};
-use crate::ports::shape::{Shape, Shaped};
+use crate::ports::shape::{Shape, ShapeError, Shaped};
 use crate::ports::state::Settled;
 use crate::vocabulary::{Envelope, Operation};
 
@@ -29,12 +29,12 @@ pub(super) fn fate(
     replayed: bool,
     fence: Option<&Settled>,
 ) -> Fate {
-    if let Some(fence) = fence.filter(|_| !crash::planted(Plant::ForgottenFence)) {
-        // A replayed dead letter raised the fence to its own seq when it died: that seq may pass.
-        if envelope.seq < fence.seq || (envelope.seq == fence.seq && !replayed) {
+    // A replay passes: the store compared it with the fence in the transaction that let it in, or a person forced it.
+    if let Some(fence) = fence.filter(|_| !replayed && !crash::planted(Plant::ForgottenFence)) {
+        if envelope.seq <= fence.seq {
             return Fate::Past;
         }
-        if fence.id == Some(envelope.id) && !replayed {
+        if fence.id == Some(envelope.id) {
             return Fate::Skip("repeat"); // D5: same content under a newer seq
         }
     }
@@ -47,7 +47,7 @@ pub(super) fn fate(
             (true, _) => Fate::Send { operation: Operation::Delete, body: envelope.body.clone() },
         };
     }
-    match shape.shape(envelope) {
+    match shaped(shape, envelope) {
         Ok(Shaped::Send(body)) => Fate::Send { operation: Operation::Upsert, body },
         Ok(Shaped::Filtered) if !present => Fate::Skip("filtered"),
         Ok(Shaped::Filtered) => match plan.when_left {
@@ -56,4 +56,10 @@ pub(super) fn fate(
         },
         Err(error) => Fate::Unshapable(error.0),
     }
+}
+
+/// A program that panics is a dead letter, not the end of its route.
+fn shaped(shape: &dyn Shape, envelope: &Envelope) -> Result<Shaped, ShapeError> {
+    let run = std::panic::AssertUnwindSafe(|| shape.shape(envelope));
+    std::panic::catch_unwind(run).unwrap_or_else(|_| Err(ShapeError("the program crashed on this record".to_owned())))
 }

@@ -42,9 +42,10 @@ impl Fences {
         self.memory.get(key)?.as_ref()
     }
 
-    /// After a commit: raises what is remembered, as the store raised what it holds (R13).
+    /// After a commit: raises what is remembered, as the store raised what it holds (R13). A key that was forgotten
+    /// meanwhile stays so, because only the store still knows all of its fence.
     pub fn raise(&mut self, key: &Key, raised: Settled) {
-        let fence = self.memory.entry(key.clone()).or_insert(None);
+        let Some(fence) = self.memory.get_mut(key) else { return };
         if fence.as_ref().is_none_or(|known| known.seq <= raised.seq) {
             *fence = Some(raised);
         }

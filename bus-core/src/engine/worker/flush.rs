@@ -7,7 +7,8 @@ use super::fate::{Fate, fate};
 use super::item::{Item, Prepared};
 use super::pending::{After, Effect, Flushed};
 use crate::engine::crash;
-use crate::policy::Idempotency;
+use crate::engine::incident::Kind;
+use crate::policy::{Idempotency, RejectStreak};
 use crate::ports::state::{Applied, Change, Settled, Settlement};
 use crate::ports::target::Parcel;
 use crate::vocabulary::{DeliveryError, Fault, Key, MessageId};
@@ -119,13 +120,15 @@ impl Worker {
     /// The group is on disk: now, and not before, acks go out and keys are unlocked (R5, R6).
     pub(super) async fn flushed(&mut self, flushed: Flushed) {
         crash::point("worker.flushed");
+        self.ports.incidents.close(Kind::StoreFailing, self.plan.name.as_str());
         for (after, applied) in flushed.afters.into_iter().zip(flushed.applied) {
             if let (Some(key), Some(fence)) = (&after.key, after.fence) {
                 self.fences.raise(key, fence);
             }
             self.count(after.key.as_ref(), after.effect, applied).await;
-            if let (Some(key), Some(seq)) = (&after.key, after.row) {
-                self.line.unload(key, seq);
+            if let (Some(key), Some(seq)) = (&after.key, after.seq) {
+                let left = after.effect != Effect::Held || applied == Applied::Ignored;
+                self.line.committed(key, seq, left);
             }
             if let Some(delivery) = after.delivery {
                 // A failed ack means a redelivery, which meets the fence that was just made durable.
@@ -140,6 +143,14 @@ impl Worker {
         crash::point("worker.acked");
     }
 
+    fn believe_rejects_again(&mut self) {
+        if self.forgiving {
+            self.forgiving = false;
+            self.streak = RejectStreak::new(self.plan.reject_limit);
+        }
+        self.streak.on_success();
+    }
+
     async fn count(&mut self, key: Option<&Key>, effect: Effect, applied: Applied) {
         let Some(key) = key else { return };
         let route = self.plan.name.clone();
@@ -149,7 +160,7 @@ impl Worker {
         let waited = match effect {
             Effect::Delivered(waited) => {
                 settled("delivered");
-                self.streak.on_success();
+                self.believe_rejects_again();
                 waited
             }
             Effect::Skipped(reason, waited) => {

@@ -10,6 +10,8 @@ use crate::vocabulary::Key;
 pub(super) struct Index {
     waiting: HashMap<Key, u32>,
     dead: HashSet<Key>,
+    /// Dead letters on their way to disk: a reload of `dead` does not know them yet.
+    dying: HashSet<Key>,
     rows: usize,
 }
 
@@ -17,13 +19,13 @@ impl Index {
     pub fn load(state: &RouteState) -> Self {
         let waiting: HashMap<Key, u32> = state.waiting.iter().cloned().collect();
         let rows = waiting.values().map(|rows| *rows as usize).sum();
-        Self { waiting, dead: state.dead.iter().cloned().collect(), rows }
+        Self { waiting, dead: state.dead.iter().cloned().collect(), dying: HashSet::new(), rows }
     }
 
     /// A new message of this key must not be sent directly: it would overtake one in `waiting` (property 7), or a
     /// dead letter that may be replayed (R10).
     pub fn diverts(&self, key: &Key) -> bool {
-        self.waiting.contains_key(key) || self.dead.contains(key)
+        self.waiting.contains_key(key) || self.dead.contains(key) || self.dying.contains(key)
     }
 
     /// Rows in `waiting`, those about to be committed included.
@@ -52,8 +54,15 @@ impl Index {
         }
     }
 
-    /// The key has an open dead letter.
+    /// The key gets a dead letter: from now on nothing of it may be sent directly, or the letter's replay could meet
+    /// it under way.
+    pub fn dies(&mut self, key: &Key) {
+        self.dying.insert(key.clone());
+    }
+
+    /// The dead letter is on disk.
     pub fn died(&mut self, key: &Key) {
+        self.dying.remove(key);
         self.dead.insert(key.clone());
     }
 
@@ -77,6 +86,9 @@ mod tests {
         index.left(&a);
         assert!(!index.diverts(&a));
         assert_eq!(index.rows(), 0);
+        index.dies(&b);
+        index.set_dead(vec![]);
+        assert!(index.diverts(&b));
         index.died(&b);
         assert!(index.diverts(&b));
         index.set_dead(vec![]);

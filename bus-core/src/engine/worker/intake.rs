@@ -19,7 +19,11 @@ use crate::vocabulary::{Envelope, Moment, Seq, UnreadableRecord};
 
 /// Messages accepted in one turn of the worker, so that fences are looked up in groups.
 const GREED: usize = 128;
-/// With so many rows in `waiting` nothing more is taken: the rest stays in the queue, which is made for it.
+/// Holes remembered at a time; the first are the telling ones.
+const HOLES: usize = 16;
+/// A hole older than this is a gap.
+const LATE: Duration = Duration::from_secs(15);
+/// With so many rows in `waiting` nothing more is taken.
 const WAITING_LIMIT: usize = 10_000;
 
 const BACKOFF: RetryPolicy = RetryPolicy {
@@ -36,8 +40,14 @@ pub(super) struct Intake {
     reached: Option<Seq>,
     failures: u32,
     again: Option<Instant>,
-    /// Messages grew old in memory and were moved to `waiting`: nothing more is taken until they are gone.
-    spilled: bool,
+    holes: Vec<Hole>,
+}
+
+/// Numbers of the stream that were skipped.
+struct Hole {
+    from: Seq,
+    to: u64,
+    seen: Instant,
 }
 
 #[derive(Default)]
@@ -67,15 +77,7 @@ impl Intake {
 
     /// Whether [`Intake::next`] may bring something that is wanted.
     pub fn is_open(&self) -> bool {
-        !matches!(self.link, Link::Closed) && !self.spilled
-    }
-
-    pub fn set_spilled(&mut self, spilled: bool) {
-        self.spilled = spilled;
-    }
-
-    pub fn is_spilled(&self) -> bool {
-        self.spilled
+        !matches!(self.link, Link::Closed)
     }
 
     /// Cancel-safe: an unfinished opening is kept, and `Deliveries::next` is cancel-safe.
@@ -104,11 +106,11 @@ impl Worker {
         for _ in 0..GREED {
             match taken.take() {
                 None => return,
-                Some(Taken::Opened) => {
+                Some(Taken::Opened) => return,
+                Some(Taken::Message(delivery)) => {
                     self.intake.failures = 0;
-                    return;
+                    self.accept(delivery).await;
                 }
-                Some(Taken::Message(delivery)) => self.accept(delivery).await,
                 Some(Taken::Ended(error)) => {
                     self.lost_consumer(error);
                     return;
@@ -128,10 +130,13 @@ impl Worker {
                     raw: raw.clone(),
                     reason: format!("a foreign message in queue {}: {reason}", self.plan.queue),
                 };
-                // Not acked unless it is kept: after an error it comes again with the next consumer.
                 match self.ports.store.keep_unreadable(&[row]).await {
                     Ok(()) => drop(delivery.ack().await),
-                    Err(error) => self.store_failed(&error),
+                    Err(error) => {
+                        // Not acked unless it is kept: it comes again with the next consumer.
+                        self.store_failed(&error);
+                        self.lost_consumer(Some(BrokerError(error.to_string())));
+                    }
                 }
             }
             Incoming::Sealed(envelope) => {
@@ -163,25 +168,49 @@ impl Worker {
         let change =
             Change::Hold { envelope: item.envelope.clone(), not_before, attempts: item.attempts, reason, clear_mark };
         self.index.held(&item.envelope.key);
+        if matches!(reason, HoldReason::Closed | HoldReason::Paused) {
+            self.line.spill(&item.envelope.key, item.seq());
+        }
         self.pending.push(change, After::of(item, unlock, None, Effect::Held));
     }
 
-    /// The stream's numbers are contiguous within an epoch, so a hole means that the queue has lost messages.
+    /// The stream's numbers are contiguous within an epoch, so a hole means that the queue has lost messages, unless
+    /// they arrive late: a publish that failed half-way is repeated from its first unconfirmed message.
     fn check_gap(&mut self, seq: Seq) {
-        if let Some(reached) = self.intake.reached
-            && seq.epoch == reached.epoch
-            && seq.number > reached.number + 1
-        {
+        let filled = |hole: &Hole| hole.from.epoch == seq.epoch && (hole.from.number..=hole.to).contains(&seq.number);
+        self.intake.holes.retain(|hole| !filled(hole));
+        if let Some(reached) = self.intake.reached {
+            let expected = match seq.epoch.cmp(&reached.epoch) {
+                std::cmp::Ordering::Less => seq.number,
+                std::cmp::Ordering::Equal => reached.number + 1,
+                std::cmp::Ordering::Greater => 1,
+            };
+            if seq.number > expected && self.intake.holes.len() < HOLES {
+                let from = Seq { epoch: seq.epoch, number: expected };
+                self.intake.holes.push(Hole { from, to: seq.number - 1, seen: Instant::now() });
+            }
+        }
+        self.intake.reached = self.intake.reached.max(Some(seq));
+    }
+
+    /// Holes that nothing has filled in time.
+    pub(super) fn report_gaps(&mut self) {
+        let (old, young) =
+            std::mem::take(&mut self.intake.holes).into_iter().partition(|hole| hole.seen.elapsed() > LATE);
+        self.intake.holes = young;
+        let old: Vec<Hole> = old;
+        for hole in old {
             let message = format!(
-                "queue {} skipped {} messages of stream {}, after {reached} came {seq}",
+                "queue {} skipped {} messages of stream {}: from {} to {}",
                 self.plan.queue,
-                seq.number - reached.number - 1,
-                self.plan.stream
+                hole.to - hole.from.number + 1,
+                self.plan.stream,
+                hole.from,
+                hole.to
             );
             let remedy = "the queue was deleted or purged: load the stream again for this receiver";
             self.ports.incidents.open(Kind::Gap, self.plan.name.as_str(), &message, remedy);
         }
-        self.intake.reached = self.intake.reached.max(Some(seq));
     }
 
     /// What has not started yet comes again with the next consumer; what has started is finished, and its ack, which
@@ -212,7 +241,7 @@ impl Worker {
                 self.intake.link = Link::Opening(opening.boxed());
             }
             // Acks need the channel: it is closed only when nothing taken from it is left in hand.
-            Link::Open(_) if self.intake.spilled && self.pending.is_empty() && self.flushing.is_empty() => {
+            Link::Open(_) if self.is_stemmed() && self.pending.is_empty() && self.flushing.is_empty() => {
                 let left = self.lanes.iter().any(|item| !item.is_waiting())
                     || self.sendable.iter().any(|prepared| !prepared.item.is_waiting())
                     || self.attempts.any_from_queue();
@@ -224,13 +253,16 @@ impl Worker {
         }
     }
 
+    /// Nothing more is taken while what grew old in memory is still there, or `waiting` is long: the rest stays in the
+    /// queue, which is made for it.
+    pub(super) fn is_stemmed(&self) -> bool {
+        self.line.is_spilled() || self.index.rows() >= WAITING_LIMIT
+    }
+
     fn wants_messages(&self) -> bool {
         let now = Instant::now();
         let soon = self.ports.gate.wait().is_some_and(|wait| wait < self.plan.hold);
-        soon && self.paused.is_none()
-            && !self.intake.spilled
-            && self.index.rows() < WAITING_LIMIT
-            && self.intake.again.is_none_or(|at| at <= now)
+        soon && self.paused.is_none() && !self.is_stemmed() && self.intake.again.is_none_or(|at| at <= now)
     }
 
     /// Messages that no permit came for in time must not stay unsettled: the broker would close the channel.
@@ -238,12 +270,12 @@ impl Worker {
         let now = Instant::now();
         let hold = self.plan.hold;
         let old = |item: &Item| item.taken().is_some_and(|taken| now - taken > hold);
-        if !self.lanes.iter().any(old) && !self.sendable.iter().any(|prepared| old(&prepared.item)) {
+        // What stands behind an attempt under way is left: it would enter `waiting` before it (R12).
+        if !self.lanes.unlocked().any(old) && !self.sendable.iter().any(|prepared| old(&prepared.item)) {
             return;
         }
         let reason = if self.paused.is_some() { HoldReason::Paused } else { HoldReason::Closed };
         let at = Moment::now();
-        self.intake.spilled = true;
         for prepared in self.take_unsent() {
             let key = prepared.item.envelope.key.clone();
             self.hold(prepared.item, reason, at, false, true);
@@ -251,7 +283,6 @@ impl Worker {
                 self.hold(behind, reason, at, false, false);
             }
         }
-        // Not behind an attempt under way: should it fail, it would enter `waiting` after them (R12).
         for item in self.lanes.drain_queue(true) {
             self.hold(item, reason, at, false, false);
         }

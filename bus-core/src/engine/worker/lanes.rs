@@ -101,7 +101,12 @@ impl Lanes {
         self.lanes.get(key).is_some_and(|lane| lane.locked)
     }
 
-    /// Messages in line, for looking at their age.
+    /// Messages in line whose key has nothing under way, for looking at their age.
+    pub fn unlocked(&self) -> impl Iterator<Item = &Item> {
+        self.lanes.values().filter(|lane| !lane.locked).flat_map(|lane| &lane.items)
+    }
+
+    /// All messages in line.
     pub fn iter(&self) -> impl Iterator<Item = &Item> {
         self.lanes.values().flat_map(|lane| &lane.items)
     }

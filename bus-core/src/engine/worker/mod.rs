@@ -26,6 +26,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 pub use control::{Command, Handle, ReplayOutcome};
 
@@ -142,12 +143,16 @@ pub struct Worker {
     attempts: Attempts,
     pending: Pending,
     flushing: FuturesUnordered<BoxFuture<'static, Flushed>>,
-    permit: Option<BoxFuture<'static, Result<Ticket, Closed>>>,
+    permit: Option<AbortOnDropHandle<Result<Ticket, Closed>>>,
     fences: Fences,
     index: Index,
     line: Line,
     streak: RejectStreak<i64>,
+    /// A person resumed the route: until the next success rejects are believed.
+    forgiving: bool,
     paused: Option<Pause>,
+    /// After a pause: one attempt at a time until the first success.
+    probing: bool,
 }
 
 /// Why and until when a route makes no attempt.
@@ -176,7 +181,9 @@ impl Worker {
             index: Index::default(),
             line: Line::default(),
             streak: RejectStreak::new(plan.reject_limit),
+            forgiving: false,
             paused: None,
+            probing: false,
             plan,
             ports,
         };
@@ -233,7 +240,8 @@ impl Worker {
 
     /// Room for another message in hand?
     fn takes(&self) -> bool {
-        self.intake.is_open() && self.in_hand() < usize::from(self.plan.prefetch)
+        let from_queue = self.in_hand().saturating_sub(self.line.in_hand());
+        self.intake.is_open() && !self.is_stemmed() && from_queue < usize::from(self.plan.prefetch)
     }
 
     fn in_hand(&self) -> usize {
@@ -244,6 +252,7 @@ impl Worker {
         self.resume_when_due();
         if !draining {
             self.spill_what_is_old();
+            self.report_gaps();
             self.tend_consumer().await;
             self.load_waiting().await;
         }
@@ -286,12 +295,12 @@ impl Worker {
     }
 }
 
-async fn next_permit(permit: &mut Option<BoxFuture<'static, Result<Ticket, Closed>>>) -> Result<Ticket, Closed> {
+async fn next_permit(permit: &mut Option<AbortOnDropHandle<Result<Ticket, Closed>>>) -> Result<Ticket, Closed> {
     match permit {
         Some(waiting) => {
             let result = waiting.await;
             *permit = None;
-            result
+            result.unwrap_or(Err(Closed { until: None }))
         }
         None => std::future::pending().await,
     }

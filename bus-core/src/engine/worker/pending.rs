@@ -29,8 +29,7 @@ pub(super) struct Pending {
 #[derive(Default)]
 pub(super) struct After {
     pub key: Option<Key>,
-    /// It was a row of `waiting`.
-    pub row: Option<Seq>,
+    pub seq: Option<Seq>,
     /// To ack.
     pub delivery: Option<Delivery>,
     /// The key was locked by this message.
@@ -93,9 +92,6 @@ impl Pending {
             loop {
                 match store.commit(&route, changes.clone()).await {
                     Ok(applied) => {
-                        if failures > 0 {
-                            incidents.close(Kind::StoreFailing, route.as_str());
-                        }
                         return Flushed { afters, applied };
                     }
                     Err(error) => {
@@ -120,7 +116,7 @@ fn report(incidents: &Incidents, route: &RouteName, error: &StateError) {
 impl After {
     /// For a message that leaves our hands for good or for `waiting`; unlocks its key if it had been taken out.
     pub fn of(item: Item, unlock: bool, fence: Option<Settled>, effect: Effect) -> Self {
-        let (key, row) = (Some(item.envelope.key.clone()), item.is_waiting().then(|| item.seq()));
-        Self { key, row, delivery: item.into_delivery(), unlock, fence, effect, put_back: None }
+        let (key, seq) = (Some(item.envelope.key.clone()), Some(item.seq()));
+        Self { key, seq, delivery: item.into_delivery(), unlock, fence, effect, put_back: None }
     }
 }

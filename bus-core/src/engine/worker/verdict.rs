@@ -6,9 +6,9 @@ use super::pending::{After, Effect};
 use super::{Pause, Worker};
 use crate::engine::crash::{self, Plant};
 use crate::engine::incident::Kind;
-use crate::policy::{Attempt, Disposition, Idempotency, decide};
+use crate::policy::{Attempt, BreakerState, Disposition, Idempotency, decide};
 use crate::ports::state::{Change, DeadLetter, HoldReason, Replay, Settled, Settlement};
-use crate::vocabulary::{DeliveryError, Exchange, Fault, Moment, Receipt};
+use crate::vocabulary::{DeliveryError, Exchange, Fault, Moment, Operation, Receipt};
 
 impl Worker {
     pub(super) fn judge(&mut self, ended: Ended) {
@@ -34,7 +34,13 @@ impl Worker {
     pub(super) fn conclude(&mut self, mut prepared: Prepared, outcome: Result<Receipt, DeliveryError>) {
         let attempt = Attempt { number: prepared.item.attempts + 1, redelivered_with_mark: prepared.marked };
         let idempotency = self.ports.target.idempotency();
-        let disposition = decide(&self.plan.retry, idempotency, attempt, &outcome, fastrand::f64());
+        let disposition = match decide(&self.plan.retry, idempotency, attempt, &outcome, fastrand::f64()) {
+            // A receiver that hangs is down, whatever this message is: an outage costs no message its attempts.
+            Disposition::Repeat { .. } | Disposition::DeadLetter if self.is_outage(idempotency, &outcome) => {
+                Disposition::RetrySystem
+            }
+            disposition => disposition,
+        };
         if let Err(error) = &outcome {
             self.status.send_modify(|status| status.last_error = Some(error.message.clone()));
         }
@@ -60,6 +66,12 @@ impl Worker {
         }
     }
 
+    fn is_outage(&self, idempotency: Idempotency, outcome: &Result<Receipt, DeliveryError>) -> bool {
+        let unanswered = matches!(outcome, Err(error) if error.fault == Fault::Ambiguous);
+        let open = !matches!(self.ports.gate.breaker(), BreakerState::Closed { .. });
+        idempotency == Idempotency::Idempotent && unanswered && open
+    }
+
     fn delivered(&mut self, prepared: Prepared, receipt: Receipt) {
         let present = prepared.leaves_present();
         let item = prepared.item;
@@ -76,6 +88,7 @@ impl Worker {
             outcome: Settlement::Delivered { present, receiver_id: receipt.receiver_id },
         };
         self.ports.incidents.close(Kind::RoutePaused, self.plan.name.as_str());
+        self.probing = false;
         self.status.send_modify(|status| {
             status.last_error = None;
             status.last_delivered = Some(Moment::now());
@@ -177,20 +190,24 @@ impl Worker {
             id: item.envelope.id,
             outcome: Settlement::DeadLettered { letter: Box::new(letter), keep_mark },
         };
-        let fence = self.raised(&item);
+        let mut fence = self.raised(&item);
+        // In doubt whether the receiver has it: then a later delete must reach it. The store does the same.
+        fence.present |= keep_mark && item.envelope.operation == Operation::Upsert;
         let behind = self.lanes.drain_key(&key);
+        self.index.dies(&key);
         let effect = Effect::Dead { waited: item.is_waiting(), rejected };
         self.pending.push(change, After::of(item, true, Some(fence), effect));
         // R10: while the letter is open, its key goes through `waiting`, where a replay can find its place.
         self.put_behind(behind, Moment::now());
     }
 
-    /// So many rejects in a row are the route's fault: they come back, and the route waits for a person.
+    /// So many rejects in a row are the route's fault: they come back (forced, because later versions of their keys may
+    /// already wait behind them), and the route waits for a person.
     pub(super) async fn everything_is_rejected(&mut self, letters: Vec<i64>) {
         let count = letters.len();
         self.pause(format!("the receiver rejected {count} messages of different keys in a row"));
         for id in letters {
-            match self.ports.store.replay(id, false).await {
+            match self.ports.store.replay(id, true).await {
                 Ok(Replay::Waiting { key, .. }) => {
                     self.index.held(&key);
                     self.fences.forget(&key);
@@ -211,7 +228,8 @@ impl Worker {
 
     pub(super) fn pause(&mut self, reason: String) {
         let remedy = format!(
-            "no message is lost; mend the cause, then `bus resume {}` (it also tries one message every {} s)",
+            "no message is lost; mend the cause, then `bus resume {}` (one message is tried every {} s anyway); if the \
+             messages are to blame, `bus resume` lets them become dead letters",
             self.plan.name,
             self.plan.pause.as_secs()
         );
@@ -224,6 +242,7 @@ impl Worker {
         let now = tokio::time::Instant::now();
         if self.paused.as_ref().is_some_and(|pause| pause.until.is_some_and(|until| until <= now)) {
             self.paused = None;
+            self.probing = true;
             self.line.look_now();
         }
     }

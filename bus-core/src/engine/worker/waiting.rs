@@ -18,6 +18,8 @@ const IDLE: Duration = Duration::from_millis(200);
 #[derive(Default)]
 pub(super) struct Line {
     loaded: HashSet<(Key, Seq)>,
+    /// Rows that came from the queue because they grew old in memory: until they are gone, nothing more is taken.
+    spilled: HashSet<(Key, Seq)>,
     next: Option<Instant>,
 }
 
@@ -27,6 +29,31 @@ impl Line {
         self.loaded.remove(&(key.clone(), seq));
     }
 
+    /// An outcome is on disk. `left`: the row is no longer in its place, or never was.
+    pub fn committed(&mut self, key: &Key, seq: Seq, left: bool) {
+        if self.loaded.is_empty() && self.spilled.is_empty() {
+            return;
+        }
+        let row = (key.clone(), seq);
+        self.loaded.remove(&row);
+        if left {
+            self.spilled.remove(&row);
+        }
+    }
+
+    /// A message grew old in memory.
+    pub fn spill(&mut self, key: &Key, seq: Seq) {
+        self.spilled.insert((key.clone(), seq));
+    }
+
+    pub fn is_spilled(&self) -> bool {
+        !self.spilled.is_empty()
+    }
+
+    pub fn in_hand(&self) -> usize {
+        self.loaded.len()
+    }
+
     /// Something may be due now.
     pub fn look_now(&mut self) {
         self.next = None;
@@ -34,16 +61,18 @@ impl Line {
 }
 
 impl Worker {
+    /// Rows in hand that only wait for a permit: while they are the most, looking for more would read them all again.
+    fn unsent_waiting(&self) -> usize {
+        self.sendable.iter().filter(|prepared| prepared.item.is_waiting()).count()
+    }
+
     /// Loads due rows from the start of the line. The rows of one key share one time (see `Change::Defer`), and a key
     /// under way is left alone, so a key's later row can never be loaded before its earlier one.
     pub(super) async fn load_waiting(&mut self) {
         let now = Instant::now();
         let in_hand = self.line.loaded.len();
-        if self.index.rows() == 0 {
-            self.intake.set_spilled(self.intake.is_spilled() && !(self.pending.is_empty() && self.flushing.is_empty()));
-            return;
-        }
-        if self.paused.is_some() || in_hand >= IN_HAND || self.line.next.is_some_and(|at| at > now) {
+        let idle = self.index.rows() == 0 || self.paused.is_some() || in_hand >= IN_HAND;
+        if idle || self.line.next.is_some_and(|at| at > now) || self.unsent_waiting() * 2 > in_hand {
             return;
         }
         let limit = in_hand + IN_HAND;
@@ -56,7 +85,6 @@ impl Worker {
             }
         };
         let full = rows.len() == limit;
-        let mut loaded = 0;
         let mut left_alone: HashSet<Key> = HashSet::new();
         for row in rows {
             let (key, seq) = (row.envelope.key.clone(), row.envelope.seq);
@@ -68,11 +96,6 @@ impl Worker {
             self.line.loaded.insert((key, seq));
             let origin = Origin::Waiting { replayed: row.replayed };
             self.lanes.push(Item { envelope: row.envelope, origin, attempts: row.attempts });
-            loaded += 1;
-        }
-        if loaded == 0 && in_hand == 0 && self.pending.is_empty() && self.flushing.is_empty() {
-            // Nothing is due: what is left waits for its own reasons, and the queue may flow again.
-            self.intake.set_spilled(false);
         }
         self.line.next = (!full).then(|| now + IDLE);
     }
