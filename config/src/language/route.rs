@@ -213,8 +213,8 @@ impl OptionValue for HeaderName {
 pub struct Template(pub String);
 
 impl Template {
-    /// What may stand in braces; `{key.COLUMN}` is one column of a key of several.
-    pub const VALUES: [&'static str; 7] = ["key", "receiver_id", "label", "id", "stream", "operation", "seq"];
+    /// What may stand in braces; also `{key.0}`, one column of a key of several, and `{field:/pointer}`, a field.
+    pub const VALUES: [&'static str; 7] = ["key", "receiver_id", "label", "id", "stream", "op", "seq"];
 
     /// Whether `{value}` stands in it.
     pub fn uses(&self, value: &str) -> bool {
@@ -227,8 +227,9 @@ impl Template {
             let inside = rest[open..].strip_prefix('{').ok_or("`}` without `{`")?;
             let close = inside.find('}').ok_or("`{` is not closed")?;
             let value = &inside[..close];
-            let column = value.strip_prefix("key.").is_some_and(|column| !column.is_empty());
-            if !column && !Self::VALUES.contains(&value) {
+            let column = value.strip_prefix("key.").is_some_and(|column| column.parse::<usize>().is_ok());
+            let field = value.starts_with("field:/");
+            if !column && !field && !Self::VALUES.contains(&value) {
                 return Err(format!("`{{{value}}}` stands for nothing"));
             }
             rest = &inside[close + 1..];
@@ -250,7 +251,7 @@ impl OptionValue for Template {
         }
         if let Err(message) = Self::check(text) {
             let known: Vec<String> = Self::VALUES.iter().map(|value| format!("{{{value}}}")).collect();
-            node.bad_value(message, format!("known: {}, {{key.COLUMN}}", known.join(", ")), report);
+            node.bad_value(message, format!("known: {}, {{key.0}}, {{field:/pointer}}", known.join(", ")), report);
             return None;
         }
         Some(Self(text.to_owned()))
