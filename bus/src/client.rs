@@ -35,7 +35,7 @@ pub fn landscape(file: &Path) -> anyhow::Result<Landscape> {
     match checked.landscape {
         Some(landscape) => Ok(landscape),
         None => {
-            eprint!("{}", bus_options::to_text(&checked.diagnostics, bus_options::Colour::Never));
+            eprint!("{}", bus_options::to_text(&checked.diagnostics, bus_options::Colour::Off));
             bail!("{} has {} mistakes", file.display(), checked.diagnostics.len())
         }
     }

@@ -16,7 +16,7 @@ pub async fn check(args: cli::Check) -> anyhow::Result<ExitCode> {
         if args.json {
             println!("{}", to_json(&checked.diagnostics));
         } else {
-            let colour = if std::io::stderr().is_terminal() { Colour::Always } else { Colour::Never };
+            let colour = if std::io::stderr().is_terminal() { Colour::On } else { Colour::Off };
             eprint!("{}", to_text(&checked.diagnostics, colour));
             eprintln!("{}: {} mistakes", args.file.display(), checked.diagnostics.len());
         }

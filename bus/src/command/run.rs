@@ -26,7 +26,7 @@ const STANDBY: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 pub async fn run(args: cli::Run) -> anyhow::Result<ExitCode> {
     let checked = bus_config::check(&args.config.file);
     let Some(landscape) = checked.landscape else {
-        eprint!("{}", bus_options::to_text(&checked.diagnostics, bus_options::Colour::Never));
+        eprint!("{}", bus_options::to_text(&checked.diagnostics, bus_options::Colour::Off));
         return Ok(ExitCode::from(EX_CONFIG));
     };
     logging::start(landscape.bus.log);

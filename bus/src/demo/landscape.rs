@@ -30,6 +30,6 @@ pub fn prepare(directory: &Path, database: &str, receiver: &Receiver) -> anyhow:
     let checked = bus_config::check(&file);
     match checked.landscape {
         Some(landscape) => Ok(landscape),
-        None => bail!("{}", bus_options::to_text(&checked.diagnostics, bus_options::Colour::Never)),
+        None => bail!("{}", bus_options::to_text(&checked.diagnostics, bus_options::Colour::Off)),
     }
 }

@@ -42,7 +42,8 @@ impl Receiver {
             .context("the demo's receiver could not be started")?;
         let output = process.stdout.take().context("the receiver has no output")?;
         let mut url = String::new();
-        let read = BufReader::new(output).read_line(&mut url);
+        let mut output = BufReader::new(output);
+        let read = output.read_line(&mut url);
         tokio::time::timeout(Duration::from_secs(10), read).await.context("the receiver did not start in 10 s")??;
         let key = format!("demo-{:016x}", fastrand::u64(..));
         Ok(Self { _process: process, url: url.trim().to_owned(), key, ledger })

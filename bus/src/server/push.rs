@@ -36,7 +36,7 @@ pub async fn post(
             return (StatusCode::BAD_REQUEST, "operation is `upsert` (the default) or `delete`\n").into_response();
         }
     };
-    match door.handle.push(body, operation).await {
+    match door.handle.push(&body, operation).await {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(refusal) => refuse(&refusal),
     }
@@ -44,12 +44,14 @@ pub async fn post(
 
 fn refuse(refusal: &PushRefusal) -> Response {
     let status = match refusal {
-        PushRefusal::Bad(_) => StatusCode::BAD_REQUEST,
-        PushRefusal::Busy | PushRefusal::NotConfirmed => StatusCode::SERVICE_UNAVAILABLE,
+        PushRefusal::Malformed(_) => StatusCode::BAD_REQUEST,
+        PushRefusal::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        PushRefusal::Busy { .. } | PushRefusal::Closed => StatusCode::SERVICE_UNAVAILABLE,
+        PushRefusal::Unconfirmed => StatusCode::GATEWAY_TIMEOUT,
     };
-    let body = format!("{refusal}\n");
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        return (status, [("retry-after", "1")], body).into_response();
+    let mut answer = (status, format!("{refusal}\n")).into_response();
+    if let PushRefusal::Busy { retry_after } = refusal {
+        answer.headers_mut().insert("retry-after", retry_after.as_secs().max(1).into());
     }
-    (status, body).into_response()
+    answer
 }

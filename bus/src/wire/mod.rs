@@ -80,7 +80,7 @@ pub async fn wire(landscape: &Landscape, database: Database) -> anyhow::Result<W
 
 async fn broker(landscape: &Landscape, database: &Database) -> anyhow::Result<Arc<dyn Broker>> {
     Ok(match &landscape.bus.broker {
-        BrokerChoice::Embedded => Arc::new(EmbeddedBroker::new(database.clone())),
+        BrokerChoice::Embedded => Arc::new(EmbeddedBroker::open(database.clone()).await?),
         BrokerChoice::Amqp { .. } => {
             let options = rabbitmq_options(landscape)?.context("the broker is not RabbitMQ")?;
             Arc::new(RabbitMq::connect(options).await?)
@@ -165,9 +165,11 @@ async fn wire_routes(landscape: &Landscape, wired: &mut Wired) -> anyhow::Result
             wired.gates.push((system.name.clone(), Arc::clone(&gate)));
             targets.insert(system.name.clone(), (target, gate));
         }
+        let stream = landscape.stream(&route.stream);
+        let stream = stream.with_context(|| format!("stream {} is missing", route.stream))?;
         let (target, gate) = &targets[&system.name];
         let ports = WorkerPorts {
-            target: target.route(route)?,
+            target: target.route(route, stream)?,
             shape: Arc::clone(&route.shape) as _,
             broker: Arc::clone(&wired.jobs.broker),
             store: Arc::clone(&wired.store),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bus_config::{Changes, Overlap, Stream, System, SystemKind};
-use bus_connectors::push::{self, PushHandle, PushSource};
+use bus_connectors::push::{self, PushHandle};
 use bus_connectors::sql::{self, SqlSource};
 use bus_core::ports::source::Source;
 
@@ -43,8 +43,8 @@ pub fn sql(system: &System, stream: &Stream, query: &str, changes: &Changes) -> 
 
 /// Records pushed to a path of ours.
 pub fn pushed(stream: &Stream) -> (Box<dyn Source>, PushHandle) {
-    let options =
-        push::Options { stream: stream.name.clone(), key: stream.key.clone(), label: stream.label.clone() };
-    let (source, handle) = PushSource::new(options);
+    let mut options = push::Options::new(stream.name.clone(), stream.key.clone());
+    options.label.clone_from(&stream.label);
+    let (handle, source) = push::open(options);
     (Box::new(source), handle)
 }
