@@ -25,6 +25,9 @@ const CAUTION: Duration = Duration::from_secs(60);
 /// 1 % below what was agreed: the receiver's clock and ours differ, and a send takes a little longer at times.
 pub const DEFAULT_MARGIN: f64 = 0.01;
 
+/// Jitter never costs more than 10 % of an interval (in parts of [`FULL`]): a fast pace gives up some evenness for speed.
+const JITTER_AT_MOST: u128 = FULL as u128 / 10;
+
 /// Grants permits for one system, one at a time. Pure: both clocks are arguments.
 ///
 /// A wall clock that jumps moves the profile's hours, not the elapsed time: that comes from the monotonic clock, and in a
@@ -34,6 +37,8 @@ pub struct Pacer {
     profile: Profile,
     /// Parts per million of the profile that the margin leaves.
     usable: u32,
+    /// Kept free of each interval, see [`Pacer::leave_for_jitter`].
+    jitter: Duration,
     slow_down: SlowDown,
     credit: u128,
     /// Up to where credit has been counted, on both clocks. Ahead of now while a predecessor's reservation lasts.
@@ -52,6 +57,7 @@ impl Pacer {
         Self {
             profile,
             usable: ((1.0 - margin) * f64::from(FULL)).floor() as u32,
+            jitter: Duration::ZERO,
             slow_down: SlowDown::none(),
             credit: ONE,
             counted_wall: now.wall.0,
@@ -79,6 +85,14 @@ impl Pacer {
         pacer.counted_wall = from;
         pacer.counted_mono = now.mono.micros().saturating_add(from.saturating_sub(now.wall.0));
         pacer
+    }
+
+    /// Between the grant and the first byte at our socket lie a task's wake-up and a few system calls: one send may be late
+    /// and the next one not. So much of each interval is kept free, that they still are an interval apart.
+    #[must_use]
+    pub fn leave_for_jitter(mut self, jitter: Duration) -> Self {
+        self.jitter = jitter;
+        self
     }
 
     /// How long until the next permit can be granted; zero means now, `None` that the profile is closed for the next eight
@@ -196,9 +210,17 @@ impl Pacer {
     /// 2²⁰ fits in 128 bits.
     fn speed(&self, rate: Rate) -> u128 {
         let share = u128::from(self.usable) * u128::from(self.slow_down.share()) / u128::from(FULL);
+        let share = share - share * jitter_share(rate, self.jitter) / u128::from(FULL);
         let per = u128::try_from(span(rate.per())).unwrap_or(u128::MAX);
         (u128::from(rate.events()) * ONE * share).div_ceil(per * u128::from(FULL))
     }
+}
+
+/// The part of an interval (of [`FULL`]) that is kept free for jitter.
+fn jitter_share(rate: Rate, jitter: Duration) -> u128 {
+    let interval = rate.interval().map_or(i64::MAX, span).max(1);
+    let part = jitter.as_micros() * u128::from(FULL) / interval.unsigned_abs() as u128;
+    part.min(JITTER_AT_MOST)
 }
 
 /// Credit for `micros` at `speed`.

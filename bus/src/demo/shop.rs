@@ -11,8 +11,8 @@ use std::time::Duration;
 use anyhow::Context;
 use rusqlite::{Connection, params};
 
-/// Between two bursts of changes; with about one change each, below the receiver's daytime capacity of 10 a second.
-const PAUSE: Duration = Duration::from_millis(200);
+/// Between two bursts of changes; with about one change each, below the receiver's daytime capacity of 5 a second.
+const PAUSE: Duration = Duration::from_millis(300);
 
 const SCHEMA: &str = "
     PRAGMA journal_mode = WAL;
