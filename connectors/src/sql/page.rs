@@ -1,5 +1,6 @@
 //! Where a page may end: at its limit, but never inside a run of equal cursor values.
 
+use bus_core::engine::crash::{self, Plant};
 use bus_core::ports::source::{BatchLimit, SourceError, SourceFault};
 use bus_core::vocabulary::{Record, UnreadableRecord};
 
@@ -64,6 +65,8 @@ impl<V: PartialEq> Page<V> {
                 return Ok(Flow::Full);
             }
             self.values.push(value);
+        } else if self.reached() && crash::planted(Plant::CutInTie) {
+            return Ok(Flow::Full);
         }
         if row.fresh {
             self.fresh += 1;

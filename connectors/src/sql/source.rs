@@ -201,7 +201,8 @@ mod tests {
 
     #[test]
     fn what_cannot_work_is_refused_without_connecting() {
-        let cases: [(&str, fn(&mut Options), &str); 4] = [
+        type Spoil = fn(&mut Options);
+        let cases: [(&str, Spoil, &str); 4] = [
             ("address", |o| o.url = Secret::new("oracle://u:hunter2@h"), "must begin with"),
             ("no :cursor", |o| o.query = "SELECT id, at FROM t".into(), "has no :cursor"),
             ("no column", |o| o.cursor = None, "names no column"),

@@ -371,7 +371,7 @@ async fn order(
     if text(row, 0)?.as_deref() == Some("true") {
         return Err(not_ordered(&column.column));
     }
-    Ok(text(row, 1)?)
+    text(row, 1)
 }
 
 async fn declare(session: &mut Session, asked: Asked<'_>, shape: &Shape, start: &str) -> Result<(), SourceError> {
