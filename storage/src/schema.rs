@@ -52,7 +52,7 @@ const MIGRATIONS: [&str; 1] = ["
     CREATE TABLE gates (system INTEGER PRIMARY KEY, horizon INTEGER NOT NULL);
     CREATE TABLE outboxes (
         id INTEGER PRIMARY KEY, last INTEGER NOT NULL, floor INTEGER NOT NULL, taken INTEGER NOT NULL,
-        epoch INTEGER NOT NULL, number INTEGER NOT NULL, total INTEGER NOT NULL
+        total INTEGER NOT NULL
     );
     CREATE TABLE outbox (at INTEGER PRIMARY KEY, time INTEGER NOT NULL, total INTEGER NOT NULL, frame BLOB NOT NULL);
 

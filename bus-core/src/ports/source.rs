@@ -59,7 +59,7 @@ pub struct Batch {
     pub records: Vec<Record>,
     /// Rows nobody can seal; stored before the cursor passes them.
     pub unreadable: Vec<UnreadableRecord>,
-    /// Covers everything above; `None` for feeds without a position (pushed ones).
+    /// Covers everything above; `None` keeps the position (a comparison has none).
     pub next: Option<Cursor>,
     /// Another page is ready now: do not wait for the schedule.
     pub more: bool,

@@ -96,7 +96,7 @@ pub trait StateStore: Send + Sync {
 
     // --- outboxes of HTTP subscribers ----------------------------------------------------------------------------
 
-    /// Appends in order; positions rise. Envelopes at or below the highest seq already appended are skipped.
+    /// Appends in order; positions rise. An envelope that is not newer than the last appended one of its key is skipped.
     async fn outbox_append(&self, name: &SubscriptionName, envelopes: &[Envelope]) -> Result<(), StateError>;
     /// Messages after a position, in order.
     async fn outbox_read(
@@ -269,7 +269,7 @@ pub enum Settlement {
     DeadLettered {
         /// The letter.
         letter: Box<DeadLetter>,
-        /// The outcome is unknown, so the mark stays (D7).
+        /// The outcome is unknown, so the mark stays (D7); after an upsert the receiver counts as holding the record.
         keep_mark: bool,
     },
 }

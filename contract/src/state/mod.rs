@@ -79,6 +79,7 @@ where
         dropped_letters_are_gone,
         gates_are_remembered,
         an_outbox_gives_positions_and_skips_repeats,
+        an_outbox_takes_what_comes_late,
         an_outbox_is_trimmed_and_counts_what_nobody_took,
         outboxes_are_separate,
     ];

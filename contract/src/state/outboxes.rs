@@ -83,3 +83,13 @@ pub async fn outboxes_are_separate(fixture: &mut impl StateFixture) {
     assert_eq!(store.outbox_read(&left, 1 << 50, 10).await, Ok(Vec::new()), "a position beyond the end");
     assert_eq!(store.outbox_read(&left, 0, 10).await, Ok(Vec::new()));
 }
+
+/// A publish that failed half-way is repeated from its first unconfirmed message: what comes late is not a repeat.
+pub async fn an_outbox_takes_what_comes_late(fixture: &mut impl StateFixture) {
+    let (name, stream) = (subscription(), sample::stream());
+    let messages = sample::run(&stream, 1, 5);
+    fixture.store().outbox_append(&name, &messages[2..]).await.expect("appending");
+    fixture.store().outbox_append(&name, &messages).await.expect("appending");
+    let rows = fixture.store().outbox_read(&name, 0, 100).await.expect("reading");
+    assert_eq!(numbers(&rows), [(1, 3), (2, 4), (3, 5), (4, 1), (5, 2)]);
+}

@@ -1,10 +1,9 @@
 //! Outboxes of HTTP subscribers: a log per subscription, read by position and trimmed from the front.
 
 use bus_core::ports::state::Backlog;
-use bus_core::vocabulary::{Envelope, Moment, Seq};
+use bus_core::vocabulary::{Envelope, Moment};
 use rusqlite::{Connection, OptionalExtension};
 
-use super::route::seq;
 use crate::failure::{Failure, damaged};
 use crate::queue::log::{position, row, signed, unsigned};
 
@@ -13,50 +12,52 @@ struct Outbox {
     last: u64,
     floor: u64,
     taken: u64,
-    seq: Seq,
     total: i64,
 }
 
 fn load(connection: &Connection, id: i64) -> Result<Outbox, Failure> {
-    let mut select =
-        connection.prepare_cached("SELECT last, floor, taken, epoch, number, total FROM outboxes WHERE id = ?1")?;
+    let mut select = connection.prepare_cached("SELECT last, floor, taken, total FROM outboxes WHERE id = ?1")?;
     let found = select.query_row([id], |found| {
         Ok(Outbox {
             last: unsigned(found.get(0)?),
             floor: unsigned(found.get(1)?),
             taken: unsigned(found.get(2)?),
-            seq: seq(found.get(3)?, found.get(4)?),
-            total: found.get(5)?,
+            total: found.get(3)?,
         })
     });
-    Ok(found.optional()?.unwrap_or(Outbox { last: 0, floor: 0, taken: 0, seq: Seq::ZERO, total: 0 }))
+    Ok(found.optional()?.unwrap_or(Outbox { last: 0, floor: 0, taken: 0, total: 0 }))
 }
 
 fn store(connection: &Connection, id: i64, outbox: &Outbox) -> Result<(), Failure> {
     let mut upsert = connection.prepare_cached(
-        "INSERT INTO outboxes (id, last, floor, taken, epoch, number, total) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+        "INSERT INTO outboxes (id, last, floor, taken, total) VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT (id) DO UPDATE SET last = excluded.last, floor = excluded.floor, taken = excluded.taken,
-             epoch = excluded.epoch, number = excluded.number, total = excluded.total",
+             total = excluded.total",
     )?;
-    let Outbox { last, floor, taken, seq, total } = outbox;
-    let (epoch, number) = (signed(seq.epoch), signed(seq.number));
-    upsert.execute((id, signed(*last), signed(*floor), signed(*taken), epoch, number, total))?;
+    let Outbox { last, floor, taken, total } = outbox;
+    upsert.execute((id, signed(*last), signed(*floor), signed(*taken), total))?;
     Ok(())
 }
 
-/// A queue may bring a message again; its seq says so, because a stream has one order.
+/// A queue may bring a message again, also after later ones of other keys (a publish that failed half-way is repeated
+/// from its first unconfirmed message): so what is known is kept by key, in the fences, as for a route.
 pub(super) fn append(connection: &Connection, id: i64, envelopes: &[Envelope]) -> Result<(), Failure> {
     let mut outbox = load(connection, id)?;
     let mut insert =
         connection.prepare_cached("INSERT INTO outbox (at, time, total, frame) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut raise = connection.prepare_cached(
+        "INSERT INTO settled (route, key, epoch, number, present) VALUES (?1, ?2, ?3, ?4, 1)
+         ON CONFLICT (route, key) DO UPDATE SET epoch = excluded.epoch, number = excluded.number
+         WHERE (excluded.epoch, excluded.number) > (epoch, number)",
+    )?;
     for envelope in envelopes {
-        if envelope.seq <= outbox.seq {
+        let (epoch, number) = (signed(envelope.seq.epoch), signed(envelope.seq.number));
+        if raise.execute((id, envelope.key.as_str(), epoch, number))? == 0 {
             continue;
         }
         let frame = envelope.to_frame();
         outbox.last += 1;
         outbox.total += signed(frame.len() as u64);
-        outbox.seq = envelope.seq;
         insert.execute((row(id, outbox.last), envelope.time.0, outbox.total, frame.as_ref()))?;
     }
     store(connection, id, &outbox)

@@ -4,7 +4,7 @@
 //! them and no zombie can break them.
 
 use bus_core::ports::state::{Applied, Change, DeadLetter, HoldReason, RouteState, Settled, Settlement, WaitingRow};
-use bus_core::vocabulary::{Envelope, Key, MessageId, Moment, Seq};
+use bus_core::vocabulary::{Envelope, Key, MessageId, Moment, Operation, Seq};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::dead;
@@ -80,7 +80,13 @@ impl Route<'_> {
                 self.delivered(key, seq, id, *present, receiver_id.as_deref(), replayed)?
             }
             Settlement::Skipped => self.raise(key, seq)?,
-            Settlement::DeadLettered { letter, .. } => self.dead_lettered(key, seq, id, letter, replayed)?,
+            Settlement::DeadLettered { letter, keep_mark } => {
+                let applied = self.dead_lettered(key, seq, id, letter, replayed)?;
+                if *keep_mark {
+                    self.doubt(key, letter)?;
+                }
+                applied
+            }
         };
         // D3: the row with exactly this seq goes with its outcome, in one transaction; R9 for dead letters.
         if let Some(row) = &waits {
@@ -157,6 +163,16 @@ impl Route<'_> {
             return Ok(dead::find(self.connection, self.route, id)?.map_or(Applied::Ignored, Applied::Dead));
         }
         self.bury(id, letter)
+    }
+
+    /// The outcome of an upsert is unknown: the receiver may hold the record, so a later delete has to reach it.
+    fn doubt(&self, key: &Key, letter: &DeadLetter) -> Result<(), Failure> {
+        if letter.envelope.as_ref().is_some_and(|envelope| envelope.operation == Operation::Upsert) {
+            let mut update =
+                self.connection.prepare_cached("UPDATE settled SET present = 1 WHERE route = ?1 AND key = ?2")?;
+            update.execute((self.route, key.as_str()))?;
+        }
+        Ok(())
     }
 
     /// D6: an id is buried once.
