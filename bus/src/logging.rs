@@ -5,7 +5,12 @@ use tracing_subscriber::EnvFilter;
 
 /// Starts logging to standard error. Normal operation says nothing per message.
 pub fn start(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,lapin=error,sqlx=warn"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
+    // The AMQP library logs returned messages with their payload: never, whatever RUST_LOG says.
+    let filter = match "lapin=error".parse() {
+        Ok(directive) => filter.add_directive(directive),
+        Err(_) => filter,
+    };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     // A second start (the demo runs the bus in its own process) keeps the first.
     let _ = match format {

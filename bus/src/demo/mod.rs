@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use bus_core::vocabulary::Moment;
 use bus_storage::Database;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -54,14 +55,18 @@ pub async fn run(args: cli::Demo) -> anyhow::Result<ExitCode> {
         }
     }
     let issued = shop.stop()?;
-    let deadline = Instant::now() + DRAIN;
-    while !verdict::is_drained(&instance.app, &issued).await && Instant::now() < deadline {
+    let (ended, deadline) = (Moment::now(), Instant::now() + DRAIN);
+    while !verdict::is_drained(&instance.app, ended).await && Instant::now() < deadline {
         view.draw(&instance.app, "draining").await;
         tokio::time::sleep(REFRESH / 2).await;
     }
     let verdict = verdict::find(&instance.app, &landscape, &issued, &receiver.ledger()?).await?;
     instance.stop(Duration::from_secs(10)).await;
     view.close();
-    println!("{}", serde_json::to_string(&verdict)?);
+    if args.json {
+        println!("{}", serde_json::to_string(&verdict)?);
+    } else {
+        println!("{verdict}");
+    }
     Ok(if verdict.lost == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

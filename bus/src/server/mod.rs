@@ -60,9 +60,9 @@ pub struct Door {
 
 /// Binds the address; the error names it and what to do.
 pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
-        format!("cannot listen on {address}: another program may use it; change `listen` in [bus]")
-    })
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}: another program may use it; change `listen` in [bus]"))
 }
 
 /// Serves until stopped; requests under way are answered.

@@ -99,8 +99,7 @@ pub fn rabbitmq_options(landscape: &Landscape) -> anyhow::Result<Option<bus_rabb
 async fn wire_feeds(landscape: &Landscape, wired: &mut Wired) -> anyhow::Result<()> {
     let mut gates: HashMap<SystemName, Arc<Gate>> = HashMap::new();
     for feed in &landscape.feeds {
-        let streams: Vec<&bus_config::Stream> =
-            feed.streams.iter().filter_map(|name| landscape.stream(name)).collect();
+        let streams: Vec<&bus_config::Stream> = feed.streams.iter().filter_map(|name| landscape.stream(name)).collect();
         let stream = *streams.first().with_context(|| format!("feed {} serves no stream", feed.name))?;
         let (source, gate, schedule, changes) = match &feed.source {
             FeedSource::Push { path, key } => {
@@ -216,11 +215,7 @@ fn wire_subscriptions(landscape: &Landscape, wired: &mut Wired) -> anyhow::Resul
             Via::Http { key } => {
                 let key = load(key, &format!("the key of subscription {}", subscription.name))?;
                 wired.outs.insert(subscription.name.clone(), key);
-                jobs.queues.push(QueuePlan {
-                    queue: queue.clone(),
-                    stream: subscription.stream.clone(),
-                    keep: None,
-                });
+                jobs.queues.push(QueuePlan { queue: queue.clone(), stream: subscription.stream.clone(), keep: None });
                 jobs.outboxes.push(Outbox {
                     plan: OutboxPlan {
                         name: subscription.name.clone(),
