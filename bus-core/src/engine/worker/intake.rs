@@ -102,23 +102,26 @@ impl Intake {
 
 impl Worker {
     pub(super) async fn took(&mut self, first: Taken) {
-        let mut taken = Some(first);
-        for _ in 0..GREED {
-            match taken.take() {
-                None => return,
-                Some(Taken::Opened) => return,
-                Some(Taken::Message(delivery)) => {
+        let mut taken = first;
+        for left in (0..GREED).rev() {
+            match taken {
+                Taken::Opened => return,
+                Taken::Message(delivery) => {
                     self.intake.failures = 0;
                     self.accept(delivery).await;
                 }
-                Some(Taken::Ended(error)) => {
+                Taken::Ended(error) => {
                     self.lost_consumer(error);
                     return;
                 }
             }
-            if self.takes() {
-                taken = self.intake.next().now_or_never();
+            // Nothing is taken that this loop does not handle: a message dropped here would be overtaken by its key's
+            // next one, and the fence would then drop it for good.
+            if left == 0 || !self.takes() {
+                return;
             }
+            let Some(next) = self.intake.next().now_or_never() else { return };
+            taken = next;
         }
     }
 
