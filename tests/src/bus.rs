@@ -67,12 +67,21 @@ impl Bus {
         self.environment.insert(name.to_owned(), value.into());
     }
 
-    /// Failpoints for programs started from now on, as `after-confirm=1*off->abort`; an empty text removes them.
-    pub fn failpoints(&mut self, points: &str) {
-        if points.is_empty() {
-            self.environment.remove("FAILPOINTS");
+    /// Where programs started from now on abort, as `capture.sealed:3`: at the third passage; an empty text is nowhere.
+    pub fn crash_at(&mut self, place: &str) {
+        self.env_unless_empty("BUS_CRASH_AT", place);
+    }
+
+    /// The bug in programs started from now on, as `ack-before-send`; an empty text is none.
+    pub fn plant(&mut self, bug: &str) {
+        self.env_unless_empty("BUS_PLANT", bug);
+    }
+
+    fn env_unless_empty(&mut self, name: &str, value: &str) {
+        if value.is_empty() {
+            self.environment.remove(name);
         } else {
-            self.env("FAILPOINTS", points);
+            self.env(name, value);
         }
     }
 

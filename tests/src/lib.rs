@@ -3,8 +3,10 @@
 //! Everything a test starts lives in a [`sandbox::Sandbox`], listens on 127.0.0.1 on ports of its own, and is gone when the
 //! test is, even if the test is killed.
 
+pub mod bench;
 pub mod bus;
 pub mod eventually;
+pub mod oracle;
 pub mod ports;
 pub mod process;
 pub mod proxy;

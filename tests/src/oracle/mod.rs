@@ -1,0 +1,36 @@
+//! The conservation oracle: whatever happens to the bus, its broker and its receivers, nothing is lost.
+//!
+//! Four ledgers, none of them kept by the bus. *Issued*: a trigger in the source writes down every committed version
+//! of every key ([`source`]), a pusher what the bus has accepted ([`pusher`]). *Delivered*: each receiver, in a
+//! process of its own, writes down a request before it answers it. *Dead*: the bus names them, with their records.
+//! What is neither is lost.
+//!
+//! A [`scene::Scene`] runs the real program between real servers; a test changes the source, does harm, stops doing
+//! harm, waits until the bus is idle, and only then asks for the [`verdict`]. Every random choice comes from one seed,
+//! which is printed; `ORACLE_SEED` repeats it. What remains random is the scheduling of the machine.
+
+mod figures;
+mod idle;
+mod issued;
+mod landscape;
+pub mod pusher;
+mod read;
+pub mod scene;
+mod seed;
+pub mod source;
+pub mod verdict;
+
+pub use figures::Figures;
+pub use issued::{Issued, Owed, Version};
+pub use landscape::Landscape;
+pub use scene::{BOOKS, ORDERS, Scene, USERS};
+pub use seed::Seed;
+pub use verdict::{Allowance, Verdict};
+
+use tokio::sync::{Mutex, MutexGuard};
+
+/// The right to use the machine: scenes of one test program take turns, so that one does not starve another.
+pub async fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::const_new(());
+    TURN.lock().await
+}

@@ -1,0 +1,82 @@
+//! `kill -9` at random times and at every named place, while rows change and records are pushed.
+
+use std::time::Duration;
+
+use bus_tests::oracle::pusher::Pusher;
+use bus_tests::oracle::{BOOKS, Figures, Scene, Seed, turn};
+use tokio::time::Instant;
+
+use super::servers::{Broker, postgres};
+
+/// Between which steps the program is killed, and up to which passage. The last ones are passed for each message.
+const PLACES: [(&str, u64); 10] = [
+    ("capture.opened", 2),
+    ("capture.fetched", 4),
+    ("capture.sealed", 3),
+    ("capture.window", 3),
+    ("capture.confirmed", 3),
+    ("capture.advanced", 3),
+    ("worker.marked", 30),
+    ("worker.answered", 60),
+    ("worker.flushed", 15),
+    ("worker.acked", 15),
+];
+
+/// So often each place is tried, and so many kills come at random times: 50 in all.
+const AT_PLACES: usize = 3;
+const AT_RANDOM: usize = 20;
+
+/// A killed bus starts again, waits until its predecessor's requests have ended (1 s), and works a little.
+const MOST_AT_WORK: Duration = Duration::from_millis(2_500);
+
+async fn fifty_kills(broker: Broker) {
+    let _turn = turn().await;
+    let begun = Instant::now();
+    let seed = Seed::choose(&format!("fifty kills, {}", broker.name()));
+    let mut scene = Scene::new(postgres().await, &broker.landscape().await, seed).await.unwrap();
+    let mut rng = seed.part(1_000);
+    let mut plan: Vec<Option<String>> = vec![None; AT_RANDOM];
+    for (place, passages) in PLACES {
+        plan.extend((0..AT_PLACES).map(|_| Some(format!("{place}:{}", rng.u64(1..=passages)))));
+    }
+    rng.shuffle(&mut plan);
+
+    let writing = scene.source.write(120, seed);
+    let pusher = Pusher::start(&scene.door(), 10, Duration::from_millis(20), seed);
+    let mut missed = Vec::new();
+    for step in &plan {
+        match step {
+            None => scene.kill_within(MOST_AT_WORK, &mut rng).await.unwrap(),
+            Some(place) => {
+                if !scene.kill_at(place).await.unwrap() {
+                    missed.push(place.as_str());
+                }
+            }
+        }
+    }
+    let restart = Instant::now();
+    scene.bus.start().await.unwrap();
+    let restart = restart.elapsed();
+    writing.stop().await.unwrap();
+    let pushed = pusher.stop().await.unwrap();
+    let verdicts = scene.verdicts(&pushed).await.unwrap();
+    let fresh = scene.fresh().await.unwrap();
+
+    let mut figures = Figures::of(&format!("fifty kills, {}, seed {}", broker.name(), seed.0));
+    figures.add("kills", plan.len()).add("restart ms", restart.as_millis()).add("fresh ms", fresh.as_millis());
+    figures.add("seconds", begun.elapsed().as_secs()).add("verdict", &verdicts).print();
+    assert!(missed.is_empty(), "the bus never got to {missed:?}");
+    assert!(verdicts.is_clean(), "{verdicts}\n{}", scene.log());
+    assert_eq!(verdicts.of(BOOKS).repeats, 0, "a receiver that must not see anything twice did: {verdicts}");
+    assert_eq!(scene.incidents().await.unwrap(), [], "nothing is wrong any more");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_kills_lose_nothing_over_the_embedded_broker() {
+    fifty_kills(Broker::Embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_kills_lose_nothing_over_rabbitmq() {
+    fifty_kills(Broker::RabbitMq).await;
+}
