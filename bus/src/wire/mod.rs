@@ -114,7 +114,10 @@ async fn wire_feeds(landscape: &Landscape, wired: &mut Wired) -> anyhow::Result<
                 let system = landscape.system(system).with_context(|| format!("system {system} is missing"))?;
                 let source = source::sql(system, stream, query, changes)?;
                 if !gates.contains_key(&system.name) {
-                    let Limits { pace, concurrency } = system.reads.clone();
+                    let SystemKind::Sql { reads, .. } = &system.kind else {
+                        anyhow::bail!("feed {}: {} cannot be read", feed.name, system.name)
+                    };
+                    let Limits { pace, concurrency } = reads.clone();
                     let name = SystemName::new(&format!("{}.reads", system.name))?;
                     let gate = open_gate(wired, name, reading(pace, concurrency)).await?;
                     gates.insert(system.name.clone(), gate);
@@ -164,11 +167,9 @@ async fn wire_routes(landscape: &Landscape, wired: &mut Wired) -> anyhow::Result
             wired.gates.push((system.name.clone(), Arc::clone(&gate)));
             targets.insert(system.name.clone(), (target, gate));
         }
-        let stream = landscape.stream(&route.stream);
-        let stream = stream.with_context(|| format!("stream {} is missing", route.stream))?;
         let (target, gate) = &targets[&system.name];
         let ports = WorkerPorts {
-            target: target.route(route, stream)?,
+            target: target.route(route)?,
             shape: Arc::clone(&route.shape) as _,
             broker: Arc::clone(&wired.jobs.broker),
             store: Arc::clone(&wired.store),

@@ -13,7 +13,7 @@ const STATEMENT: Duration = Duration::from_secs(60);
 
 /// A SELECT at a database.
 pub fn sql(system: &System, stream: &Stream, query: &str, changes: &Changes) -> anyhow::Result<Box<dyn Source>> {
-    let SystemKind::Sql { url } = &system.kind else {
+    let SystemKind::Sql { url, .. } = &system.kind else {
         anyhow::bail!("stream {}: {} is no database", stream.name, system.name)
     };
     let cursor = match changes {

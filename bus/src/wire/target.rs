@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use bus_config::{HttpSystem, Method, Route, Stream, System};
+use bus_config::{HttpSystem, Method, Route, System};
 use bus_connectors::http::{Client, Header, HeaderValue, HttpTarget, Options, Repeats, Request, Send, Template};
 use bus_core::policy::Idempotency;
 use bus_core::ports::source::SystemReport;
@@ -27,7 +27,7 @@ impl Http {
         });
         let options = Options {
             url: url.expose().parse().with_context(|| format!("the address of {what} is not a URL"))?,
-            headers: headers(&http.headers, what, None)?,
+            headers: headers(&http.headers, what)?,
             basic: basic.transpose()?,
             ca_pem: super::pem(system.ca.as_deref(), what)?,
             timeout: http.timeout,
@@ -42,11 +42,11 @@ impl Http {
     }
 
     /// One route to this system.
-    pub fn route(&self, route: &Route, stream: &Stream) -> anyhow::Result<Arc<dyn Target>> {
+    pub fn route(&self, route: &Route) -> anyhow::Result<Arc<dyn Target>> {
         let what = format!("route {}", route.name);
         let request = |method: Method, path: &str| -> anyhow::Result<Request> {
             let method = method.as_str().parse().context("a method")?;
-            Ok(Request { method, path: template(path, stream)? })
+            Ok(Request { method, path: template(path)? })
         };
         let send = Send {
             upsert: request(route.send.method, &route.send.path).with_context(|| what.clone())?,
@@ -54,7 +54,7 @@ impl Http {
                 Some(delete) => Some(request(delete.method, &delete.path).with_context(|| what.clone())?),
                 None => None,
             },
-            headers: headers(&route.send.headers, &what, Some(stream))?,
+            headers: headers(&route.send.headers, &what)?,
             receiver_id: route.send.receiver_id.clone(),
             idempotency_header: route.idempotency_header.clone(),
             repeats: match (&route.idempotency_header, route.idempotency) {
@@ -82,29 +82,19 @@ impl Http {
     }
 }
 
-fn headers(
-    configured: &[(String, SecretOr<String>)],
-    what: &str,
-    stream: Option<&Stream>,
-) -> anyhow::Result<Vec<Header>> {
+fn headers(configured: &[(String, SecretOr<String>)], what: &str) -> anyhow::Result<Vec<Header>> {
     let header = |(name, value): &(String, SecretOr<String>)| -> anyhow::Result<Header> {
-        let value = match (value, stream) {
-            (SecretOr::Secret(secret), _) => {
+        let value = match value {
+            SecretOr::Secret(secret) => {
                 HeaderValue::Secret(super::load(secret, &format!("header {name} of {what}"))?)
             }
-            (SecretOr::Literal(text), Some(stream)) => HeaderValue::Template(template(text, stream)?),
-            (SecretOr::Literal(text), None) => HeaderValue::Template(text.parse()?),
+            SecretOr::Literal(text) => HeaderValue::Template(template(text)?),
         };
         Ok(Header { name: name.clone(), value })
     };
     configured.iter().map(header).collect()
 }
 
-/// `{key.COLUMN}` names a column, the connector counts them.
-fn template(text: &str, stream: &Stream) -> anyhow::Result<Template> {
-    let mut counted = text.replace("{operation}", "{op}");
-    for (index, column) in stream.key.iter().enumerate() {
-        counted = counted.replace(&format!("{{key.{column}}}"), &format!("{{key.{index}}}"));
-    }
-    counted.parse().with_context(|| format!("the template {text}"))
+fn template(text: &str) -> anyhow::Result<Template> {
+    text.parse().with_context(|| format!("the template {text}"))
 }

@@ -1,0 +1,324 @@
+//! The program as its users meet it: a routes file, HTTP in, HTTP out, commands. Embedded broker, real processes.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use bus_tests::bus::Bus;
+use bus_tests::eventually::eventually;
+use bus_tests::receiver::{Answer, Receiver, Rule, Script};
+use bus_tests::servers::http_client;
+use serde_json::{Value, json};
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// A pushed stream to a receiver, and a subscription of it.
+fn routes(bus: &Bus, receiver: &Receiver) -> String {
+    format!(
+        r#"
+        [bus]
+        name = "проверка"
+        listen = "{}"
+        hold = "2s"
+        [systems.shop]
+        kind = "http"
+        url = "{}"
+        timeout = "2s"
+        [streams."пользователи"]
+        listen = {{ path = "/in/users", key = {{ env = "PUSH_KEY" }} }}
+        key = "id"
+        label = "имя"
+        [routes."пользователи-в-магазин"]
+        stream = "пользователи"
+        to = "shop"
+        when = '.active != false'
+        when_left = "delete"
+        on_delete = {{ path = "/users/{{key}}" }}
+        send = {{ method = "PUT", path = "/users/{{key}}" }}
+        fields = {{ id = ".id", name = '."имя"', sum = ".sum" }}
+        retry = {{ attempts = 3, first = "50ms", max = "200ms" }}
+        [subscriptions."bi.users"]
+        stream = "пользователи"
+        via = "http"
+        key = {{ env = "PULL_KEY" }}
+        keep = {{ for = "1d", bytes = "10MB" }}
+        "#,
+        bus.listen(),
+        receiver.url()
+    )
+}
+
+struct Setting {
+    bus: Bus,
+    receiver: Receiver,
+}
+
+impl Setting {
+    async fn start(script: &Script) -> Result<Self> {
+        let receiver = Receiver::start(script).await?;
+        let mut bus = Bus::new()?;
+        bus.env("PUSH_KEY", "push-secret");
+        bus.env("PULL_KEY", "pull-secret");
+        bus.routes(&routes(&bus, &receiver))?;
+        bus.start().await?;
+        Ok(Self { bus, receiver })
+    }
+
+    async fn push(&self, body: &str, query: &str) -> Result<reqwest::Response> {
+        let url = format!("{}/in/users{query}", self.bus.url());
+        Ok(http_client().post(url).header("x-api-key", "push-secret").body(body.to_owned()).send().await?)
+    }
+
+    async fn pushed(&self, body: &str) -> Result<()> {
+        let answer = self.push(body, "").await?;
+        ensure!(answer.status() == 204, "{} {}", answer.status(), answer.text().await?);
+        Ok(())
+    }
+
+    /// Waits until the receiver has applied so many requests.
+    async fn applied(&self, count: usize) -> Result<Vec<bus_tests::receiver::Entry>> {
+        eventually("the receiver has it", LIMIT, || async {
+            let ledger = self.receiver.ledger()?;
+            let applied: Vec<_> = ledger.applied().cloned().collect();
+            Ok::<_, anyhow::Error>((applied.len() >= count).then_some(applied))
+        })
+        .await
+    }
+
+    async fn out(&self, after: u64) -> Result<Value> {
+        let url = format!("{}/out/bi.users?after={after}", self.bus.url());
+        let answer = http_client().get(url).bearer_auth("pull-secret").send().await?.error_for_status()?;
+        Ok(serde_json::from_str(&answer.text().await?)?)
+    }
+
+    async fn command(&self, arguments: &[&str]) -> Result<(i32, String, String)> {
+        let output = self.bus.run(arguments).await?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok((output.status.code().context("killed")?, text(&output.stdout), text(&output.stderr)))
+    }
+}
+
+#[tokio::test]
+async fn a_pushed_record_reaches_receiver_and_subscriber_digit_for_digit() -> Result<()> {
+    let setting = Setting::start(&Script::default()).await?;
+    setting.pushed(r#"{"id":7,"имя":"Анна","sum":12345678901234567.8900}"#).await?;
+    let applied = setting.applied(1).await?;
+    assert_eq!((applied[0].method.as_str(), applied[0].path.as_str()), ("PUT", "/users/7"));
+    assert_eq!(applied[0].body, r#"{"id":7,"name":"Анна","sum":12345678901234567.8900}"#);
+
+    let first = eventually("the subscriber's message", LIMIT, || async {
+        let page = setting.out(0).await?;
+        Ok::<_, anyhow::Error>((page["events"].as_array().is_some_and(|events| events.len() == 1)).then_some(page))
+    })
+    .await?;
+    let event = &first["events"][0];
+    assert_eq!(event["type"], "пользователи.upsert");
+    assert_eq!(event["subject"], "7");
+    assert_eq!(event["data"]["sum"].to_string(), "12345678901234567.8900");
+    // Not acknowledged: it comes again. Acknowledged by its position: it is gone.
+    assert_eq!(setting.out(0).await?["events"].as_array().map(Vec::len), Some(1));
+    let next = first["next"].as_u64().context("next")?;
+    assert_eq!(setting.out(next).await?["events"], json!([]));
+    assert_eq!(setting.out(0).await?["events"], json!([]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_record_that_no_longer_matches_leaves_the_receiver() -> Result<()> {
+    let setting = Setting::start(&Script::default()).await?;
+    setting.pushed(r#"{"id":1,"имя":"Б","active":true}"#).await?;
+    setting.pushed(r#"{"id":2,"имя":"В","active":false}"#).await?;
+    setting.pushed(r#"{"id":1,"имя":"Б","active":false}"#).await?;
+    assert_eq!(setting.push(r#"{"id":2}"#, "?operation=delete").await?.status(), 204);
+    setting.pushed(r#"{"id":3,"имя":"Г"}"#).await?;
+    let applied = setting.applied(3).await?;
+    let seen: Vec<_> = applied.iter().map(|entry| (entry.method.as_str(), entry.path.as_str())).collect();
+    assert_eq!(seen, [("PUT", "/users/1"), ("DELETE", "/users/1"), ("PUT", "/users/3")], "never sent: 2");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_listed_shown_replayed_and_dropped() -> Result<()> {
+    let refuse = Rule::keys(&["13"], Answer::Status { code: 422, retry_after: None });
+    let setting = Setting::start(&Script { rules: vec![refuse], ..Script::default() }).await?;
+    setting.pushed(r#"[{"id":13,"имя":"Тринадцать"},{"id":14,"имя":"Дальше"}]"#).await?;
+    setting.applied(1).await?;
+    let list = eventually("a dead letter", LIMIT, || async {
+        let (_, out, _) = setting.command(&["dead", "list", "--json", "--key", "Тринадцать"]).await?;
+        let rows: Vec<Value> = serde_json::from_str(&out)?;
+        Ok::<_, anyhow::Error>((!rows.is_empty()).then_some(rows))
+    })
+    .await?;
+    let id = list[0]["id"].to_string();
+    assert_eq!(list[0]["fault"], "rejected");
+    let (_, shown, _) = setting.command(&["dead", "show", &id]).await?;
+    for part in ["Тринадцать", "422", "PUT", "/users/13"] {
+        assert!(shown.contains(part), "{part} is missing in {shown}");
+    }
+    assert!(!shown.contains("push-secret"));
+
+    setting.receiver.set_script(&Script::default()).await?;
+    let (code, out, err) = setting.command(&["dead", "replay", &id]).await?;
+    assert_eq!((code, out.trim()), (0, "1 replayed, 0 refused"), "{err}");
+    assert_eq!(setting.applied(2).await?[1].path, "/users/13");
+    let (code, _, _) = setting.command(&["dead", "drop", &id]).await?;
+    assert_eq!(code, 69, "it is gone already");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_old_dead_letter_does_not_overwrite_a_newer_version_unless_forced() -> Result<()> {
+    let refuse = Rule { times: Some(1), ..Rule::keys(&["5"], Answer::Status { code: 400, retry_after: None }) };
+    let setting = Setting::start(&Script { rules: vec![refuse], ..Script::default() }).await?;
+    setting.pushed(r#"{"id":5,"имя":"старое"}"#).await?;
+    let id = eventually("a dead letter", LIMIT, || async {
+        let (_, out, _) = setting.command(&["dead", "list", "--json"]).await?;
+        let rows: Vec<Value> = serde_json::from_str(&out)?;
+        Ok::<_, anyhow::Error>(rows.first().map(|row| row["id"].to_string()))
+    })
+    .await?;
+    setting.pushed(r#"{"id":5,"имя":"новое"}"#).await?;
+    setting.applied(1).await?;
+    // The newer version is settled a moment after the receiver has it.
+    let refused = eventually("the newer version is settled", LIMIT, || async {
+        let (code, _, err) = setting.command(&["dead", "replay", &id]).await?;
+        Ok::<_, anyhow::Error>((code == 69).then_some(err))
+    })
+    .await?;
+    assert!(refused.contains("newer version"), "{refused}");
+    let (code, _, err) = setting.command(&["dead", "replay", &id, "--force"]).await?;
+    assert_eq!(code, 0, "{err}");
+    let applied = setting.applied(2).await?;
+    assert!(applied[1].body.contains("старое"), "{}", applied[1].body);
+    Ok(())
+}
+
+#[tokio::test]
+async fn bad_pushes_are_refused_and_nothing_of_them_is_taken() -> Result<()> {
+    let setting = Setting::start(&Script::default()).await?;
+    let url = format!("{}/in/users", setting.bus.url());
+    let without_key = http_client().post(&url).body("{}").send().await?;
+    assert_eq!(without_key.status(), 401);
+    for (body, status, part) in
+        [(r#"[{"id":1},{"имя":"без ключа"}]"#, 400, "id"), ("{\"id\":", 400, ""), ("17", 400, ""), ("", 400, "")]
+    {
+        let answer = setting.push(body, "").await?;
+        assert_eq!(answer.status(), status, "{body}");
+        let text = answer.text().await?;
+        assert!(text.contains(part), "{body}: {text}");
+    }
+    assert_eq!(setting.push("{\"id\":1}", "?operation=vanish").await?.status(), 400);
+    setting.pushed(r#"{"id":99,"имя":"последний"}"#).await?;
+    let applied = setting.applied(1).await?;
+    assert_eq!(applied[0].path, "/users/99", "the good element beside a bad one was not taken");
+    Ok(())
+}
+
+#[tokio::test]
+async fn status_metrics_and_health_tell_what_runs() -> Result<()> {
+    let setting = Setting::start(&Script::default()).await?;
+    setting.pushed(r#"{"id":1,"имя":"А"}"#).await?;
+    setting.applied(1).await?;
+    let metrics = eventually("the delivery is counted", LIMIT, || async {
+        let text = setting.bus.metrics().await?;
+        let line = r#"bus_messages_settled_total{outcome="delivered",route="пользователи-в-магазин"} 1"#;
+        Ok::<_, anyhow::Error>(text.contains(line).then_some(text))
+    })
+    .await?;
+    assert!(metrics.contains(r#"bus_messages_published_total{stream="пользователи"} 1"#));
+    assert!(!metrics.contains("secret"));
+    let (code, out, err) = setting.command(&["status", "--json"]).await?;
+    assert_eq!(code, 0, "{err}");
+    let status: Value = serde_json::from_str(&out)?;
+    assert_eq!(status["name"], "проверка");
+    assert_eq!(status["routes"][0]["delivered"], 1);
+    assert_eq!(status["incidents"], json!([]));
+    let (_, page, _) = setting.command(&["status"]).await?;
+    assert!(page.contains("пользователи-в-магазин") && page.contains("delivered 1"), "{page}");
+    let alive = http_client().get(format!("{}/healthz", setting.bus.url())).send().await?;
+    assert_eq!(alive.status(), 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_wrong_password_pauses_the_route_and_resume_goes_on() -> Result<()> {
+    let locked = Rule::always(Answer::Status { code: 401, retry_after: None });
+    let setting = Setting::start(&Script { rules: vec![locked], ..Script::default() }).await?;
+    setting.pushed(r#"{"id":1,"имя":"А"}"#).await?;
+    let incident = eventually("the incident", LIMIT, || async {
+        let (_, out, _) = setting.command(&["status", "--json"]).await?;
+        let status: Value = serde_json::from_str(&out)?;
+        Ok::<_, anyhow::Error>(status["incidents"].get(0).cloned())
+    })
+    .await?;
+    assert_eq!((&incident["kind"], &incident["subject"]), (&json!("route-paused"), &json!("пользователи-в-магазин")));
+    setting.receiver.set_script(&Script::default()).await?;
+    let (code, _, err) = setting.command(&["resume", "пользователи-в-магазин"]).await?;
+    assert_eq!(code, 0, "{err}");
+    setting.applied(1).await?;
+    let requests = setting.receiver.ledger()?.entries.len();
+    assert!(requests <= 4, "a paused route makes no attempts: {requests}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_second_process_on_the_same_state_refuses_and_names_the_first() -> Result<()> {
+    let setting = Setting::start(&Script::default()).await?;
+    let (code, _, err) = setting.command(&["run"]).await?;
+    assert_eq!(code, 1);
+    let pid = setting.bus.pid().context("it runs")?.to_string();
+    assert!(err.contains(&pid), "{err}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_clean_stop_repeats_nothing() -> Result<()> {
+    let mut setting = Setting::start(&Script::default()).await?;
+    let records: Vec<Value> = (0..200).map(|id| json!({ "id": id, "имя": "А" })).collect();
+    setting.pushed(&Value::from(records).to_string()).await?;
+    let status = setting.bus.terminate(Duration::from_secs(15)).await?;
+    assert!(status.success(), "{status}");
+    setting.bus.start().await?;
+    let applied = setting.applied(200).await?;
+    assert_eq!(applied.len(), 200);
+    let distinct: std::collections::HashSet<_> = applied.iter().map(|entry| entry.path.clone()).collect();
+    assert_eq!(distinct.len(), 200, "each exactly once");
+    Ok(())
+}
+
+#[tokio::test]
+async fn check_reaches_every_system_and_says_what_answered() -> Result<()> {
+    let setting = Setting::start(&Script::default()).await?;
+    let (code, out, err) = setting.command(&["check", "--connect"]).await?;
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("ok    system shop"), "{out}");
+    drop(setting.receiver);
+    let output = setting.bus.run(&["check", "--connect", "--json"]).await?;
+    assert_eq!(output.status.code(), Some(69));
+    let rows: Value = serde_json::from_slice(&output.stdout)?;
+    assert_eq!(rows[0]["ok"], false);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_address_beyond_loopback_asks_for_a_key() -> Result<()> {
+    let receiver = Receiver::start(&Script::default()).await?;
+    let mut bus = Bus::new()?;
+    for name in ["PUSH_KEY", "PULL_KEY", "BUS_KEY"] {
+        bus.env(name, format!("{name}-value"));
+    }
+    let open = routes(&bus, &receiver).replace(&bus.listen(), &bus.listen().replace("127.0.0.1", "0.0.0.0"));
+    bus.routes(&open)?;
+    let refused = bus.run(&["check"]).await?;
+    assert_eq!(refused.status.code(), Some(78), "{}", String::from_utf8_lossy(&refused.stderr));
+    bus.routes(&open.replace("hold = \"2s\"", "hold = \"2s\"\n        key = { env = \"BUS_KEY\" }"))?;
+    bus.start().await?;
+    for path in ["/status", "/metrics", "/dead"] {
+        let url = format!("{}{path}", bus.url());
+        assert_eq!(http_client().get(&url).send().await?.status(), 401, "{path}");
+        let with_key = http_client().get(&url).header("x-api-key", "BUS_KEY-value").send().await?;
+        assert_eq!(with_key.status(), 200, "{path}");
+    }
+    let foreign_page = http_client().post(format!("{}/dead/1/replay", bus.url())).bearer_auth("BUS_KEY-value");
+    assert_eq!(foreign_page.send().await?.status(), 403);
+    Ok(())
+}
