@@ -1,5 +1,6 @@
 //! The commands of the repository: `cargo xtask test` is everything that continuous integration runs.
 
+mod bench;
 mod install;
 mod steps;
 
@@ -21,12 +22,15 @@ enum Command {
     Test(steps::Options),
     /// Install the servers and tools that the tests start, and nothing else.
     Install,
+    /// Measure the program beside bare loops, optimised; docs/benchmarks.md says what the figures mean.
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Test(options) => steps::run(&options),
         Command::Install => install::run().map(|()| true),
+        Command::Bench(options) => bench::run(&options),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

@@ -160,7 +160,7 @@ fn build() -> Result<bool> {
     Ok(true)
 }
 
-fn target() -> PathBuf {
+pub fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from)
 }
 
@@ -177,7 +177,7 @@ fn tests(packages: &[&str], options: &Options) -> Command {
     command
 }
 
-fn cargo(arguments: &[&str]) -> Command {
+pub fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments);
     // Set for xtask itself by `cargo run`; a build below would be rebuilt because of them.
@@ -190,7 +190,7 @@ fn quiet(mut command: Command) -> Command {
     command
 }
 
-fn succeeds(mut command: Command) -> Result<bool> {
+pub fn succeeds(mut command: Command) -> Result<bool> {
     Ok(command.status().with_context(|| format!("cannot start {command:?}"))?.success())
 }
 

@@ -1,0 +1,51 @@
+//! Builds the program and its benchmarks with optimisation, and runs one of them: docs/benchmarks.md.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+
+use crate::steps::{cargo, succeeds, target};
+
+#[derive(Args)]
+pub struct Options {
+    /// Which one.
+    which: Which,
+    /// A minute at most, after building: for a look.
+    #[arg(long)]
+    quick: bool,
+    /// One line of JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Which {
+    /// A RabbitMQ queue through a map to HTTP POST, beside a bare loop.
+    A,
+    /// Pushed records through the embedded broker to HTTP, and what its storage carries alone.
+    D,
+}
+
+/// Builds, then runs; true when it succeeded.
+pub fn run(options: &Options) -> Result<bool> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies inside the workspace")?;
+    std::env::set_current_dir(root).context("cannot enter the workspace")?;
+    // One by one: built together they would unify their features, and the program would not be the one that ships.
+    for package in [["-p", "entity-bus", "--bin", "bus"], ["-p", "bus-tests", "--bin", "bench"]] {
+        let mut build = cargo(&["build", "--release"]);
+        build.args(package);
+        if !succeeds(build)? {
+            return Ok(false);
+        }
+    }
+    let place = target().join("release").canonicalize().context("the programs that were just built")?;
+    let mut bench = std::process::Command::new(place.join("bench"));
+    bench.env("BUS_BIN", place.join("bus")).arg(if options.which == Which::A { "a" } else { "d" });
+    for (option, given) in [("--quick", options.quick), ("--json", options.json)] {
+        if given {
+            bench.arg(option);
+        }
+    }
+    succeeds(bench)
+}
