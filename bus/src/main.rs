@@ -4,6 +4,7 @@ mod cli;
 mod client;
 mod command;
 mod demo;
+mod instance;
 mod logging;
 mod server;
 mod wire;

@@ -11,8 +11,6 @@ use std::process::ExitCode;
 
 use crate::cli::{Cli, Command};
 
-pub use run::Instance;
-
 /// sysexits.h `EX_CONFIG`: the configuration is wrong.
 pub const EX_CONFIG: u8 = 78;
 /// sysexits.h `EX_UNAVAILABLE`: the bus does not run, or refuses.

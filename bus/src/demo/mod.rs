@@ -20,7 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
 use crate::cli;
-use crate::command::Instance;
+use crate::instance::Instance;
 
 pub use receiver::receive;
 

@@ -85,9 +85,7 @@ impl Http {
 fn headers(configured: &[(String, SecretOr<String>)], what: &str) -> anyhow::Result<Vec<Header>> {
     let header = |(name, value): &(String, SecretOr<String>)| -> anyhow::Result<Header> {
         let value = match value {
-            SecretOr::Secret(secret) => {
-                HeaderValue::Secret(super::load(secret, &format!("header {name} of {what}"))?)
-            }
+            SecretOr::Secret(secret) => HeaderValue::Secret(super::load(secret, &format!("header {name} of {what}"))?),
             SecretOr::Literal(text) => HeaderValue::Template(template(text)?),
         };
         Ok(Header { name: name.clone(), value })
