@@ -1,0 +1,124 @@
+//! The real state store with cuts before and after every call.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bus_core::ports::state::{
+    Applied, Backlog, Change, DeadFilter, DeadRow, FeedState, Published, Replay, RouteCounts, RouteState, ScanTotals,
+    SealedBatch, Settled, StateError, StateStore, WaitingRow,
+};
+use bus_core::vocabulary::{
+    Envelope, FeedName, Key, MessageId, Moment, RouteName, StreamName, SubscriptionName, SystemName, UnreadableRecord,
+};
+
+use super::cuts::Cuts;
+
+/// A rule that the store breaks on purpose, to prove that the properties notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sabotage {
+    /// R1: a batch is published without having been sealed.
+    ForgetSeal,
+    /// R5, R13: nobody remembers what was settled.
+    ForgetFence,
+    /// D7: a blind receiver's attempts leave no trace.
+    ForgetMarks,
+    /// What is moved to `waiting` is not there.
+    LoseHold,
+    /// The broker confirms half of what it was given.
+    ConfirmTooMuch,
+    /// Messages are acked as they are taken.
+    AckFirst,
+}
+
+/// Passes every call on, unless a cut is planned for it.
+pub struct CutStore {
+    /// The real one.
+    pub inner: Arc<dyn StateStore>,
+    /// This life's cuts.
+    pub cuts: Cuts,
+    /// What is broken.
+    pub sabotage: Option<Sabotage>,
+}
+
+impl CutStore {
+    async fn through<T>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, StateError>>,
+    ) -> Result<T, StateError> {
+        let planned = || StateError::Failed("a planned failure".into());
+        let passage = self.cuts.enter(operation).await;
+        if passage.fails() {
+            return Err(planned());
+        }
+        let outcome = call.await;
+        if passage.leave().await { Err(planned()) } else { outcome }
+    }
+
+    async fn commit_unless_broken(&self, route: &RouteName, changes: Vec<Change>) -> Result<Vec<Applied>, StateError> {
+        let lost = |change: &Change| match self.sabotage {
+            Some(Sabotage::ForgetMarks) => matches!(change, Change::Mark { .. }),
+            Some(Sabotage::LoseHold) => matches!(change, Change::Hold { .. }),
+            _ => false,
+        };
+        let kept: Vec<Change> = changes.iter().filter(|change| !lost(change)).cloned().collect();
+        let mut applied = self.inner.commit(route, kept).await?.into_iter();
+        Ok(changes.iter().map(|change| if lost(change) { Applied::Yes } else { applied.next().unwrap() }).collect())
+    }
+}
+
+macro_rules! pass_on {
+    ($($operation:literal $method:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)*) => {
+        #[async_trait]
+        impl StateStore for CutStore {
+            $(async fn $method(&self, $($argument: $kind),*) -> Result<$answer, StateError> {
+                self.through($operation, self.inner.$method($($argument),*)).await
+            })*
+
+            /// An attempt mark alone has a name of its own: it stands before the send, all others behind it.
+            async fn commit(&self, route: &RouteName, changes: Vec<Change>) -> Result<Vec<Applied>, StateError> {
+                let marks = changes.iter().all(|change| matches!(change, Change::Mark { .. }));
+                let operation = if marks { "store.mark" } else { "store.commit" };
+                self.through(operation, self.commit_unless_broken(route, changes)).await
+            }
+
+            async fn seal(&self, feed: &FeedName, epoch: u64, batch: &SealedBatch) -> Result<(), StateError> {
+                if self.sabotage == Some(Sabotage::ForgetSeal) {
+                    return self.through("store.seal", std::future::ready(Ok(()))).await;
+                }
+                self.through("store.seal", self.inner.seal(feed, epoch, batch)).await
+            }
+
+            async fn settled(&self, route: &RouteName, keys: &[Key]) -> Result<Vec<Option<Settled>>, StateError> {
+                if self.sabotage == Some(Sabotage::ForgetFence) {
+                    return Ok(vec![None; keys.len()]);
+                }
+                self.through("store.settled", self.inner.settled(route, keys)).await
+            }
+        }
+    };
+}
+
+pass_on! {
+    "store.open_feed" open_feed(feed: &FeedName) -> FeedState;
+    "store.published" published(stream: &StreamName, keys: &[Key]) -> Vec<Option<Published>>;
+    "store.advance" advance(feed: &FeedName, epoch: u64, batch: &SealedBatch) -> ();
+    "store.keep_unreadable" keep_unreadable(rows: &[UnreadableRecord]) -> ();
+    "store.scan_begin" scan_begin(stream: &StreamName) -> ();
+    "store.scan_seen" scan_seen(stream: &StreamName, keys: &[Key]) -> ();
+    "store.scan_missing" scan_missing(stream: &StreamName, after: Option<&Key>, limit: usize) -> Vec<Key>;
+    "store.scan_totals" scan_totals(stream: &StreamName) -> ScanTotals;
+    "store.open_route" open_route(route: &RouteName) -> RouteState;
+    "store.waiting" waiting(route: &RouteName, now: Moment, after: i64, limit: usize) -> Vec<WaitingRow>;
+    "store.marked" marked(route: &RouteName, ids: &[MessageId]) -> Vec<bool>;
+    "store.dead_letters" dead_letters(filter: &DeadFilter) -> Vec<DeadRow>;
+    "store.replay" replay(id: i64, force: bool) -> Replay;
+    "store.drop_dead" drop_dead(id: i64) -> bool;
+    "store.gate" gate(system: &SystemName) -> Option<i64>;
+    "store.set_gate" set_gate(system: &SystemName, horizon: i64) -> ();
+    "store.outbox_append" outbox_append(name: &SubscriptionName, envelopes: &[Envelope]) -> ();
+    "store.outbox_read" outbox_read(name: &SubscriptionName, after: u64, limit: usize) -> Vec<(u64, Envelope)>;
+    "store.outbox_trim" outbox_trim(name: &SubscriptionName, position: u64, oldest: Moment, bytes: u64) -> u64;
+    "store.outbox_backlog" outbox_backlog(name: &SubscriptionName) -> Backlog;
+    "store.route_counts" route_counts(route: &RouteName) -> RouteCounts;
+}

@@ -1,0 +1,479 @@
+//! One landscape: a table, the bus on a real file, a receiver. The bus can end at any point and start again on what a
+//! killed process would have left on the disk.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bus_core::engine::capture::{Capture, CapturePorts, Changes, DeletionGuard, FeedPlan, RoundError, StreamPlan};
+use bus_core::engine::gate::{Capacity, Gate};
+use bus_core::engine::incident::Incidents;
+use bus_core::engine::metrics::Metrics;
+use bus_core::engine::worker::{Command, Handle, LeftPolicy, ReplayOutcome, RoutePlan, Worker, WorkerPorts};
+use bus_core::policy::{BreakerOptions, Jitter, RetryPolicy, Schedule};
+use bus_core::ports::broker::{Broker, QueuePlan};
+use bus_core::ports::shape::{AsIs, Shape};
+use bus_core::ports::source::BatchLimit;
+use bus_core::ports::state::{DeadFilter, DeadRow, RouteCounts, StateStore};
+use bus_core::vocabulary::{
+    ContentHash, Envelope, FeedName, Key, MessageId, Moment, Operation, QueueName, RouteName, Seq, StreamName,
+    SystemName,
+};
+use bus_storage::{Database, EmbeddedBroker, SqliteState};
+use bytes::Bytes;
+use tempfile::TempDir;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::broker::CutBroker;
+use super::cuts::Cuts;
+use super::receiver::{Kind, Receiver};
+use super::store::{CutStore, Sabotage};
+use super::table::{Table, content};
+
+/// Nothing in these tests takes as long on its own.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What differs from test to test.
+#[derive(Clone)]
+pub struct Setup {
+    /// How the receiver meets a repeat.
+    pub kind: Kind,
+    /// How the feed finds changes.
+    pub changes: Changes,
+    /// Records of one fetch or page.
+    pub page: usize,
+    /// Filter and transformation.
+    pub shape: Arc<dyn Shape>,
+    /// See [`RoutePlan`].
+    pub when_left: LeftPolicy,
+    /// See [`RoutePlan`].
+    pub retry: RetryPolicy,
+    /// See [`RoutePlan`].
+    pub concurrency: usize,
+    /// See [`RoutePlan`].
+    pub prefetch: u16,
+    /// See [`RoutePlan`].
+    pub hold: Duration,
+    /// See [`RoutePlan`].
+    pub pause: Duration,
+    /// The longest a request lasts.
+    pub deadline: Duration,
+    /// Of the receiver's system.
+    pub breaker: BreakerOptions,
+    /// A restart waits for the predecessor's requests (R11); most tests skip that second.
+    pub waits_for_predecessor: bool,
+    /// A rule that is broken on purpose.
+    pub sabotage: Option<Sabotage>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let ms = Duration::from_millis;
+        Self {
+            kind: Kind::Keyed,
+            changes: Changes::Cursor { recheck: None },
+            page: 100,
+            shape: Arc::new(AsIs),
+            when_left: LeftPolicy::Delete,
+            retry: RetryPolicy { attempts: 4, first: ms(2), max: ms(10), jitter: Jitter::Equal },
+            concurrency: 4,
+            prefetch: 64,
+            hold: Duration::from_secs(60),
+            pause: Duration::from_secs(600),
+            deadline: Duration::from_secs(20),
+            breaker: BreakerOptions { failures: 3, busy_keys: 20, first: ms(2), max: ms(10) },
+            waits_for_predecessor: false,
+            sabotage: None,
+        }
+    }
+}
+
+impl Setup {
+    /// The defaults with one kind of receiver.
+    pub fn with(kind: Kind) -> Self {
+        Self { kind, ..Self::default() }
+    }
+
+    /// A source without a position, compared as a whole; deletions without a bound.
+    pub fn diff() -> Self {
+        Self { changes: Changes::Diff(DeletionGuard { percent: 100.0 }), ..Self::default() }
+    }
+}
+
+/// One life of the bus: what a process holds open.
+struct Life {
+    store: Arc<dyn StateStore>,
+    broker: Arc<dyn Broker>,
+    raw_broker: EmbeddedBroker,
+    raw_store: SqliteState,
+    gate: Arc<Gate>,
+    reads: Arc<Gate>,
+}
+
+/// Everything of one test.
+pub struct World {
+    setup: Setup,
+    directory: TempDir,
+    lives: usize,
+    life: Option<Life>,
+    published: Arc<Mutex<Vec<Envelope>>>,
+    /// The source.
+    pub table: Table,
+    /// The receiver.
+    pub receiver: Receiver,
+    /// The cuts of this life.
+    pub cuts: Cuts,
+    /// Notified, the worker loses its connection to the broker.
+    pub breaks: Arc<Notify>,
+    /// Of all lives.
+    pub incidents: Incidents,
+    /// Of all lives.
+    pub metrics: Metrics,
+}
+
+/// A worker at work.
+pub struct Route {
+    /// Reaches it.
+    pub handle: Handle,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+fn stream() -> StreamName {
+    StreamName::new("остатки").expect("letters are a name")
+}
+
+fn queue() -> QueueName {
+    QueueName::new("остатки-в-магазин").expect("letters and hyphens are a name")
+}
+
+fn feed() -> FeedName {
+    FeedName::new("склад").expect("letters are a name")
+}
+
+fn system() -> SystemName {
+    SystemName::new("магазин").expect("letters are a name")
+}
+
+/// The one route.
+pub fn route() -> RouteName {
+    RouteName::new("остатки-в-магазин").expect("letters and hyphens are a name")
+}
+
+/// Version `number` of a key, as capture would have sealed it in this epoch.
+pub fn message(key: &str, epoch: u64, number: u64, value: &str) -> Envelope {
+    sealed(key, epoch, number, Operation::Upsert, &content(value))
+}
+
+/// A deletion.
+pub fn deletion(key: &str, epoch: u64, number: u64) -> Envelope {
+    sealed(key, epoch, number, Operation::Delete, &format!("{{\"ключ\":\"{key}\"}}"))
+}
+
+fn sealed(key: &str, epoch: u64, number: u64, operation: Operation, body: &str) -> Envelope {
+    let (key, body) = (Key::from_stored(key), Bytes::copy_from_slice(body.as_bytes()));
+    let hash = ContentHash::of(operation, &body);
+    Envelope {
+        id: MessageId::derive(&stream(), &key, number, &hash),
+        stream: stream(),
+        key,
+        seq: Seq { epoch, number },
+        generation: number,
+        operation,
+        time: Moment::now(),
+        label: None,
+        hash,
+        body,
+    }
+}
+
+impl World {
+    /// A fresh landscape with the bus open and nothing running.
+    pub async fn new(setup: Setup) -> Self {
+        // Memory, where there is some: what a killed process leaves is in the page cache either way.
+        let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a directory");
+        let receiver = Receiver::new(setup.kind);
+        let mut world = Self {
+            setup,
+            directory,
+            lives: 0,
+            life: None,
+            published: Arc::default(),
+            table: Table::default(),
+            receiver,
+            cuts: Cuts::default(),
+            breaks: Arc::default(),
+            incidents: Incidents::default(),
+            metrics: Metrics::new(),
+        };
+        world.open().await;
+        world
+    }
+
+    /// Changes what a restart will find in the configuration.
+    pub fn reconfigure(&mut self, change: impl FnOnce(&mut Setup)) {
+        change(&mut self.setup);
+    }
+
+    fn file(&self) -> PathBuf {
+        self.directory.path().join(self.lives.to_string()).join("bus.db")
+    }
+
+    async fn open(&mut self) {
+        let cuts = Cuts::default();
+        let database = Database::open(self.file()).expect("opening the database");
+        let raw_store = SqliteState::new(database.clone());
+        let raw_broker = EmbeddedBroker::open(database).await.expect("opening the broker");
+        let plan = QueuePlan { queue: queue(), stream: stream(), keep: None };
+        raw_broker.declare(&[plan]).await.expect("declaring the queue");
+        if !self.setup.waits_for_predecessor {
+            raw_store.set_gate(&system(), -1).await.expect("forgetting the predecessor's requests");
+        }
+        let store: Arc<dyn StateStore> = Arc::new(CutStore {
+            inner: Arc::new(raw_store.clone()),
+            cuts: cuts.clone(),
+            sabotage: self.setup.sabotage,
+        });
+        let broker = Arc::new(CutBroker {
+            inner: Arc::new(raw_broker.clone()),
+            cuts: cuts.clone(),
+            published: Arc::clone(&self.published),
+            breaks: Arc::clone(&self.breaks),
+            sabotage: self.setup.sabotage,
+        });
+        let capacity =
+            |deadline| Capacity { profile: None, margin: 0.0, concurrency: 32, deadline, breaker: self.setup.breaker };
+        let (incidents, metrics) = (self.incidents.clone(), self.metrics.clone());
+        let opened = Gate::open(system(), capacity(self.setup.deadline), Arc::clone(&store), incidents, metrics).await;
+        let gate = opened.expect("opening the gate");
+        let reads = SystemName::new("склад").expect("letters are a name");
+        let raw: Arc<dyn StateStore> = Arc::new(raw_store.clone());
+        let opened =
+            Gate::open(reads, capacity(Duration::ZERO), raw, self.incidents.clone(), self.metrics.clone()).await;
+        let reads = opened.expect("opening the gate of the source");
+        self.cuts = cuts;
+        self.life = Some(Life { store, broker, raw_broker, raw_store, gate, reads });
+    }
+
+    fn life(&self) -> &Life {
+        self.life.as_ref().expect("the bus is open between its lives")
+    }
+
+    /// Kills the process and starts it again on a copy of what is on the disk at this moment. Whoever still holds parts
+    /// of the old life can do nothing any more.
+    pub async fn crash(&mut self) {
+        self.cuts.end();
+        let old = self.file();
+        self.lives += 1;
+        let new = self.file();
+        std::fs::create_dir_all(new.parent().expect("a file has a directory")).expect("a directory");
+        for suffix in ["", "-wal"] {
+            let name = |path: &PathBuf| PathBuf::from(format!("{}{suffix}", path.display()));
+            if name(&old).exists() {
+                std::fs::copy(name(&old), name(&new)).expect("copying what the process left");
+            }
+        }
+        self.life = None;
+        self.open().await;
+    }
+
+    /// The gate of the receiver's system.
+    pub fn gate(&self) -> &Arc<Gate> {
+        &self.life().gate
+    }
+
+    /// The state store without cuts, to look at or to play a zombie.
+    pub fn store(&self) -> &SqliteState {
+        &self.life().raw_store
+    }
+
+    /// A capture that has not been opened; a second one on the same store is a takeover.
+    pub fn capture(&self) -> Capture {
+        let life = self.life();
+        let pushes = matches!(self.setup.changes, Changes::Push);
+        let plan = FeedPlan {
+            name: feed(),
+            streams: vec![StreamPlan { name: stream(), key: vec!["ключ".into()] }],
+            schedule: Schedule::Every(Duration::from_secs(1)),
+            timezone: chrono_tz::UTC,
+            changes: self.setup.changes.clone(),
+            limit: BatchLimit { records: self.setup.page, bytes: 1 << 20 },
+        };
+        let ports = CapturePorts {
+            source: Box::new(self.table.reader(stream(), pushes, self.cuts.clone())),
+            broker: Arc::clone(&life.broker),
+            store: Arc::clone(&life.store),
+            gate: Arc::clone(&life.reads),
+            incidents: self.incidents.clone(),
+            metrics: self.metrics.clone(),
+        };
+        Capture::new(plan, ports).0
+    }
+
+    /// Rounds until the source has nothing more, or until the cut: `false`.
+    pub async fn capture_all(&self, capture: &mut Capture) -> bool {
+        let rounds = async {
+            let deadline = Instant::now() + PATIENCE;
+            let mut quiet = 0;
+            while quiet < 2 {
+                assert!(Instant::now() < deadline, "the source is never read to its end");
+                let before = self.sealed().len();
+                match capture.round(false).await {
+                    Ok(more) => {
+                        let pushes = matches!(self.setup.changes, Changes::Push);
+                        let more = if pushes { self.table.unanswered() > 0 } else { more };
+                        quiet = if more || self.sealed().len() > before { 0 } else { quiet + 1 };
+                    }
+                    Err(RoundError::State(error)) if error.to_string().contains("taken this feed over") => return,
+                    Err(_) => quiet = 0,
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.cuts.crashed() => false,
+            () = rounds => true,
+        }
+    }
+
+    /// What was published so far in all lives, repeats included.
+    pub fn sealed(&self) -> Vec<Envelope> {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts messages into the queue past any capture.
+    pub async fn publish(&self, messages: &[Envelope]) {
+        for outcome in self.life().raw_broker.publish(&stream(), messages).await {
+            outcome.expect("publishing");
+        }
+        self.published.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(messages);
+    }
+
+    /// Starts the worker.
+    pub fn start(&self) -> Route {
+        let life = self.life();
+        let plan = RoutePlan {
+            name: route(),
+            queue: queue(),
+            stream: stream(),
+            system: system(),
+            when_left: self.setup.when_left,
+            sends_deletes: true,
+            retry: self.setup.retry,
+            reject_limit: 10,
+            concurrency: self.setup.concurrency,
+            prefetch: self.setup.prefetch,
+            hold: self.setup.hold,
+            pause: self.setup.pause,
+        };
+        let ports = WorkerPorts {
+            target: Arc::new(self.receiver.connector(self.cuts.clone(), self.setup.deadline)),
+            shape: Arc::clone(&self.setup.shape),
+            broker: Arc::clone(&life.broker),
+            store: Arc::clone(&life.store),
+            gate: Arc::clone(&life.gate),
+            incidents: self.incidents.clone(),
+            metrics: self.metrics.clone(),
+        };
+        let (worker, handle) = Worker::new(plan, ports);
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(worker.run(stop.clone()));
+        Route { handle, stop, task }
+    }
+
+    /// Messages in the queue, unsettled ones included.
+    pub async fn depth(&self) -> u64 {
+        self.life().raw_broker.depth(&queue()).await.expect("the queue exists").messages
+    }
+
+    /// Rows in `waiting`, open dead letters.
+    pub async fn counts(&self) -> RouteCounts {
+        self.store().route_counts(&route()).await.expect("counting")
+    }
+
+    /// The open dead letters, oldest first.
+    pub async fn dead(&self) -> Vec<DeadRow> {
+        self.store().dead_letters(&DeadFilter::default()).await.expect("listing dead letters")
+    }
+
+    /// Returns when `condition` holds; panics, naming `what`, when it takes too long.
+    pub async fn until(&self, what: &str, mut condition: impl AsyncFnMut(&Self) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !condition(self).await {
+            if Instant::now() > deadline {
+                let (depth, counts, attempts) = (self.depth().await, self.counts().await, self.receiver.attempts());
+                panic!("waited in vain for {what}: {depth} in the queue, {counts:?}, attempts {attempts:?}");
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// Returns when queue and `waiting` are empty.
+    pub async fn until_idle(&self) {
+        self.until("an empty queue and nothing waiting", async |world: &World| {
+            world.depth().await == 0 && world.counts().await.waiting == 0
+        })
+        .await;
+    }
+
+    /// Runs the worker until everything has its outcome, or until the cut: `false`.
+    pub async fn deliver_all(&self) -> bool {
+        let route = self.start();
+        let whole = async {
+            self.until_idle().await;
+            route.begin_stop();
+            self.until("a stopped worker to end", async |_: &World| route.has_ended()).await;
+        };
+        let whole = tokio::select! {
+            biased;
+            () = self.cuts.crashed() => false,
+            () = whole => true,
+        };
+        route.kill().await;
+        whole
+    }
+}
+
+impl Route {
+    /// A clean stop.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        let ended = tokio::time::timeout(PATIENCE, self.task).await.expect("a worker that stops ends");
+        ended.expect("a worker does not panic");
+    }
+
+    /// Asks it to stop and returns at once.
+    pub fn begin_stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&self) -> bool {
+        self.task.is_finished()
+    }
+
+    /// Drops it where it stands.
+    pub async fn kill(self) {
+        self.task.abort();
+        // Aborted or ended: both are what was asked for; a panic is not.
+        if let Err(error) = self.task.await {
+            assert!(error.is_cancelled(), "the worker panicked");
+        }
+        // The attempts are tasks of their own, dropped with it and gone after the runtime's next turn.
+        tokio::task::yield_now().await;
+    }
+
+    /// Asks for a replay.
+    pub async fn replay(&self, id: i64, force: bool) -> ReplayOutcome {
+        let (reply, answer) = oneshot::channel();
+        assert!(self.handle.send(Command::Replay { id, force, reply }).await, "the worker runs");
+        answer.await.expect("the worker answers")
+    }
+
+    /// Ends a pause.
+    pub async fn resume(&self) {
+        assert!(self.handle.send(Command::Resume).await, "the worker runs");
+    }
+}
