@@ -23,7 +23,7 @@ pub mod verdict;
 pub use figures::Figures;
 pub use issued::{Issued, Owed, Version};
 pub use landscape::Landscape;
-pub use scene::{BOOKS, ORDERS, Scene, USERS};
+pub use scene::{BOOKS, ORDERS, Scene, USERS, Verdicts};
 pub use seed::Seed;
 pub use verdict::{Allowance, Verdict};
 

@@ -53,7 +53,6 @@ pub struct Scene {
     pub source: Source,
     /// Of every random choice.
     pub seed: Seed,
-    keys: usize,
     faults: usize,
 }
 
@@ -77,7 +76,7 @@ impl Scene {
         if let Some(rabbitmq) = &landscape.rabbitmq {
             bus.env("RABBITMQ", rabbitmq);
         }
-        Ok(Self { bus, shop, books, source, seed, keys: landscape.keys, faults: 0 })
+        Ok(Self { bus, shop, books, source, seed, faults: 0 })
     }
 
     /// Where records are pushed.
@@ -126,6 +125,11 @@ impl Scene {
         }
         idle?;
         verdicts
+    }
+
+    /// Waits until the bus has nothing left to do.
+    pub async fn drained(&self) -> Result<()> {
+        idle(&self.bus, DRAIN).await
     }
 
     /// Judges every route as things are now.
@@ -197,10 +201,6 @@ impl Scene {
         self.bus.log().map_or_else(String::new, |log| log.tail(40))
     }
 
-    /// Keys that [`Source::write`] changes.
-    pub fn keys(&self) -> usize {
-        self.keys
-    }
 }
 
 impl Verdicts {

@@ -3,5 +3,9 @@
 //! The scenes take turns (see `bus_tests::oracle::turn`), except for two that only wait.
 #![allow(clippy::unwrap_used)]
 
+mod brokers;
+mod ending;
 mod kills;
+mod outages;
+mod plants;
 mod servers;
