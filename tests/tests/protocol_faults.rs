@@ -404,7 +404,7 @@ async fn a_broken_connection_to_the_broker_at_any_time_changes_nothing() {
         let worker = world.start();
         for number in 1..=30_u64 {
             world.publish(&[message(["a", "b", "c"][number as usize % 3], 1, number, &number.to_string())]).await;
-            if number % 5 == 0 {
+            if number.is_multiple_of(5) {
                 world.breaks.notify_one();
             }
         }
