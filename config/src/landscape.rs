@@ -70,7 +70,8 @@ pub struct Bus {
     pub listen: SocketAddr,
     /// What API and pages ask for. Always there where others than this machine can reach `listen`.
     pub key: Option<SecretRef>,
-    /// How long a run of rejections is held back.
+    /// How long a message may stay unsettled in memory, before it is moved to `waiting` in the state store: below the
+    /// time after which the broker closes the channel.
     pub hold: Duration,
     /// What the log looks like.
     pub log: LogFormat,
@@ -97,8 +98,6 @@ pub struct System {
     pub name: SystemName,
     /// Certificate authority (PEM), where it is not a public one.
     pub ca: Option<PathBuf>,
-    /// How much it may be read.
-    pub reads: Limits,
     /// What differs by kind.
     pub kind: SystemKind,
 }
@@ -110,6 +109,8 @@ pub enum SystemKind {
     Sql {
         /// `postgres://…` or `sqlite:…`.
         url: SecretOr<Url>,
+        /// How much it may be read.
+        reads: Limits,
     },
     /// A server that takes requests.
     Http(HttpSystem),
@@ -237,8 +238,6 @@ pub struct Route {
     pub idempotency_header: Option<String>,
     /// Attempts and waits of one record.
     pub retry: RetryPolicy,
-    /// From the first failure to the dead letter, at most.
-    pub budget: Duration,
     /// Records under way at the same time.
     pub concurrency: usize,
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bus_options::{Apart, Definitions, Located, Node, OptionValue, Report, Sources, Span, codes};
+use bus_options::{Apart, Definitions, FileId, Located, Node, OptionValue, Report, Sources, Span, codes};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -36,36 +36,46 @@ pub struct Loaded {
 pub fn load(path: &Path) -> Result<Loaded, std::io::Error> {
     let text = fs::read_to_string(path)?;
     let mut loaded = Loaded { sources: Sources::default(), report: Report::default(), tables: Tables::default() };
-    let includes = loaded.read_file(&path.display().to_string(), text, true);
+    let name = path.display().to_string();
+    let file = loaded.sources.add(&name, &text);
+    // Kept until all files are read: its defaults hold in them.
+    let main = loaded.parse(file, &text);
+    let main = main.as_ref().map(|document| Node::new(document, &text, file));
+    let defaults = main.and_then(|main| main.get("defaults"));
+    let includes = main.map(|main| loaded.read(main.with_defaults(defaults), true)).unwrap_or_default();
     let mut seen = vec![fs::canonicalize(path)?];
     for include in includes {
-        loaded.include(path.parent().unwrap_or(Path::new("")), &include, &mut seen);
+        loaded.include(path.parent().unwrap_or(Path::new("")), &include, defaults, &mut seen);
     }
     Ok(loaded)
 }
 
 impl Loaded {
-    /// Reads one file into the tables; returns what it includes.
-    fn read_file(&mut self, name: &str, text: String, main: bool) -> Vec<Located<String>> {
-        let file = self.sources.add(name, text);
-        let text = self.sources.text(file).to_owned();
-        let (document, mistakes) = DeTable::parse_recoverable(&text);
+    /// The tables of one file; `None` after a mistake in its syntax.
+    fn parse<'a>(&mut self, file: FileId, text: &'a str) -> Option<Spanned<DeValue<'a>>> {
+        let (document, mistakes) = DeTable::parse_recoverable(text);
         for mistake in &mistakes {
             let span = Span { file, range: mistake.span().unwrap_or(0..0) };
-            self.report.hide(&possible_secret(&text, &span));
+            self.report.hide(&possible_secret(text, &span));
             self.report.add(codes::SYNTAX, &span, mistake.message());
         }
         // What follows a syntax mistake is guesswork: other mistakes of this file wait until it is mended.
         if !mistakes.is_empty() {
-            return Vec::new();
+            return None;
         }
-        let root = Spanned::new(document.span(), DeValue::Table(document.into_inner()));
-        let Some(root) = Root::read(Node::new(&root, &text, file), &mut self.report) else { return Vec::new() };
+        Some(Spanned::new(document.span(), DeValue::Table(document.into_inner())))
+    }
+
+    /// Reads one file into the tables; returns what it includes.
+    fn read(&mut self, root: Node<'_>, main: bool) -> Vec<Located<String>> {
+        let Some(root) = Root::read(root, &mut self.report) else { return Vec::new() };
         let include = root.include.0.unwrap_or_default();
         let bus = root.bus.and_then(|bus| bus.0);
         if !main {
-            for span in bus.iter().map(|bus| &bus.span).chain(include.iter().map(|include| &include.span)) {
-                let message = "`[bus]` and `include` belong to the main file";
+            let defaults = root.defaults.and_then(|defaults| defaults.0).map(|defaults| defaults.span);
+            let includes = include.iter().map(|include| &include.span);
+            for span in bus.iter().map(|bus| &bus.span).chain(&defaults).chain(includes) {
+                let message = "`[bus]`, `[defaults]` and `include` belong to the main file";
                 self.report.add_with_hint(codes::CONTRADICTION, span, message, "move it to the main file");
             }
         }
@@ -79,7 +89,7 @@ impl Loaded {
         if main { include } else { Vec::new() }
     }
 
-    fn include(&mut self, base: &Path, include: &Located<String>, seen: &mut Vec<PathBuf>) {
+    fn include(&mut self, base: &Path, include: &Located<String>, defaults: Option<Node<'_>>, seen: &mut Vec<PathBuf>) {
         // Only the pattern is one: a folder may well be called `[old]`.
         let folder = glob::Pattern::escape(&base.display().to_string());
         let pattern = Path::new(&folder).join(&include.value);
@@ -104,7 +114,10 @@ impl Loaded {
                 Ok((_, canonical)) if seen.contains(&canonical) => {}
                 Ok((text, canonical)) => {
                     seen.push(canonical);
-                    self.read_file(&path.display().to_string(), text, false);
+                    let file = self.sources.add(path.display().to_string(), &text);
+                    if let Some(document) = self.parse(file, &text) {
+                        self.read(Node::new(&document, &text, file).with_defaults(defaults), false);
+                    }
                 }
                 Err(error) => {
                     let message = format!("`{}` cannot be read: {error}", path.display());

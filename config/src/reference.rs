@@ -15,6 +15,36 @@ pub fn json_schema() -> Value {
     schema
 }
 
+/// Checked as every example is.
+const DEFAULTS: &str = r#"## Example of `[defaults]`
+
+In the main file, for all files:
+
+```toml partial
+[defaults.systems]
+timeout = "5s"
+
+[defaults.streams]
+schedule = "15s"
+
+[defaults.routes]
+concurrency = 8
+retry       = { attempts = 5, max = "1m" }
+
+[routes.orders-to-shop]                # eight at a time, five attempts
+stream = "orders"
+to     = "shop"
+send   = { method = "PUT", path = "/orders/{key}" }
+
+[routes.stock-to-shop]                 # eight attempts: its own `retry` replaces the default as a whole
+stream = "stock"
+to     = "shop"
+send   = { method = "PUT", path = "/stock/{key}" }
+retry  = { first = "2s" }
+```
+
+"#;
+
 /// `docs/reference/routes.md`: generated from the declarations, never written by hand.
 pub fn reference_markdown() -> String {
     let mut tables = Vec::new();
@@ -26,5 +56,5 @@ pub fn reference_markdown() -> String {
         "## Programs\n\n`when` and `transform` are [VRL](https://vrl.dev). A program sees nothing but the record: no \
          clock, no random numbers, no environment, no network. These functions may be called:\n\n{functions}\n"
     );
-    format!("{head}{}{programs}", markdown(&tables))
+    format!("{head}{}{DEFAULTS}{programs}", markdown(&tables))
 }

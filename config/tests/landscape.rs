@@ -69,7 +69,8 @@ key = {{ env = "WEB" }}
     let landscape = landscape(&toml);
     assert!(matches!(&landscape.bus.broker, Broker::Amqp { url: SecretOr::Literal(_), ca: Some(_) }));
     assert_eq!((landscape.bus.name.as_str(), landscape.bus.hold), ("склад", Duration::from_secs(20)));
-    assert!(landscape.systems[0].reads.pace.is_some() && landscape.systems[0].reads.concurrency == 1);
+    let SystemKind::Sql { reads, .. } = &landscape.systems[0].kind else { panic!("{:?}", landscape.systems[0]) };
+    assert!(reads.pace.is_some() && reads.concurrency == 1);
     let SystemKind::Http(http) = &landscape.systems[1].kind else { panic!("{:?}", landscape.systems[1]) };
     assert_eq!((http.headers.len(), http.capacity.concurrency, http.margin), (2, 7, 0.05));
     assert!(matches!(&http.basic, Some((user, SecretRef::Env(_))) if user == "bus"));

@@ -21,12 +21,14 @@ pub fn doc(lines: &[&str]) -> String {
 ///         max as "maximum": Duration, optional;
 ///         /// Where to.
 ///         to: String, required;
+///         /// How patient to be; `[defaults]` may say it for all tables of this kind.
+///         patience: Duration, shared = "10s";
 ///     } planned ["jitter"]
 /// }
 /// ```
 ///
 /// A field is `required` (of the type written), `optional` (an `Option` of it), or has a default, written as TOML.
-/// `as` gives the key where it is not the field's name. `planned` lists keys that will come and are reported as such.
+/// `as` gives the key where it is not the field's name; `shared` says that [`DefaultsOf`](crate::DefaultsOf) may hold it. `planned` lists keys that will come and are reported as such.
 #[macro_export]
 macro_rules! options {
     (
@@ -34,14 +36,14 @@ macro_rules! options {
         $vis:vis struct $name:ident($title:literal) {
             $(
                 $(#[doc = $doc:expr])*
-                $field:ident $(as $key:literal)? : $ty:ty $(, $flag:ident)? $(= $default:tt)? ;
+                $field:ident $(as $key:literal)? : $ty:ty $(, $flag:ident)* $(= $default:tt)? ;
             )*
         } $(planned [$($planned:literal),* $(,)?])?
     ) => {
         $(#[doc = $table_doc])*
         #[derive(Debug, Clone)]
         $vis struct $name {
-            $( $(#[doc = $doc])* pub $field: $crate::__option_type!([$ty] $($flag)? $(= $default)?), )*
+            $( $(#[doc = $doc])* pub $field: $crate::__option_type!([$ty] $($flag)* $(= $default)?), )*
         }
 
         impl $crate::Declared for $name {
@@ -51,23 +53,31 @@ macro_rules! options {
                 #[allow(unused_mut, reason = "a table may have no options")]
                 let mut reader = $crate::Reader::open(node, &<Self as $crate::OptionValue>::kind(), report)?;
                 $( let $field = $crate::__option_read!(
-                    reader, $crate::__option_key!($field $($key)?), [$ty] $($flag)? $(= $default)?); )*
+                    reader, $crate::__option_key!($field $($key)?), [$ty] $($flag)* $(= $default)?); )*
                 reader.finish(also, &[$($($planned),*)?]);
                 ::core::option::Option::Some(Self { $($field: $field?),* })
             }
 
             fn declaration() -> $crate::Declaration {
                 $crate::Declaration {
-                    title: $title,
+                    title: $title.into(),
                     doc: $crate::declare_doc(&[$($table_doc),*]),
                     rows: ::std::vec![$($crate::Row {
                         key: $crate::__option_key!($field $($key)?),
                         kind: <$ty as $crate::OptionValue>::kind().into_owned(),
-                        presence: $crate::__option_presence!($($flag)? $(= $default)?),
+                        presence: $crate::__option_presence!($($flag)* $(= $default)?),
+                        shared: false $(|| $crate::__option_shared!($flag))*,
+                        fits: |node, report| <$ty as $crate::OptionValue>::read(node, report).is_some(),
                         doc: $crate::declare_doc(&[$($doc),*]),
                         schema: <$ty as $crate::OptionValue>::schema(),
                     }),*],
                 }
+            }
+        }
+
+        impl $crate::Shares for $name {
+            fn declarations() -> ::std::vec::Vec<$crate::Declaration> {
+                ::std::vec![<Self as $crate::Declared>::declaration()]
             }
         }
 
@@ -149,6 +159,12 @@ macro_rules! tagged {
         #[derive(Debug, Clone)]
         $vis enum $name { $( $(#[doc = $doc])* $variant($ty) ),* }
 
+        impl $crate::Shares for $name {
+            fn declarations() -> ::std::vec::Vec<$crate::Declaration> {
+                ::std::vec![$( <$ty as $crate::Declared>::declaration() ),*]
+            }
+        }
+
         impl $crate::OptionValue for $name {
             fn read(node: $crate::Node<'_>, report: &mut $crate::Report) -> ::core::option::Option<Self> {
                 let words = &[$($word),*];
@@ -177,8 +193,8 @@ macro_rules! tagged {
 #[macro_export]
 macro_rules! __option_type {
     ([$ty:ty] required) => { $ty };
-    ([$ty:ty] optional) => { ::core::option::Option<$ty> };
-    ([$ty:ty] = $default:tt) => { $ty };
+    ([$ty:ty] optional $(shared)?) => { ::core::option::Option<$ty> };
+    ([$ty:ty] $(shared)? = $default:tt) => { $ty };
 }
 
 #[doc(hidden)]
@@ -187,10 +203,10 @@ macro_rules! __option_read {
     ($reader:ident, $key:expr, [$ty:ty] required) => {
         $reader.required::<$ty>($key)
     };
-    ($reader:ident, $key:expr, [$ty:ty] optional) => {
+    ($reader:ident, $key:expr, [$ty:ty] optional $(shared)?) => {
         $reader.optional::<$ty>($key)
     };
-    ($reader:ident, $key:expr, [$ty:ty] = $default:tt) => {
+    ($reader:ident, $key:expr, [$ty:ty] $(shared)? = $default:tt) => {
         $reader.or_default::<$ty>($key, ::core::stringify!($default))
     };
 }
@@ -212,10 +228,21 @@ macro_rules! __option_presence {
     (required) => {
         $crate::Presence::Required
     };
-    (optional) => {
+    (optional $(shared)?) => {
         $crate::Presence::Optional
     };
-    (= $default:tt) => {
+    ($(shared)? = $default:tt) => {
         $crate::Presence::Default(::core::stringify!($default))
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __option_shared {
+    (shared) => {
+        true
+    };
+    ($flag:ident) => {
+        false
     };
 }

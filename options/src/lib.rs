@@ -6,6 +6,7 @@
 
 mod code;
 mod declare;
+mod defaults;
 mod diagnostic;
 mod map;
 mod name;
@@ -24,6 +25,7 @@ mod value;
 pub use code::{Code, codes};
 #[doc(hidden)]
 pub use declare::doc as declare_doc;
+pub use defaults::{DefaultsOf, Own, Shares};
 pub use diagnostic::{Diagnostic, Report};
 pub use map::{Definitions, Entry, Map};
 pub use name::{EntityName, Ref};
@@ -36,7 +38,7 @@ pub use secret::{SecretError, SecretOr, SecretRef};
 pub use source::{FileId, Located, Place, Sources, Span};
 pub use suggest::nearest;
 pub use text::Filled;
-pub use units::Bytes;
+pub use units::{Bytes, Seconds};
 pub use value::{Apart, OneOrMany, OptionValue};
 
 #[doc(hidden)]

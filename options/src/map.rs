@@ -43,6 +43,11 @@ impl<V: OptionValue> OptionValue for Map<V> {
     }
 }
 
+/// The table that holds all of this kind: `routes`.
+pub(crate) fn plural<N: EntityName>() -> String {
+    format!("{}s", N::KIND)
+}
+
 /// Named tables (`[streams.orders]`): the names are defined for [`Ref`](crate::Ref)s, even where the table itself
 /// has a mistake, so that one mistake is not reported again at every use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +69,7 @@ impl<N: EntityName, V: OptionValue> OptionValue for Definitions<N, V> {
         for (key, span, node) in node.entries() {
             report.define::<N>(key, &span);
             let name = report.name::<N>(key, &span);
-            let value = V::read(node, report);
+            let value = V::read(node.inheriting(&plural::<N>()), report);
             if let (Some(name), Some(value)) = (name, value) {
                 entries.push(Entry { key: Located { value: name, span }, value });
             }

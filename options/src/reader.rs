@@ -5,6 +5,14 @@ use toml::de::{DeTable, DeValue};
 
 use crate::{Code, FileId, OptionValue, Report, Span, codes, nearest};
 
+/// A table that holds what others do not say.
+#[derive(Clone, Copy)]
+struct Fallback<'a> {
+    table: &'a DeTable<'a>,
+    source: &'a str,
+    file: FileId,
+}
+
 /// A TOML value with where it stands.
 #[derive(Clone, Copy)]
 pub struct Node<'a> {
@@ -15,22 +23,57 @@ pub struct Node<'a> {
     key: Option<(usize, usize)>,
     /// Nobody wrote the value: mistakes are shown at the table it would stand in.
     implied: bool,
+    /// `[defaults]`, where the file has one.
+    defaults: Option<Fallback<'a>>,
+    /// The part of it that holds for this very table.
+    fallback: Option<Fallback<'a>>,
+    /// The value stands in `[defaults]`.
+    inherited: bool,
 }
 
 impl<'a> Node<'a> {
     /// A value of the file whose text is `source`.
     pub fn new(value: &'a Spanned<DeValue<'a>>, source: &'a str, file: FileId) -> Self {
-        Self { value, source, file, key: None, implied: false }
+        Self { value, source, file, key: None, implied: false, defaults: None, fallback: None, inherited: false }
+    }
+
+    /// The same value, with a table of defaults: its `routes` holds for every table under `routes`, and so on.
+    pub fn with_defaults(self, defaults: Option<Node<'a>>) -> Self {
+        Self { defaults: defaults.and_then(|node| node.as_fallback()), ..self }
+    }
+
+    /// The value under `key`, if this is a table that has it.
+    pub fn get(&self, key: &str) -> Option<Node<'a>> {
+        let (key, value) = self.value().as_table()?.get_key_value(key)?;
+        Some(self.under(key, value))
+    }
+
+    /// Whether somebody wrote the value where it holds: not in `[defaults]`, and not left out.
+    pub fn is_own(&self) -> bool {
+        !self.implied && !self.inherited
+    }
+
+    /// The same table; what it does not say is taken from the part of the defaults with this name.
+    pub(crate) fn inheriting(self, part: &str) -> Self {
+        let part = |defaults: Fallback<'a>| -> Option<Fallback<'a>> {
+            let table = defaults.table.get(part)?.get_ref().as_table()?;
+            Some(Fallback { table, ..defaults })
+        };
+        Self { fallback: self.defaults.and_then(part), ..self }
+    }
+
+    fn as_fallback(&self) -> Option<Fallback<'a>> {
+        self.value().as_table().map(|table| Fallback { table, source: self.source, file: self.file })
     }
 
     /// A value of the same file.
     pub fn child(&self, value: &'a Spanned<DeValue<'a>>) -> Self {
-        Self { value, key: self.key.filter(|_| self.implied), ..*self }
+        Self { value, key: self.key.filter(|_| self.implied), fallback: None, ..*self }
     }
 
     fn under(&self, key: &Spanned<toml::de::DeString<'_>>, value: &'a Spanned<DeValue<'a>>) -> Self {
         let written = || Some((key.span().start, key.span().end));
-        Self { value, key: if self.implied { self.key } else { written() }, ..*self }
+        Self { value, key: if self.implied { self.key } else { written() }, fallback: None, ..*self }
     }
 
     /// The value itself.
@@ -198,7 +241,7 @@ impl<'a, 'r> Reader<'a, 'r> {
                 let mut report = Report::default();
                 let at = self.node.span().range;
                 let (file, key) = (self.node.file, Some((at.start, at.end)));
-                let node = Node { value: &value, source: default, file, key, implied: true };
+                let node = Node { key, implied: true, ..Node::new(&value, default, file) };
                 Some(T::read(node, &mut report).expect("the default of an option fits its type"))
             }
         }
@@ -206,8 +249,14 @@ impl<'a, 'r> Reader<'a, 'r> {
 
     fn take(&mut self, key: &'static str) -> Option<Node<'a>> {
         self.taken.push(key);
-        let (key, value) = self.table.get_key_value(key)?;
-        Some(self.node.under(key, value))
+        if let Some((key, value)) = self.table.get_key_value(key) {
+            return Some(self.node.under(key, value));
+        }
+        // `[defaults]` is checked by itself, so whatever it holds may be inherited.
+        let fallback = self.node.fallback?;
+        let (key, value) = fallback.table.get_key_value(key)?;
+        let node = Node { inherited: true, ..Node::new(value, fallback.source, fallback.file) };
+        Some(node.under(key, value))
     }
 
     fn read<T: OptionValue>(&mut self, node: Node<'a>) -> Option<T> {
@@ -236,7 +285,7 @@ fn quoted(words: &[&str]) -> String {
 }
 
 /// What to say about a key that is not an option here.
-fn unknown(key: &str, known: &[&str], planned: &[&str]) -> (Code, String, String) {
+pub(crate) fn unknown(key: &str, known: &[&str], planned: &[&str]) -> (Code, String, String) {
     if planned.contains(&key) {
         let hint = "it belongs to a later version of the bus: remove it for now";
         return (codes::NOT_YET, format!("`{key}` is not supported yet"), hint.to_owned());

@@ -1,5 +1,6 @@
 //! What the declarations say about themselves: JSON schema of a table, and its section in the reference.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
@@ -30,13 +31,17 @@ pub struct Row {
     pub doc: String,
     /// JSON schema of its value.
     pub schema: Value,
+    /// Whether `[defaults]` may say it for all tables of this kind.
+    pub shared: bool,
+    /// Whether a value fits; mistakes go into the report.
+    pub fits: fn(Node<'_>, &mut Report) -> bool,
 }
 
 /// One table of options.
 #[derive(Debug, Clone)]
 pub struct Declaration {
     /// How it is written: `[streams.NAME]`.
-    pub title: &'static str,
+    pub title: Cow<'static, str>,
     /// Its doc comment.
     pub doc: String,
     /// Its options.
@@ -94,10 +99,10 @@ pub fn markdown(declarations: &[Declaration]) -> String {
     let mut out = String::new();
     let mut seen: Vec<&str> = Vec::new();
     for declaration in declarations {
-        if seen.contains(&declaration.title) {
+        if seen.contains(&&*declaration.title) {
             continue;
         }
-        seen.push(declaration.title);
+        seen.push(&declaration.title);
         // Writing to a String cannot fail.
         let _ = writeln!(out, "## `{}`\n\n{}\n", declaration.title, declaration.doc);
         if declaration.rows.is_empty() {

@@ -41,6 +41,36 @@ impl OptionValue for Duration {
     }
 }
 
+/// A duration from `MIN` to `MAX` seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seconds<const MIN: u64, const MAX: u64>(pub Duration);
+
+impl<const MIN: u64, const MAX: u64> OptionValue for Seconds<MIN, MAX> {
+    fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
+        let duration = Duration::read(node, report)?;
+        let fits = (Duration::from_secs(MIN)..=Duration::from_secs(MAX)).contains(&duration);
+        if !fits {
+            let message = format!("{} is out of range", node.raw());
+            node.bad_value(message, format!("give a {}", Self::kind()), report);
+        }
+        fits.then_some(Self(duration))
+    }
+    fn kind() -> Cow<'static, str> {
+        format!("duration from {} to {}", in_words(MIN), in_words(MAX)).into()
+    }
+    fn schema() -> Value {
+        Duration::schema()
+    }
+}
+
+/// Whole minutes as such.
+fn in_words(seconds: u64) -> String {
+    match seconds.is_multiple_of(60) && seconds > 0 {
+        true => format!("`\"{}m\"`", seconds / 60),
+        false => format!("`\"{seconds}s\"`"),
+    }
+}
+
 impl OptionValue for Rate {
     fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
         parsed(node, "a rate such as \"100/min\"", report, str::parse)

@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use bus_options::{Filled, Located, Node, OptionValue, Report, SecretOr, SecretRef, choices, nearest, options};
+use bus_options::{
+    Filled, Located, Node, OptionValue, Report, Seconds, SecretOr, SecretRef, choices, nearest, options,
+};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -27,9 +28,9 @@ options! {
         listen: Located<ListenAddress> = "127.0.0.1:8080";
         /// The key that API and pages ask for; required where others than this machine can reach `listen`.
         key: SecretRef, optional;
-        /// How long a run of rejections is held back before it is believed, so that a wrong address makes no flood of
-        /// dead letters.
-        hold: Duration = "20s";
+        /// How long a message may stay unsettled in memory; then it is moved to `waiting` in the state store, so that the
+        /// broker does not close the channel (RabbitMQ's `consumer_timeout` is 30 minutes).
+        hold: Seconds<1, 600> = "20s";
         /// What the log looks like.
         log: LogFormat = "text";
     }

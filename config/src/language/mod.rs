@@ -9,18 +9,20 @@ pub mod subscription;
 pub mod system;
 
 use bus_core::vocabulary::{RouteName, StreamName, SubscriptionName, SystemName};
-use bus_options::{Apart, Definitions, Located, options};
+use bus_options::{Apart, DefaultsOf, Definitions, Located, options};
 
 use profile::ProfileName;
 
 options! {
     /// A configuration: one main file, and the files it includes. Every table may stand in any of them, except
-    /// `include` and `[bus]`, which belong to the main file.
+    /// `include`, `[bus]` and `[defaults]`, which belong to the main file.
     pub struct Root("routes.toml") {
         /// Files that belong to this one: paths and patterns relative to it, such as `routes.d/*.toml`.
         include: Apart<Vec<Located<String>>> = [];
         /// The bus itself.
         bus: Apart<Located<bus::Bus>>, optional;
+        /// What holds for every table of a kind, in all files, unless the table says otherwise.
+        defaults: Apart<Located<Defaults>>, optional;
         /// Capacity over the day and the week, named once.
         profiles: Apart<Definitions<ProfileName, profile::Profile>>, optional;
         /// Who the bus talks to, how to get in, how much they can take.
@@ -31,5 +33,20 @@ options! {
         routes: Apart<Definitions<RouteName, route::Route>>, optional;
         /// Outside systems that take a stream by themselves.
         subscriptions: Apart<Definitions<SubscriptionName, subscription::Subscription>>, optional;
-    } planned ["feeds", "maps", "alerts", "defaults"]
+    } planned ["feeds", "maps", "alerts"]
+}
+
+options! {
+    /// What holds for every table of a kind, in all files. An option in the table itself wins, and wins as a whole:
+    /// of `retry = { attempts = 3 }` in defaults nothing is left where a route has a `retry` of its own.
+    pub struct Defaults("[defaults]") {
+        /// For every system.
+        systems: DefaultsOf<SystemName, system::System>, optional;
+        /// For every stream. A schedule says nothing to streams that are pushed.
+        streams: DefaultsOf<StreamName, stream::Stream>, optional;
+        /// For every route. `when_left` says nothing to routes without `when`.
+        routes: DefaultsOf<RouteName, route::Route>, optional;
+        /// For every subscription.
+        subscriptions: DefaultsOf<SubscriptionName, subscription::Subscription>, optional;
+    }
 }

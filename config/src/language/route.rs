@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bus_core::vocabulary::{StreamName, SystemName};
 use bus_options::{
-    Declaration, Declared, Located, Map, Node, OptionValue, Ref, Report, SecretOr, Whole, choices, options,
+    Declaration, Declared, Located, Map, Node, OptionValue, Own, Ref, Report, SecretOr, Whole, choices, options,
 };
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ options! {
         /// Only records for which this is true; without it, all.
         when: Condition, optional;
         /// What happens to a record at the receiver once `when` is no longer true for it.
-        when_left: Located<WhenLeft> = "ignore";
+        when_left: Located<Own<WhenLeft>>, shared = "ignore";
         /// What happens at the receiver when the record is deleted.
         on_delete: Located<OnDelete> = "ignore";
         /// The request that carries a record.
@@ -35,12 +35,10 @@ options! {
         /// `{ header = … }` the receiver recognises a repeat by the key in that header.
         idempotent: Idempotent, optional;
         /// How often and how long one record is tried again.
-        retry: Retry = {};
-        /// What a rejected record means for later versions of its key.
-        on_reject: OnReject = "continue";
+        retry: Retry, shared = {};
         /// Records under way at the same time; always one per key.
-        concurrency: Whole<1, 256> = 4;
-    } planned ["delivery", "batch", "requires", "schedule", "maps", "operation", "echo"]
+        concurrency: Whole<1, 256>, shared = 4;
+    } planned ["on_reject", "delivery", "batch", "requires", "schedule", "maps", "operation", "echo"]
 }
 
 choices! {
@@ -51,14 +49,6 @@ choices! {
         /// It stays as it was.
         Ignore = "ignore",
     }
-}
-
-choices! {
-    /// What a rejected record means for its key.
-    pub enum OnReject {
-        /// A dead letter; the next version of the key is sent.
-        Continue = "continue",
-    } planned ["park-key"]
 }
 
 choices! {
@@ -182,8 +172,6 @@ options! {
         first: Duration = "1s";
         /// The longest wait.
         max: Duration = "5m";
-        /// After this time from the first failure the record becomes a dead letter, however few attempts were made.
-        budget: Duration = "1h";
     }
 }
 
@@ -221,7 +209,8 @@ impl Template {
         self.0.contains(&format!("{{{value}}}"))
     }
 
-    fn check(text: &str) -> Result<(), String> {
+    /// Says what is wrong with a text in which braces stand for values.
+    pub fn check(text: &str) -> Result<(), String> {
         let mut rest = text;
         while let Some(open) = rest.find(['{', '}']) {
             let inside = rest[open..].strip_prefix('{').ok_or("`}` without `{`")?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bus_core::policy::Schedule;
 use bus_core::vocabulary::SystemName;
 use bus_options::{
-    Declaration, Declared, Filled, Located, Node, OneOrMany, OptionValue, Percent, Ref, Report, SecretRef, options,
+    Declaration, Declared, Filled, Located, Node, OneOrMany, OptionValue, Own, Percent, Ref, Report, SecretRef, options,
 };
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ options! {
         /// What to read. With a cursor it holds `:cursor`, the position reached, and is ordered by it.
         query: Located<Filled>, optional;
         /// When to read.
-        schedule: Schedule, optional;
+        schedule: Own<Schedule>, optional, shared;
         /// How changes are found.
         changes: Located<Changes>, optional;
         /// Records are pushed to the bus instead.
@@ -51,7 +51,7 @@ options! {
         /// When to compare everything: finds deletions, and what no cursor can.
         recheck: Schedule, optional;
         /// A comparison that would delete a greater share than this waits for a person.
-        guard: Percent = "10%";
+        guard: Located<Own<Percent>> = "10%";
     } planned ["exchange_plan", "node"]
 }
 

@@ -17,11 +17,11 @@ options! {
         /// What it must present, where it asks over HTTP.
         key: Located<SecretRef>, optional;
         /// How much is kept for it.
-        keep: Keep = {};
+        keep: Keep, shared = {};
         /// Only records for which this is true; without it, all.
-        when: Condition, optional;
+        when: Located<Condition>, optional;
         /// Makes its object of the record.
-        transform: Transform, optional;
+        transform: Located<Transform>, optional;
         /// The simple case: its names, each with a path in the record.
         fields: Located<Fields>, optional;
     }
@@ -38,7 +38,7 @@ choices! {
 }
 
 options! {
-    /// How much is kept for a subscriber that does not come. What is older or more is dropped, and an incident says so.
+    /// How much is kept for a subscriber that does not come. What is older or more is dropped, the oldest first.
     pub struct Keep("keep") {
         /// For how long.
         age as "for": Duration = "7d";

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::address::{HttpUrl, SqlUrl};
 use super::profile::Pace;
+use super::route::Template;
 
 tagged! {
     /// A system the bus talks to.
@@ -28,9 +29,9 @@ options! {
         /// Where it is. An address with a password is a secret as a whole.
         url: SecretOr<SqlUrl>, required;
         /// Certificate authority of the server (PEM), where it is not a public one.
-        ca: PathBuf, optional;
+        ca: PathBuf, optional, shared;
         /// How much it may be read.
-        reads: Reads = {};
+        reads: Reads, shared = {};
     } planned ["identity", "timezone", "capacity"]
 }
 
@@ -46,14 +47,12 @@ options! {
         /// For HTTP basic authentication.
         password: Located<SecretRef>, optional;
         /// Certificate authority of the server (PEM), where it is not a public one.
-        ca: PathBuf, optional;
+        ca: PathBuf, optional, shared;
         /// How much it can take. Without `rate` the bus sends as fast as it is answered.
-        capacity: Capacity = {};
+        capacity: Capacity, shared = {};
         /// How long a request may take, from connecting to the last byte of the answer.
-        timeout: Duration = "10s";
-        /// How much it may be read.
-        reads: Reads = {};
-    } planned ["identity", "timezone", "operations"]
+        timeout: Duration, shared = "10s";
+    } planned ["identity", "timezone", "operations", "reads"]
 }
 
 options! {
@@ -91,6 +90,11 @@ impl OptionValue for Headers {
             if name.is_empty() || !name.chars().all(token) {
                 let hint = "English letters, digits and '-', such as X-Api-Version";
                 report.add_with_hint(codes::BAD_NAME, &span, format!("`{name}` is not a header"), hint);
+                clean = false;
+            }
+            let template = value.value().as_str().map(Template::check);
+            if let Some(Err(message)) = template.filter(|_| !looks_secret(name)) {
+                value.bad_value(message, "braces stand for values of the message, such as {key} or {id}", report);
                 clean = false;
             }
             if value.value().is_str() && looks_secret(name) {

@@ -40,7 +40,7 @@ pub fn resolve(written: Option<Located<language::Bus>>, report: &mut Report) -> 
         state: bus.state,
         listen,
         key: bus.key,
-        hold: bus.hold,
+        hold: bus.hold.0,
         log: bus.log,
     })
 }

@@ -18,11 +18,11 @@ pub fn routes(
     zone: Tz,
     report: &mut Report,
 ) -> Vec<Route> {
-    written.0.into_iter().map(|entry| route(entry.key.value, entry.value, systems, zone, report)).collect()
+    written.0.into_iter().map(|entry| route(entry.key, entry.value, systems, zone, report)).collect()
 }
 
 fn route(
-    name: RouteName,
+    name: Located<RouteName>,
     route: language::Route,
     systems: &Definitions<SystemName, System>,
     zone: Tz,
@@ -32,7 +32,7 @@ fn route(
         let message = format!("`{}` is a database: the bus does not write to one yet", route.to.name());
         report.add_with_hint(codes::NOT_YET, &route.to.0.span, message, "`to` names a system with kind = \"http\"");
     }
-    left(&route, report);
+    let when_left = left(&name, &route, report);
     known_id(&route.send.value.path, route.send.value.receiver_id.is_some(), report);
     if let OnDelete::Send(request) = &route.on_delete.value {
         known_id(&request.path, route.send.value.receiver_id.is_some(), report);
@@ -40,11 +40,11 @@ fn route(
     let (idempotency, idempotency_header) = idempotency(route.idempotent, route.send.value.method);
     let (retry, send) = (route.retry, route.send.value);
     Route {
-        name,
+        name: name.value,
         stream: route.stream.name().clone(),
         to: route.to.name().clone(),
         shape: shaper(route.when, route.transform, route.fields, zone, report),
-        when_left: route.when_left.value,
+        when_left,
         send: Send {
             method: send.method,
             path: send.path.value.0,
@@ -64,30 +64,34 @@ fn route(
             max: retry.max.max(retry.first),
             jitter: Jitter::default(),
         },
-        budget: retry.budget,
         concurrency: route.concurrency.get() as usize,
     }
 }
 
-/// What has left must have been filtered, and can be deleted only by a request.
-fn left(route: &language::Route, report: &mut Report) {
-    if route.when_left.value == WhenLeft::Ignore {
-        return;
+/// What has left must have been filtered, and can be deleted only by a request. A default says nothing to a route from
+/// which nothing can leave.
+fn left(name: &Located<RouteName>, route: &language::Route, report: &mut Report) -> WhenLeft {
+    let Located { value: left, span } = &route.when_left;
+    if left.value == WhenLeft::Ignore || (!left.own && route.when.is_none()) {
+        return WhenLeft::Ignore;
     }
     if route.when.is_none() {
         let hint = "add `when`, or remove `when_left`";
-        report.add_with_hint(
-            codes::CONTRADICTION,
-            &route.when_left.span,
-            "nothing leaves a route without `when`",
-            hint,
-        );
+        report.add_with_hint(codes::CONTRADICTION, span, "nothing leaves a route without `when`", hint);
     }
     if matches!(route.on_delete.value, OnDelete::Ignore) {
         let hint = "add on_delete = { path = \"/…/{key}\" }";
         let message = "what has left is to be deleted, but no request says how";
-        report.add_with_hint(codes::CONTRADICTION, &route.when_left.span, message, hint);
+        match left.own {
+            true => report.add_with_hint(codes::CONTRADICTION, span, message, hint),
+            // The default is right; this route lacks something.
+            false => {
+                let hint = format!("{hint}, or when_left = \"ignore\" beside `when`");
+                report.add_with_hint(codes::CONTRADICTION, &name.span, format!("{message} (see [defaults])"), hint);
+            }
+        }
     }
+    left.value
 }
 
 /// `{receiver_id}` needs to be learnt from an answer.
@@ -116,7 +120,9 @@ pub fn subscriptions(
     let mut resolved = Vec::new();
     for entry in written.0 {
         let subscription = entry.value;
-        let shape = shaper(subscription.when, subscription.transform, subscription.fields, zone, report);
+        as_it_is(&subscription, report);
+        let (when, transform) = (subscription.when.map(|when| when.value), subscription.transform.map(|t| t.value));
+        let shape = shaper(when, transform, subscription.fields, zone, report);
         let Some(via) = via(&subscription.via, subscription.key, broker, report) else { continue };
         resolved.push(Subscription {
             name: entry.key.value,
@@ -128,6 +134,21 @@ pub fn subscriptions(
         });
     }
     resolved
+}
+
+/// A queue at RabbitMQ receives what is published, before anything of ours could filter or change it.
+fn as_it_is(subscription: &subscribed::Subscription, report: &mut Report) {
+    if subscription.via.value != subscribed::Via::Amqp {
+        return;
+    }
+    let when = subscription.when.iter().map(|when| ("when", &when.span));
+    let transform = subscription.transform.iter().map(|transform| ("transform", &transform.span));
+    let fields = subscription.fields.iter().map(|fields| ("fields", &fields.span));
+    for (key, span) in when.chain(transform).chain(fields) {
+        let hint = format!("remove `{key}`, or write via = \"http\" with a key");
+        let message = format!("`{key}` is not supported yet where a queue is the subscriber's own");
+        report.add_with_hint(codes::NOT_YET, span, message, hint);
+    }
 }
 
 fn via(

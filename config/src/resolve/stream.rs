@@ -35,8 +35,8 @@ pub fn resolve(
 fn source(entry: &Written, systems: &Systems, report: &mut Report) -> Option<FeedSource> {
     let (name, stream) = (&entry.key, &entry.value);
     if let Some(push) = &stream.listen {
-        let reads =
-            stream.from.is_some() || stream.query.is_some() || stream.schedule.is_some() || stream.changes.is_some();
+        let own_schedule = stream.schedule.as_ref().is_some_and(|schedule| schedule.own);
+        let reads = stream.from.is_some() || stream.query.is_some() || own_schedule || stream.changes.is_some();
         if reads {
             let hint = "keep `listen`, or `from` with `query`, `schedule` and `changes`";
             report.add_with_hint(codes::CONTRADICTION, &push.span, "a stream is pushed or read, not both", hint);
@@ -65,7 +65,7 @@ fn source(entry: &Written, systems: &Systems, report: &mut Report) -> Option<Fee
     Some(FeedSource::Query {
         system: from.name().clone(),
         query: query.value.0.clone(),
-        schedule: stream.schedule.clone()?,
+        schedule: stream.schedule.clone()?.value,
         changes: self::changes(&changes.value),
     })
 }
@@ -77,6 +77,14 @@ pub fn system<'a>(systems: &'a Systems, name: &SystemName) -> Option<&'a System>
 
 /// A cursor must be asked for in the query, and a comparison must see everything.
 fn query_and_changes(query: &str, span: &Span, changes: &language::Changes, report: &mut Report) {
+    if let language::Changes::Cursor(cursor) = changes
+        && cursor.recheck.is_none()
+        && cursor.guard.value.own
+    {
+        let hint = "add recheck = \"Sun 04:00\", or remove `guard`";
+        let message = "without `recheck` nothing is compared, so there is nothing to guard";
+        report.add_with_hint(codes::CONTRADICTION, &cursor.guard.span, message, hint);
+    }
     let (message, hint) = match (changes, query.contains(":cursor")) {
         (language::Changes::Cursor(cursor), false) => {
             let hint = format!("add WHERE {0} >= :cursor ORDER BY {0}", cursor.cursor.0);
@@ -96,7 +104,10 @@ fn changes(changes: &language::Changes) -> Changes {
         language::Changes::Cursor(cursor) => Changes::Cursor {
             column: cursor.cursor.0.clone(),
             overlap: cursor.overlap,
-            recheck: cursor.recheck.clone().map(|schedule| Recheck { schedule, guard: cursor.guard.share() }),
+            recheck: cursor
+                .recheck
+                .clone()
+                .map(|schedule| Recheck { schedule, guard: cursor.guard.value.value.share() }),
         },
     }
 }

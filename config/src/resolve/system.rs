@@ -24,16 +24,11 @@ pub fn resolve(
             language::System::Sql(sql) => {
                 let url = map(&sql.url, |url| url.0.clone());
                 let reads = reads(&sql.reads, profiles, zone);
-                System { name, ca: sql.ca.clone(), reads, kind: SystemKind::Sql { url } }
+                System { name, ca: sql.ca.clone(), kind: SystemKind::Sql { url, reads } }
             }
             language::System::Http(http) => {
-                let reads = reads(&http.reads, profiles, zone);
-                System {
-                    name,
-                    ca: http.ca.clone(),
-                    reads,
-                    kind: SystemKind::Http(self::http(http, profiles, zone, report)),
-                }
+                let kind = SystemKind::Http(self::http(http, profiles, zone, report));
+                System { name, ca: http.ca.clone(), kind }
             }
         }
     };
