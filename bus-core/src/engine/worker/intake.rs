@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::Worker;
+use super::gaps::Gaps;
 use super::item::{Item, Origin, Prepared};
 use super::pending::{After, Effect};
 use crate::engine::crash::{self, Plant};
@@ -15,14 +16,10 @@ use crate::engine::incident::Kind;
 use crate::policy::{Jitter, RetryPolicy};
 use crate::ports::broker::{BrokerError, Deliveries, Delivery, Incoming};
 use crate::ports::state::{Change, HoldReason};
-use crate::vocabulary::{Envelope, Moment, Seq, UnreadableRecord};
+use crate::vocabulary::{Envelope, Moment, UnreadableRecord};
 
 /// Messages accepted in one turn of the worker, so that fences are looked up in groups.
 const GREED: usize = 128;
-/// Holes remembered at a time; the first are the telling ones.
-const HOLES: usize = 16;
-/// A hole older than this is a gap.
-const LATE: Duration = Duration::from_secs(15);
 /// With so many rows in `waiting` nothing more is taken.
 const WAITING_LIMIT: usize = 10_000;
 
@@ -37,17 +34,9 @@ const BACKOFF: RetryPolicy = RetryPolicy {
 #[derive(Default)]
 pub(super) struct Intake {
     link: Link,
-    reached: Option<Seq>,
+    pub(super) gaps: Gaps,
     failures: u32,
     again: Option<Instant>,
-    holes: Vec<Hole>,
-}
-
-/// Numbers of the stream that were skipped.
-struct Hole {
-    from: Seq,
-    to: u64,
-    seen: Instant,
 }
 
 #[derive(Default)]
@@ -67,14 +56,6 @@ pub(super) enum Taken {
 }
 
 impl Intake {
-    pub fn set_reached(&mut self, reached: Option<Seq>) {
-        self.reached = reached;
-    }
-
-    pub fn reached(&self) -> Option<Seq> {
-        self.reached
-    }
-
     /// Whether [`Intake::next`] may bring something that is wanted.
     pub fn is_open(&self) -> bool {
         !matches!(self.link, Link::Closed)
@@ -144,7 +125,7 @@ impl Worker {
             }
             Incoming::Sealed(envelope) => {
                 let envelope = envelope.clone();
-                self.check_gap(envelope.seq);
+                self.intake.gaps.came(envelope.seq);
                 self.line_up(envelope, delivery).await;
             }
         }
@@ -177,43 +158,13 @@ impl Worker {
         self.pending.push(change, After::of(item, unlock, None, Effect::Held));
     }
 
-    /// The stream's numbers are contiguous within an epoch, so a hole means that the queue has lost messages, unless
-    /// they arrive late: a publish that failed half-way is repeated from its first unconfirmed message.
-    fn check_gap(&mut self, seq: Seq) {
-        let filled = |hole: &Hole| hole.from.epoch == seq.epoch && (hole.from.number..=hole.to).contains(&seq.number);
-        self.intake.holes.retain(|hole| !filled(hole));
-        if let Some(reached) = self.intake.reached {
-            let expected = match seq.epoch.cmp(&reached.epoch) {
-                std::cmp::Ordering::Less => seq.number,
-                std::cmp::Ordering::Equal => reached.number + 1,
-                std::cmp::Ordering::Greater => 1,
-            };
-            if seq.number > expected && self.intake.holes.len() < HOLES {
-                let from = Seq { epoch: seq.epoch, number: expected };
-                self.intake.holes.push(Hole { from, to: seq.number - 1, seen: Instant::now() });
-            }
-        }
-        self.intake.reached = self.intake.reached.max(Some(seq));
-    }
-
     /// Holes that nothing has filled in time.
     pub(super) fn report_gaps(&mut self) {
-        let (old, young) =
-            std::mem::take(&mut self.intake.holes).into_iter().partition(|hole| hole.seen.elapsed() > LATE);
-        self.intake.holes = young;
-        let old: Vec<Hole> = old;
-        for hole in old {
-            let message = format!(
-                "queue {} skipped {} messages of stream {}: from {} to {}",
-                self.plan.queue,
-                hole.to - hole.from.number + 1,
-                self.plan.stream,
-                hole.from,
-                hole.to
-            );
-            let remedy = "the queue was deleted or purged: load the stream again for this receiver";
-            self.ports.incidents.open(Kind::Gap, self.plan.name.as_str(), &message, remedy);
-        }
+        let Some((count, first, last)) = self.intake.gaps.take_late() else { return };
+        let (queue, stream) = (&self.plan.queue, &self.plan.stream);
+        let message = format!("queue {queue} skipped {count} messages of stream {stream}: from {first} to {last}");
+        let remedy = "the queue was deleted or purged: load the stream again for this receiver";
+        self.ports.incidents.open(Kind::Gap, self.plan.name.as_str(), &message, remedy);
     }
 
     /// What has not started yet comes again with the next consumer; what has started is finished, and its ack, which
@@ -228,8 +179,11 @@ impl Worker {
 
     fn close_consumer(&mut self) {
         self.intake.link = Link::Closed;
-        drop(self.lanes.drain_queue(false));
+        for item in self.lanes.drain_queue(false) {
+            self.intake.gaps.gave_back(item.seq());
+        }
         for prepared in self.take_unsent() {
+            self.intake.gaps.gave_back(prepared.item.seq());
             self.lanes.release(&prepared.item.envelope.key);
         }
     }

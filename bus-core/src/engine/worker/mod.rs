@@ -9,6 +9,7 @@ mod control;
 mod fate;
 mod fences;
 mod flush;
+mod gaps;
 mod index;
 mod intake;
 mod item;
@@ -227,7 +228,7 @@ impl Worker {
             match self.ports.store.open_route(&self.plan.name).await {
                 Ok(state) => {
                     self.index = Index::load(&state);
-                    self.intake.set_reached(state.reached);
+                    self.intake.gaps.set_reached(state.reached);
                     return;
                 }
                 Err(error) => {
@@ -286,7 +287,7 @@ impl Worker {
     }
 
     fn reached(&self) -> Option<Seq> {
-        self.intake.reached()
+        self.intake.gaps.reached()
     }
 
     /// A message taken out of its lane that can not be decided on now goes back to the front, its key still locked.
