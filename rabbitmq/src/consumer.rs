@@ -1,4 +1,4 @@
-//! Taking messages from a queue: one channel per consumer, acknowledged one by one.
+//! Taking messages from a queue: one channel per consumer.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -11,11 +11,13 @@ use bus_core::ports::broker::{BrokerError, Deliveries, Delivery, Settle};
 use bus_core::vocabulary::QueueName;
 use futures::FutureExt;
 use lapin::message::DeliveryResult;
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::options::{BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Consumer, ConsumerDelegate};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
+use crate::acks::Acks;
 use crate::explain::Failure;
 use crate::message;
 use crate::session::Session;
@@ -90,7 +92,12 @@ pub(crate) async fn start(
     let taken = tally.enter(queue);
     let (sender, inbox) = mpsc::unbounded_channel();
     consumer.set_delegate(Arrivals { taken: taken.clone(), sender });
-    Ok(Box::new(Taking { queue: queue.clone(), session, channel, _consumer: consumer, inbox, taken }))
+    let acks = Arc::new(Acks::new(channel.clone()));
+    let telling = tokio::spawn({
+        let acks = acks.clone();
+        async move { acks.tell(&session).await }
+    });
+    Ok(Box::new(Taking { queue: queue.clone(), channel, _consumer: consumer, inbox, taken, acks, telling }))
 }
 
 /// Notes each message when it arrives, in lapin's I/O thread, so that what waits here unread is counted too. The inbox
@@ -114,12 +121,14 @@ impl ConsumerDelegate for Arrivals {
 /// A running consumer.
 struct Taking {
     queue: QueueName,
-    session: Arc<Session>,
     channel: Channel,
     /// Dropped after the channel has begun to close, see `drop`.
     _consumer: Consumer,
     inbox: mpsc::UnboundedReceiver<DeliveryResult>,
     taken: Arc<Taken>,
+    acks: Arc<Acks>,
+    /// Tells the broker what is acknowledged; holds the session, and ends with this consumer.
+    telling: JoinHandle<()>,
 }
 
 #[async_trait]
@@ -130,12 +139,8 @@ impl Deliveries for Taking {
         }
         match self.inbox.recv().await {
             Some(Ok(Some(delivery))) => {
-                let settle = Unsettled {
-                    session: self.session.clone(),
-                    channel: self.channel.clone(),
-                    tag: delivery.delivery_tag,
-                    taken: self.taken.clone(),
-                };
+                let settle =
+                    Unsettled { acks: self.acks.clone(), tag: delivery.delivery_tag, taken: self.taken.clone() };
                 let message = message::read(&delivery.properties, delivery.data);
                 Some(Ok(Delivery::new(message, delivery.redelivered, Box::new(settle))))
             }
@@ -159,6 +164,8 @@ impl Drop for Taking {
     /// ones before they return.
     fn drop(&mut self) {
         self.taken.end();
+        self.telling.abort();
+        self.acks.tell_rest();
         // The first poll queues the closing frame; nobody needs its answer.
         let _ = self.channel.close(200, "given back".into()).now_or_never();
     }
@@ -166,23 +173,21 @@ impl Drop for Taking {
 
 /// One delivery that waits for its ack.
 struct Unsettled {
-    session: Arc<Session>,
-    channel: Channel,
+    acks: Arc<Acks>,
     tag: u64,
     taken: Arc<Taken>,
 }
 
 #[async_trait]
 impl Settle for Unsettled {
+    /// Does not wait: see [`Acks`].
     async fn ack(self: Box<Self>) -> Result<(), BrokerError> {
         let ended = || BrokerError("its consumer has ended, so the message comes again".to_owned());
         if self.taken.ended() {
             return Err(ended());
         }
-        let ack = self.channel.basic_ack(self.tag, BasicAckOptions::default());
-        let acked = self.session.bounded("an acknowledgement", ack).await;
-        acked.map_err(|failure| BrokerError(format!("not acknowledged, the message comes again: {failure}")))?;
-        // Dropped meanwhile: the ack may have been written behind the end of its channel, where it counts for nothing.
+        self.acks.note(self.tag);
+        // Dropped meanwhile: it may have been noted behind the end of its channel, where it counts for nothing.
         if self.taken.ended() {
             return Err(ended());
         }

@@ -5,6 +5,7 @@
 //! [`Options`] (what an operator writes) ← `address`, `tls`, `dial` (one connection) ← `link` (a connection that
 //! comes back) ← `topology`, `publisher`, `consumer` ← `broker` (the port). `message` is the wire format.
 
+mod acks;
 mod address;
 mod broker;
 mod check;

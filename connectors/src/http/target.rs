@@ -15,6 +15,7 @@ use bus_core::ports::target::{Parcel, Target};
 use bus_core::vocabulary::{DeliveryError, Exchange, Fault, Moment, Operation, Receipt, Secret};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue as RawValue, LOCATION, SERVER};
 use reqwest::{Method, RequestBuilder};
+use url::Url;
 
 use super::answer::{Answer, excerpt};
 use super::client::{Client, secret_values};
@@ -76,17 +77,23 @@ impl HttpTarget {
         if let Some((user, password)) = &self.client.basic {
             builder = builder.basic_auth(user, Some(password.expose()));
         }
-        let mut sent = format!("{} {url}", request.method);
         if request.method != Method::DELETE {
             builder = builder.body(parcel.body.clone());
-            sent = format!("{sent}\n\n{}", excerpt(&parcel.body));
         }
-        let sent = self.client.mask(sent, &self.secrets);
         let _permit = permits.take().await.map_err(|closed| {
             let retry_after = closed.until.map(|until| Moment::now().until(until));
             DeliveryError::new(Fault::Throttled { retry_after }, closed.to_string())
         })?;
-        self.exchange(request, builder.timeout(self.client.timeout), parcel, sent).await
+        self.exchange(request, builder.timeout(self.client.timeout), parcel, &url).await
+    }
+
+    /// What was sent, for a dead letter; made only after a failure.
+    fn sent(&self, request: &Request, parcel: &Parcel, url: &Url) -> String {
+        let mut sent = format!("{} {url}", request.method);
+        if request.method != Method::DELETE {
+            sent = format!("{sent}\n\n{}", excerpt(&parcel.body));
+        }
+        self.client.mask(sent, &self.secrets)
     }
 
     async fn exchange(
@@ -94,16 +101,17 @@ impl HttpTarget {
         request: &Request,
         builder: RequestBuilder,
         parcel: &Parcel,
-        sent: String,
+        url: &Url,
     ) -> Result<Receipt, DeliveryError> {
         // The path as configured: the filled one holds the key.
-        let what = format!("{} {}", request.method, request.path.as_str());
+        let what = || format!("{} {}", request.method, request.path.as_str());
+        let sent = || Some(self.sent(request, parcel, url));
         let mut response = match builder.send().await {
             Ok(response) => response,
             Err(error) => {
                 let (fault, reason) = classify::failure(&error.without_url());
-                let exchange = Exchange { request: Some(sent), answer: None };
-                return Err(DeliveryError::new(fault, format!("{what}: {reason}")).with_exchange(exchange));
+                let exchange = Exchange { request: sent(), answer: None };
+                return Err(DeliveryError::new(fault, format!("{}: {reason}", what())).with_exchange(exchange));
             }
         };
         let status = response.status();
@@ -117,12 +125,12 @@ impl HttpTarget {
             if receiver_id.is_some() || parcel.receiver_id.is_some() || answer.whole {
                 return Ok(Receipt { receiver_id: receiver_id.or_else(|| parcel.receiver_id.clone()) });
             }
-            let reason = format!("{what}: accepted ({status}), but the answer with the receiver's id was cut");
-            let exchange = Exchange { request: Some(sent), answer: Some(status.to_string()) };
+            let reason = format!("{}: accepted ({status}), but the answer with the receiver's id was cut", what());
+            let exchange = Exchange { request: sent(), answer: Some(status.to_string()) };
             return Err(DeliveryError::new(Fault::Ambiguous, reason).with_exchange(exchange));
         }
         let fault = classify::status(status.as_u16(), response.headers(), self.harms(request), chrono::Utc::now());
-        let mut message = format!("{what}: the receiver answered {status}");
+        let mut message = format!("{}: the receiver answered {status}", what());
         if status.is_redirection() {
             let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("nowhere");
             let to = to.split(['?', '#']).next().unwrap_or_default();
@@ -131,7 +139,7 @@ impl HttpTarget {
         let excerpt = format!("{status}\n\n{}", answer.excerpt());
         let answer = self.client.mask(excerpt.trim_end().to_owned(), &self.secrets);
         let message = self.client.mask(message, &self.secrets);
-        let exchange = Exchange { request: Some(sent), answer: Some(answer) };
+        let exchange = Exchange { request: sent(), answer: Some(answer) };
         Err(DeliveryError::new(fault, message).with_exchange(exchange))
     }
 
