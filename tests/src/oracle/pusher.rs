@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -122,12 +122,4 @@ async fn push(
         }
         tokio::time::sleep(AGAIN).await;
     }
-}
-
-/// The time it takes the bus to accept one record; for a bus that is up.
-pub async fn accepts(door: &Door, version: &Version) -> Result<Duration> {
-    let begun = Instant::now();
-    let ledger = Mutex::new(Issued::new(Owed::Every));
-    push(&client()?, door, version, "тело", &ledger).await.context("one record")?;
-    Ok(begun.elapsed())
 }

@@ -200,7 +200,6 @@ impl Scene {
     pub fn log(&self) -> String {
         self.bus.log().map_or_else(String::new, |log| log.tail(40))
     }
-
 }
 
 impl Verdicts {

@@ -143,7 +143,7 @@ async fn session_writes(
         let mut transaction = connection.begin().await?;
         for _ in 0..rows {
             let place = rng.usize(..keys.div_ceil(SESSIONS)) * SESSIONS + session;
-            change(&mut transaction, &format!("ключ-{place}"), place % UNWANTED != 0, &mut rng).await?;
+            change(&mut transaction, &format!("ключ-{place}"), !place.is_multiple_of(UNWANTED), &mut rng).await?;
         }
         if kind >= 90 {
             tokio::time::sleep(Duration::from_millis(rng.u64(50..400))).await;

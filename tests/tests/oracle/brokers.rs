@@ -38,9 +38,7 @@ async fn a_killed_rabbitmq_loses_nothing() {
         node.restart().await.unwrap();
         let back = Instant::now();
         let delivered = scene.route(ORDERS).await.unwrap()["delivered"].as_u64().unwrap();
-        let more = || async {
-            Ok((scene.route(ORDERS).await?["delivered"].as_u64() > Some(delivered)).then_some(()))
-        };
+        let more = || async { Ok((scene.route(ORDERS).await?["delivered"].as_u64() > Some(delivered)).then_some(())) };
         eventually("deliveries after the restart", Duration::from_secs(30), more).await.unwrap();
         restarts.push(back.elapsed().as_millis());
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bus_tests::oracle::pusher::Pusher;
 use bus_tests::oracle::{Figures, Scene, Seed, turn};
+use bus_tests::receiver::{Answer, Rule, Script};
 use tokio::time::Instant;
 
 use super::servers::{Broker, postgres};
@@ -17,6 +18,9 @@ async fn orderly_stops(broker: Broker) {
     let _turn = turn().await;
     let seed = Seed::choose(&format!("orderly stops, {}", broker.name()));
     let mut scene = Scene::new(postgres().await, &broker.landscape().await, seed).await.unwrap();
+    // Attempts are under way whenever the signal comes.
+    let slow = Script { rules: vec![Rule::always(Answer::Slow { ms: 200 })], repeats_by: None };
+    scene.shop.set_script(&slow).await.unwrap();
     let writing = scene.source.write(200, seed);
     let pusher = Pusher::start(&scene.door(), 10, Duration::from_millis(10), seed);
     let mut longest = Duration::ZERO;
@@ -30,6 +34,7 @@ async fn orderly_stops(broker: Broker) {
         assert_eq!(status.code(), Some(0), "stop {stop}:\n{}", scene.log());
     }
     scene.bus.start().await.unwrap();
+    scene.shop.set_script(&Script::default()).await.unwrap();
     writing.stop().await.unwrap();
     let pushed = pusher.stop().await.unwrap();
     let verdicts = scene.verdicts(&pushed).await.unwrap();

@@ -1,9 +1,10 @@
-//! `kill -9` at random times and at every named place, while rows change and records are pushed.
+//! `kill -9` at random times and at every named place, while rows change, records are pushed, and receivers misbehave.
 
 use std::time::Duration;
 
 use bus_tests::oracle::pusher::Pusher;
 use bus_tests::oracle::{BOOKS, Figures, Scene, Seed, turn};
+use bus_tests::receiver::{Answer, Rule, Script};
 use tokio::time::Instant;
 
 use super::servers::{Broker, postgres};
@@ -27,7 +28,25 @@ const AT_PLACES: usize = 3;
 const AT_RANDOM: usize = 20;
 
 /// A killed bus starts again, waits until its predecessor's requests have ended (1 s), and works a little.
-const MOST_AT_WORK: Duration = Duration::from_millis(2_500);
+const MOST_AT_WORK: Duration = Duration::from_millis(2_000);
+
+/// After so many kills the receivers misbehave anew.
+const ROUGH_EVERY: usize = 10;
+
+/// A receiver that is busy, asks for time, falls silent, and cuts connections after it has taken the record.
+fn rough(path: &str) -> Script {
+    let under_path = |rule: Rule| Rule { path: Some(path.to_owned()), ..rule };
+    let status = |code, retry_after| Answer::Status { code, retry_after };
+    let rules = vec![
+        Rule { per_key: true, ..Rule::times(1, status(500, None)) },
+        Rule::times(2, status(429, Some(1))),
+        Rule::times(2, status(503, None)),
+        Rule::times(4, Answer::Reset { applied: true }),
+        Rule::times(4, Answer::Reset { applied: false }),
+        Rule::times(2, Answer::Hang),
+    ];
+    Script { rules: rules.into_iter().map(under_path).collect(), repeats_by: None }
+}
 
 async fn fifty_kills(broker: Broker) {
     let _turn = turn().await;
@@ -44,7 +63,11 @@ async fn fifty_kills(broker: Broker) {
     let writing = scene.source.write(120, seed);
     let pusher = Pusher::start(&scene.door(), 10, Duration::from_millis(20), seed);
     let mut missed = Vec::new();
-    for step in &plan {
+    for (number, step) in plan.iter().enumerate() {
+        if number.is_multiple_of(ROUGH_EVERY) {
+            scene.shop.set_script(&rough("/orders/")).await.unwrap();
+            scene.books.set_script(&rough("/books/")).await.unwrap();
+        }
         match step {
             None => scene.kill_within(MOST_AT_WORK, &mut rng).await.unwrap(),
             Some(place) => {
@@ -54,6 +77,8 @@ async fn fifty_kills(broker: Broker) {
             }
         }
     }
+    scene.shop.set_script(&Script::default()).await.unwrap();
+    scene.books.set_script(&Script::default()).await.unwrap();
     let restart = Instant::now();
     scene.bus.start().await.unwrap();
     let restart = restart.elapsed();

@@ -97,7 +97,9 @@ async fn a_dead_receiver_does_not_slow_the_others() {
     for round in 1..=4 {
         let begun = Instant::now();
         scene.source.burst(ROWS).await.unwrap();
-        let all = || async { Ok((scene.route(ORDERS).await?["delivered"].as_u64() > Some(round * ROWS as u64)).then_some(())) };
+        let all = || async {
+            Ok((scene.route(ORDERS).await?["delivered"].as_u64() > Some(round * ROWS as u64)).then_some(()))
+        };
         eventually("all rows at the living receiver", Duration::from_secs(30), all).await.unwrap();
         times.push(begun.elapsed().as_millis());
     }

@@ -16,14 +16,14 @@ use super::servers::postgres;
 const TRIES: u64 = 3;
 
 /// A page of the bus's reader holds 1000 records, and it publishes them in windows of 256.
-const MORE_THAN_A_PAGE: usize = 1_500;
-const MORE_THAN_A_WINDOW: usize = 700;
+const MORE_THAN_A_PAGE: usize = 1_100;
+const MORE_THAN_A_WINDOW: usize = 400;
 
 #[derive(Debug, Clone, Copy)]
 enum Harm {
     /// Killed while a slow receiver still has most of what was taken before it.
     KilledInHand,
-    /// Killed with the first of three windows published.
+    /// Killed with the first of two windows published.
     KilledBetweenWindows,
     /// Killed after publishing, so that all of it is published again.
     KilledBeforeAdvance,

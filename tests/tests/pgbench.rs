@@ -1,0 +1,121 @@
+//! Real writes to a real receiver: PostgreSQL under `pgbench`, through RabbitMQ, to npm's `json-server`.
+//!
+//! Neither the table nor the receiver was made for the bus. When pgbench has stopped and the bus is idle, both sides
+//! agree row by row.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bus_tests::bus::Bus;
+use bus_tests::eventually::eventually;
+use bus_tests::servers::{JsonServer, Postgres, RabbitMq, http_client};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+/// pgbench's smallest scale has 100 000 accounts, and the receiver writes its whole file for each request: it is given
+/// a part of them.
+const ACCOUNTS: u64 = 2_000;
+
+/// Of pgbench, in seconds.
+const LENGTH: &str = "8";
+
+const DRAIN: Duration = Duration::from_secs(60);
+
+type Rows = BTreeMap<u64, (i64, i64)>;
+
+fn routes(bus: &Bus, database: &str, receiver: &str) -> String {
+    format!(
+        r#"
+[bus]
+broker = {{ env = "RABBITMQ" }}
+state = "bus.db"
+listen = "{listen}"
+
+[systems.bank]
+kind = "sql"
+url = "{database}"
+
+[systems.rest]
+kind = "http"
+url = "{receiver}"
+capacity = {{ concurrency = 8 }}
+
+[streams.accounts]
+from = "bank"
+query = "SELECT aid, bid, abalance FROM pgbench_accounts WHERE aid <= {ACCOUNTS}"
+key = "aid"
+schedule = "500ms"
+changes = "diff"
+
+# The receiver answers 404 to PUT of an id that it does not have, so it is filled with all ids before.
+[routes.accounts-to-rest]
+stream = "accounts"
+to = "rest"
+send = {{ method = "PUT", path = "/accounts/{{key}}" }}
+concurrency = 8
+"#,
+        listen = bus.listen()
+    )
+}
+
+async fn source(postgres: &Postgres, database: &str) -> Rows {
+    let select = format!("SELECT aid, bid, abalance FROM pgbench_accounts WHERE aid <= {ACCOUNTS}");
+    let text = postgres.execute(database, &select).await.unwrap();
+    let number = |text: &str| text.parse::<i64>().unwrap();
+    text.lines()
+        .map(|line| {
+            let cells: Vec<i64> = line.split('|').map(number).collect();
+            (u64::try_from(cells[0]).unwrap(), (cells[1], cells[2]))
+        })
+        .collect()
+}
+
+async fn receiver(server: &JsonServer) -> Rows {
+    let database = server.database().await.unwrap();
+    let accounts = database["accounts"].as_array().unwrap();
+    // One that was never written has no balance, and equals no row of the source.
+    let cell = |account: &Value, name: &str| account[name].as_i64().unwrap_or(i64::MIN);
+    accounts.iter().map(|one| (one["id"].as_u64().unwrap(), (cell(one, "bid"), cell(one, "abalance")))).collect()
+}
+
+async fn route(bus: &Bus) -> anyhow::Result<Value> {
+    let status = http_client().get(format!("{}/status", bus.url())).send().await?.text().await?;
+    Ok(serde_json::from_str::<Value>(&status)?["routes"][0].take())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rest_server_follows_pgbench_row_by_row() {
+    let (postgres, node) = (Postgres::shared().await.unwrap(), RabbitMq::shared().await.unwrap());
+    let database = postgres.database().await.unwrap();
+    postgres.pgbench(&database, &["-i", "-q", "-s", "1"]).await.unwrap();
+    let empty: Vec<Value> = (1..=ACCOUNTS).map(|id| json!({ "id": id })).collect();
+    let server = JsonServer::start(&json!({ "accounts": empty })).await.unwrap();
+    let mut bus = Bus::new().unwrap();
+    bus.env("RABBITMQ", node.vhost().await.unwrap().url);
+    bus.routes(&routes(&bus, &postgres.url_of(&database), &server.url())).unwrap();
+    bus.start().await.unwrap();
+
+    let before = source(postgres, &database).await;
+    let report = postgres
+        .pgbench(&database, &["-c", "4", "-T", LENGTH, "-b", "tpcb-like@1", "-b", "simple-update@3"])
+        .await
+        .unwrap();
+    let stopped = Instant::now();
+    let expected = source(postgres, &database).await;
+    let changed = expected.iter().filter(|(id, row)| before.get(id) != Some(row)).count();
+    let agree = || async { Ok((receiver(&server).await == expected).then_some(())) };
+    let agreed = eventually("both sides to agree", DRAIN, agree).await;
+
+    let route = route(&bus).await.unwrap();
+    let log = bus.log().map_or_else(String::new, |log| log.tail(20));
+    let actual = receiver(&server).await;
+    let differ = expected.iter().filter(|(id, row)| actual.get(id) != Some(row)).take(5).collect::<Vec<_>>();
+    assert!(agreed.is_ok(), "{} of {} rows: {differ:?}; {route}\n{log}", actual.len(), expected.len());
+    assert_eq!((route["dead"].as_u64(), route["waiting"].as_u64()), (Some(0), Some(0)), "{route}");
+    assert!(changed > 10, "pgbench changed {changed} of the rows: {report}");
+    let writes = report.lines().find(|line| line.contains("actually processed")).unwrap_or_default();
+    let mut figures = bus_tests::oracle::Figures::of("pgbench to json-server");
+    figures.add("rows", expected.len()).add("changed", changed).add("pgbench", writes);
+    figures.add("requests", &route["delivered"]).add("agreed after ms", stopped.elapsed().as_millis()).print();
+}
