@@ -79,9 +79,9 @@ pub trait StateStore: Send + Sync {
     /// Dead letters, newest last.
     async fn dead_letters(&self, filter: &DeadFilter) -> Result<Vec<DeadRow>, StateError>;
 
-    /// Moves a dead letter back to `waiting` in one transaction (R10): refused if `settled` or `waiting` has a newer
-    /// seq of the key, unless forced. Clears its attempt mark.
-    async fn replay(&self, id: i64, force: bool) -> Result<Replay, StateError>;
+    /// Moves a dead letter back to `waiting` in one transaction (R10), as far as `mode` allows. Clears its attempt mark;
+    /// newer rows of its key go behind it.
+    async fn replay(&self, id: i64, mode: ReplayMode) -> Result<Replay, StateError>;
 
     /// Removes a dead letter for good. `false` if there is none.
     async fn drop_dead(&self, id: i64) -> Result<bool, StateError>;
@@ -329,8 +329,8 @@ pub struct WaitingRow {
     pub attempts: u32,
     /// Why it waits.
     pub reason: HoldReason,
-    /// Put there by a replay: allowed to go although the fence stands at its own seq.
-    pub replayed: bool,
+    /// How it may pass the fence.
+    pub replayed: Replayed,
 }
 
 /// What a person needs to decide about a message that was not accepted.
@@ -378,6 +378,28 @@ pub struct DeadFilter {
     pub key: Option<String>,
     /// At most so many (the newest); 0 means 1000.
     pub limit: usize,
+}
+
+/// How far a replay goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplayMode {
+    /// Refused if a newer version of the key was settled or waits.
+    Careful,
+    /// The letters of a run of rejects come back: refused if a newer version was settled.
+    Return,
+    /// A person wants it at the receiver, whatever that holds.
+    Forced,
+}
+
+/// Whether a row of `waiting` was a dead letter, and so how it may pass the fence, which its death raised to its own seq.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replayed {
+    /// It was none.
+    Never,
+    /// It passes a fence at its own seq.
+    Asked,
+    /// It passes any fence.
+    Forced,
 }
 
 /// What a replay did.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use bus_config::Landscape;
-use bus_core::ports::state::{DeadFilter, Replay, StateStore};
+use bus_core::ports::state::{DeadFilter, Replay, ReplayMode, StateStore};
 use bus_core::vocabulary::RouteName;
 use bus_storage::{Database, SqliteState};
 use serde_json::Value;
@@ -142,7 +142,8 @@ async fn replay(args: cli::DeadReplay) -> anyhow::Result<ExitCode> {
 }
 
 async fn offline_replay(state: &dyn StateStore, id: i64, force: bool) -> Result<(), String> {
-    match state.replay(id, force).await {
+    let mode = if force { ReplayMode::Forced } else { ReplayMode::Careful };
+    match state.replay(id, mode).await {
         Ok(Replay::Waiting { .. }) => Ok(()),
         Ok(Replay::Newer { seq }) => Err(format!("refused: a newer version of its key ({seq}) was delivered or waits")),
         Ok(Replay::NotFound) => Err("there is no such dead letter, or it cannot go back".to_owned()),

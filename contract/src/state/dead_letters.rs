@@ -1,6 +1,6 @@
 //! Dead letters and replay: R9, R10, D6.
 
-use bus_core::ports::state::{Applied, DeadFilter, DeadLetter, HoldReason, Replay, Settlement};
+use bus_core::ports::state::{Applied, DeadFilter, DeadLetter, HoldReason, Replay, ReplayMode, Replayed, Settlement};
 use bus_core::vocabulary::{Envelope, Key, Moment};
 
 use super::{StateFixture, buried, bury, commit, delivered, due, fence, hold, letter, line, one, route, seq, settle};
@@ -80,7 +80,7 @@ pub async fn a_foreign_letter_touches_no_fence(fixture: &mut impl StateFixture) 
     assert_eq!(store.dead_letters(&of(&route)).await.expect("listing")[0].letter, foreign);
     assert_eq!(fence(store, &route, &message.key).await, None);
     assert_eq!(store.open_route(&route).await.expect("opening").dead, Vec::<Key>::new());
-    assert_eq!(store.replay(number, true).await, Ok(Replay::NotFound));
+    assert_eq!(store.replay(number, ReplayMode::Forced).await, Ok(Replay::NotFound));
 }
 
 /// R10: one transaction, marked as replayed, without its attempt mark, at the end of the line.
@@ -93,15 +93,15 @@ pub async fn replay_puts_a_letter_back_in_line(fixture: &mut impl StateFixture) 
     let Applied::Dead(number) = one(store, &route, settle(&message, outcome)).await else { panic!("not stored") };
     one(store, &route, hold(&sample::envelope(&stream, "другой", 2), 0)).await;
     let expected = Replay::Waiting { route: route.clone(), key: message.key.clone() };
-    assert_eq!(store.replay(number, false).await, Ok(expected));
+    assert_eq!(store.replay(number, ReplayMode::Careful).await, Ok(expected));
     fixture.reopen().await;
     let store = fixture.store();
-    assert_eq!(store.replay(number, false).await, Ok(Replay::NotFound), "it is not dead any more");
+    assert_eq!(store.replay(number, ReplayMode::Careful).await, Ok(Replay::NotFound), "it is not dead any more");
     assert!(store.dead_letters(&of(&route)).await.expect("listing").is_empty());
     assert_eq!(store.marked(&route, &[message.id]).await, Ok(vec![false]));
     let rows = store.waiting(&route, Moment(i64::MAX), 0, 10).await.expect("rows");
     assert_eq!(rows.iter().map(|row| row.envelope.seq.number).collect::<Vec<_>>(), [2, 1]);
-    assert_eq!((rows[1].replayed, rows[1].reason, rows[1].attempts), (true, HoldReason::Replay, 0));
+    assert_eq!((rows[1].replayed, rows[1].reason, rows[1].attempts), (Replayed::Asked, HoldReason::Replay, 0));
     assert_eq!(&rows[1].envelope, &message);
 
     // It goes although the fence stands at its own seq, and then names what was delivered.
@@ -121,12 +121,12 @@ pub async fn replay_is_refused_when_something_newer_is_there(fixture: &mut impl 
     let waits = bury(store, &route, &message("ждёт", 2)).await;
     one(store, &route, hold(&message("ждёт", 6), 0)).await;
     for (number, newer) in [(settled, 5), (waits, 6)] {
-        assert_eq!(store.replay(number, false).await, Ok(Replay::Newer { seq: seq(newer) }));
+        assert_eq!(store.replay(number, ReplayMode::Careful).await, Ok(Replay::Newer { seq: seq(newer) }));
         let rows = store.dead_letters(&of(&route)).await.expect("listing");
         assert!(rows.iter().any(|row| row.id == number), "a refused replay removed the letter");
-        assert!(matches!(store.replay(number, true).await, Ok(Replay::Waiting { .. })));
+        assert!(matches!(store.replay(number, ReplayMode::Forced).await, Ok(Replay::Waiting { .. })));
     }
-    assert_eq!(store.replay(-1, false).await, Ok(Replay::NotFound));
+    assert_eq!(store.replay(-1, ReplayMode::Careful).await, Ok(Replay::NotFound));
 }
 
 /// Within a key the order is by seq, also when a person puts an old version back; and it inherits the key's time.
@@ -138,7 +138,7 @@ pub async fn a_forced_replay_goes_before_newer_rows_of_its_key(fixture: &mut imp
     let holds =
         vec![hold(&message("ключ", 5), i64::MAX - 9), hold(&message("ключ", 6), 0), hold(&message("другой", 7), 0)];
     commit(store, &route, holds).await;
-    assert!(matches!(store.replay(number, true).await, Ok(Replay::Waiting { .. })));
+    assert!(matches!(store.replay(number, ReplayMode::Forced).await, Ok(Replay::Waiting { .. })));
     assert_eq!(line(store, &route).await, [7, 1, 5, 6]);
     assert_eq!(due(store, &route, i64::MAX - 10).await, [7], "the replayed row overtook its deferred key");
     one(store, &route, hold(&message("новый", 8), 0)).await;
@@ -152,7 +152,7 @@ pub async fn a_forced_replay_delivered_names_what_the_receiver_holds(fixture: &m
     let [old, new] = [1, 5].map(|number| sample::envelope(&stream, "ключ", number));
     let number = bury(store, &route, &old).await;
     one(store, &route, delivered(&new)).await;
-    store.replay(number, true).await.expect("forcing");
+    store.replay(number, ReplayMode::Forced).await.expect("forcing");
     assert_eq!(one(store, &route, delivered(&old)).await, Applied::Yes);
     let now = fence(store, &route, &old.key).await.expect("a fence");
     assert_eq!((now.seq, now.id), (seq(5), Some(old.id)));
@@ -168,11 +168,11 @@ pub async fn a_replayed_row_may_die_again(fixture: &mut impl StateFixture) {
     let store = fixture.store();
     let [old, new] = [1, 5].map(|number| sample::envelope(&stream, "ключ", number));
     let mut number = bury(store, &route, &old).await;
-    for force in [false, true] {
-        if force {
+    for mode in [ReplayMode::Careful, ReplayMode::Forced] {
+        if mode == ReplayMode::Forced {
             one(store, &route, delivered(&new)).await;
         }
-        assert!(matches!(store.replay(number, force).await, Ok(Replay::Waiting { .. })));
+        assert!(matches!(store.replay(number, mode).await, Ok(Replay::Waiting { .. })));
         let again = bury(store, &route, &old).await;
         assert!(again > number, "numbers are never used twice");
         number = again;

@@ -1,6 +1,6 @@
 //! The line of what waits: D2, D3, D4, D8, R12.
 
-use bus_core::ports::state::{Applied, Change, HoldReason, RouteCounts, RouteState};
+use bus_core::ports::state::{Applied, Change, HoldReason, Replayed, RouteCounts, RouteState};
 use bus_core::vocabulary::Moment;
 
 use super::{StateFixture, bury, commit, delivered, due, hold, line, one, route, seq};
@@ -23,7 +23,7 @@ pub async fn held_messages_wait_in_line(fixture: &mut impl StateFixture) {
     assert_eq!(due(fixture.store(), &route, 60).await, [1, 2]);
     let rows = fixture.store().waiting(&route, Moment(70), 0, 10).await.expect("rows");
     assert_eq!(rows.iter().map(|row| &row.envelope).collect::<Vec<_>>(), messages.iter().collect::<Vec<_>>());
-    assert_eq!((rows[0].attempts, rows[0].reason, rows[0].replayed), (4, HoldReason::Closed, false));
+    assert_eq!((rows[0].attempts, rows[0].reason, rows[0].replayed), (4, HoldReason::Closed, Replayed::Never));
     let oldest = messages.iter().map(|message| message.time).min();
     assert_eq!(fixture.store().route_counts(&route).await, Ok(RouteCounts { waiting: 3, oldest, dead: 0 }));
 }

@@ -1,6 +1,6 @@
 //! Dead letters: keeping, listing, replaying, dropping.
 
-use bus_core::ports::state::{DeadFilter, DeadLetter, DeadRow, HoldReason, Replay};
+use bus_core::ports::state::{DeadFilter, DeadLetter, DeadRow, HoldReason, Replay, ReplayMode, Replayed};
 use bus_core::vocabulary::{Envelope, Exchange, MessageId, Moment, RouteName, StreamName};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -97,7 +97,7 @@ fn read(row: &Row<'_>) -> Result<DeadRow, Failure> {
 }
 
 /// R10: from dead to waiting in one transaction, refused if something newer was settled or waits.
-pub(super) fn replay(connection: &Connection, id: i64, force: bool, now: Moment) -> Result<Replay, Failure> {
+pub(super) fn replay(connection: &Connection, id: i64, mode: ReplayMode, now: Moment) -> Result<Replay, Failure> {
     let mut select = connection.prepare_cached(
         "SELECT d.route, n.name, d.frame FROM dead d JOIN names n ON n.id = d.route
          WHERE d.id = ?1 AND d.frame IS NOT NULL",
@@ -108,25 +108,36 @@ pub(super) fn replay(connection: &Connection, id: i64, force: bool, now: Moment)
     let envelope = Envelope::from_frame(frame.into()).map_err(damaged)?;
     let settled = route::fence(connection, route, &envelope.key)?;
     let waiting = route::highest_waiting(connection, route, &envelope.key)?;
-    if let Some(newer) = settled.max(waiting).filter(|newer| *newer > envelope.seq && !force) {
+    let (obstacle, replayed) = match mode {
+        ReplayMode::Careful => (settled.max(waiting), Replayed::Asked),
+        ReplayMode::Return => (settled, Replayed::Asked),
+        ReplayMode::Forced => (None, Replayed::Forced),
+    };
+    if let Some(newer) = obstacle.filter(|newer| *newer > envelope.seq) {
         return Ok(Replay::Newer { seq: newer });
     }
     drop_dead(connection, id)?;
     // D7: a person has decided that it may be sent again.
     route::clear_mark(connection, route, &envelope.id)?;
-    requeue(connection, route, &envelope, now)?;
+    requeue(connection, route, &envelope, replayed, now)?;
     Ok(Replay::Waiting { route: RouteName::new(&name).map_err(damaged)?, key: envelope.key })
 }
 
-/// To the end of the line. Newer rows of the key (a forced replay) go behind it: within a key the order is by seq.
-fn requeue(connection: &Connection, route: i64, envelope: &Envelope, now: Moment) -> Result<(), Failure> {
+/// To the end of the line. Newer rows of the key go behind it: within a key the order is by seq.
+fn requeue(
+    connection: &Connection,
+    route: i64,
+    envelope: &Envelope,
+    replayed: Replayed,
+    now: Moment,
+) -> Result<(), Failure> {
     let (key, epoch, number) = (envelope.key.as_str(), signed(envelope.seq.epoch), signed(envelope.seq.number));
     // The same version cannot wait beside its own dead letter (D4), but a damaged past must not stop a person.
     connection.execute(
         "DELETE FROM waiting WHERE route = ?1 AND key = ?2 AND epoch = ?3 AND number = ?4",
         (route, key, epoch, number),
     )?;
-    let mut place = route::insert_waiting(connection, route, envelope, now, 0, HoldReason::Replay, true)?;
+    let mut place = route::insert_waiting(connection, route, envelope, now, 0, HoldReason::Replay, replayed)?;
     let mut newer = connection.prepare_cached(
         "SELECT place FROM waiting WHERE route = ?1 AND key = ?2 AND (epoch, number) > (?3, ?4)
          ORDER BY epoch, number",

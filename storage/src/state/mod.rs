@@ -9,8 +9,8 @@ mod sealed;
 
 use async_trait::async_trait;
 use bus_core::ports::state::{
-    Applied, Backlog, Change, DeadFilter, DeadRow, FeedState, Published, Replay, RouteCounts, RouteState, ScanTotals,
-    SealedBatch, Settled, StateError, StateStore, WaitingRow,
+    Applied, Backlog, Change, DeadFilter, DeadRow, FeedState, Published, Replay, ReplayMode, RouteCounts, RouteState,
+    ScanTotals, SealedBatch, Settled, StateError, StateStore, WaitingRow,
 };
 use bus_core::vocabulary::{
     Envelope, FeedName, Key, MessageId, Moment, RouteName, StreamName, SubscriptionName, SystemName, UnreadableRecord,
@@ -148,9 +148,9 @@ impl StateStore for SqliteState {
         self.database.read(move |connection| dead::list(connection, &filter)).await
     }
 
-    async fn replay(&self, id: i64, force: bool) -> Result<Replay, StateError> {
+    async fn replay(&self, id: i64, mode: ReplayMode) -> Result<Replay, StateError> {
         let now = Moment::now();
-        self.database.write(0, move |connection| dead::replay(connection, id, force, now)).await
+        self.database.write(0, move |connection| dead::replay(connection, id, mode, now)).await
     }
 
     async fn drop_dead(&self, id: i64) -> Result<bool, StateError> {

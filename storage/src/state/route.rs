@@ -3,7 +3,9 @@
 //! The rules (R.., D..) are enforced here, in the transaction that applies the change, so that no caller can forget
 //! them and no zombie can break them.
 
-use bus_core::ports::state::{Applied, Change, DeadLetter, HoldReason, RouteState, Settled, Settlement, WaitingRow};
+use bus_core::ports::state::{
+    Applied, Change, DeadLetter, HoldReason, Replayed, RouteState, Settled, Settlement, WaitingRow,
+};
 use bus_core::vocabulary::{Envelope, Key, MessageId, Moment, Operation, Seq};
 use rusqlite::{Connection, OptionalExtension};
 
@@ -199,7 +201,7 @@ impl Route<'_> {
         if self.has_waiting && (self.id_waits(&envelope.id)? || self.highest(&envelope.key)? >= Some(envelope.seq)) {
             return Ok(Applied::Ignored);
         }
-        insert_waiting(self.connection, self.route, envelope, not_before, attempts, reason, false)?;
+        insert_waiting(self.connection, self.route, envelope, not_before, attempts, reason, Replayed::Never)?;
         self.has_waiting = true;
         Ok(Applied::Yes)
     }
@@ -262,7 +264,7 @@ impl Route<'_> {
             "SELECT place, replayed FROM waiting WHERE route = ?1 AND key = ?2 AND epoch = ?3 AND number = ?4",
         )?;
         let row = select.query_row((self.route, key.as_str(), signed(seq.epoch), signed(seq.number)), |row| {
-            Ok(Waits { place: row.get(0)?, replayed: row.get(1)? })
+            Ok(Waits { place: row.get(0)?, replayed: row.get::<_, i64>(1)? != 0 })
         });
         Ok(row.optional()?)
     }
@@ -296,7 +298,7 @@ pub(super) fn insert_waiting(
     not_before: Moment,
     attempts: u32,
     reason: HoldReason,
-    replayed: bool,
+    replayed: Replayed,
 ) -> Result<i64, Failure> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO waiting (route, key, epoch, number, id, not_before, attempts, reason, replayed, time, frame)
@@ -313,10 +315,27 @@ pub(super) fn insert_waiting(
         not_before.0,
         attempts,
         reason.as_str(),
-        replayed,
+        replayed_code(replayed),
         envelope.time.0,
         envelope.to_frame().as_ref(),
     ])?)
+}
+
+fn replayed_code(replayed: Replayed) -> i64 {
+    match replayed {
+        Replayed::Never => 0,
+        Replayed::Asked => 1,
+        Replayed::Forced => 2,
+    }
+}
+
+fn replayed_of(code: i64) -> Result<Replayed, Failure> {
+    match code {
+        0 => Ok(Replayed::Never),
+        1 => Ok(Replayed::Asked),
+        2 => Ok(Replayed::Forced),
+        _ => Err(damaged(format!("a waiting row is replayed in a way nobody knows: {code}"))),
+    }
 }
 
 pub(super) fn seq(epoch: i64, number: i64) -> Seq {
@@ -404,7 +423,7 @@ pub(super) fn due(
             envelope: Envelope::from_frame(row.get::<_, Vec<u8>>(1)?.into()).map_err(damaged)?,
             attempts: row.get(2)?,
             reason: HoldReason::parse(&reason).ok_or_else(|| damaged("a waiting row has an unknown reason"))?,
-            replayed: row.get(4)?,
+            replayed: replayed_of(row.get(4)?)?,
         });
     }
     Ok(found)

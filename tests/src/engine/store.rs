@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bus_core::ports::state::{
-    Applied, Backlog, Change, DeadFilter, DeadRow, FeedState, Published, Replay, RouteCounts, RouteState, ScanTotals,
+    Applied, Backlog, Change, DeadFilter, DeadRow, FeedState, Published, Replay, ReplayMode, RouteCounts, RouteState, ScanTotals,
     SealedBatch, Settled, StateError, StateStore, WaitingRow,
 };
 use bus_core::vocabulary::{
@@ -112,7 +112,7 @@ pass_on! {
     "store.waiting" waiting(route: &RouteName, now: Moment, after: i64, limit: usize) -> Vec<WaitingRow>;
     "store.marked" marked(route: &RouteName, ids: &[MessageId]) -> Vec<bool>;
     "store.dead_letters" dead_letters(filter: &DeadFilter) -> Vec<DeadRow>;
-    "store.replay" replay(id: i64, force: bool) -> Replay;
+    "store.replay" replay(id: i64, mode: ReplayMode) -> Replay;
     "store.drop_dead" drop_dead(id: i64) -> bool;
     "store.gate" gate(system: &SystemName) -> Option<i64>;
     "store.set_gate" set_gate(system: &SystemName, horizon: i64) -> ();

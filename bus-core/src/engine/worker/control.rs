@@ -4,7 +4,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{RouteStatus, Worker};
 use crate::policy::RejectStreak;
-use crate::ports::state::{Replay, StateError};
+use crate::ports::state::{Replay, ReplayMode, StateError};
 use crate::vocabulary::{QueueName, RouteName};
 
 /// What a person may ask.
@@ -79,7 +79,8 @@ impl Worker {
     pub(super) async fn obey(&mut self, command: Command) {
         match command {
             Command::Replay { id, force, reply } => {
-                let outcome = self.ports.store.replay(id, force).await;
+                let mode = if force { ReplayMode::Forced } else { ReplayMode::Careful };
+                let outcome = self.ports.store.replay(id, mode).await;
                 if let Ok(Replay::Waiting { key, route }) = &outcome
                     && *route == self.plan.name
                 {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::{LeftPolicy, RoutePlan};
 use crate::engine::crash::{self, Plant};
 use crate::ports::shape::{Shape, ShapeError, Shaped};
-use crate::ports::state::Settled;
+use crate::ports::state::{Replayed, Settled};
 use crate::vocabulary::{Envelope, Operation};
 
 /// The four ways on.
@@ -13,6 +13,8 @@ use crate::vocabulary::{Envelope, Operation};
 pub(super) enum Fate {
     /// Its outcome, or a newer one, is durable already: only the broker has to be told.
     Past,
+    /// A letter that came back, while a newer version was settled: it is dead again, and a person may still force it.
+    Overtaken,
     /// Not for this receiver; the reason is a fixed word.
     Skip(&'static str),
     /// The program failed on it: a dead letter.
@@ -26,15 +28,18 @@ pub(super) fn fate(
     plan: &RoutePlan,
     shape: &dyn Shape,
     envelope: &Envelope,
-    replayed: bool,
+    replayed: Replayed,
     fence: Option<&Settled>,
 ) -> Fate {
-    // A replay passes: the store compared it with the fence in the transaction that let it in, or a person forced it.
-    if let Some(fence) = fence.filter(|_| !replayed && !crash::planted(Plant::ForgottenFence)) {
-        if envelope.seq <= fence.seq {
+    if let Some(fence) = fence.filter(|_| replayed != Replayed::Forced && !crash::planted(Plant::ForgottenFence)) {
+        let asked = replayed == Replayed::Asked;
+        if envelope.seq < fence.seq && asked {
+            return Fate::Overtaken;
+        }
+        if envelope.seq <= fence.seq && !asked {
             return Fate::Past;
         }
-        if fence.id == Some(envelope.id) {
+        if fence.id == Some(envelope.id) && !asked {
             return Fate::Skip("repeat"); // D5: same content under a newer seq
         }
     }

@@ -25,7 +25,7 @@ impl Worker {
         let marked = self.look_up(keys, ids).await;
         for (item, marked) in items.into_iter().zip(marked) {
             let fence = self.fences.get(&item.envelope.key);
-            match fate(&self.plan, &*self.ports.shape, &item.envelope, item.is_replayed(), fence) {
+            match fate(&self.plan, &*self.ports.shape, &item.envelope, item.replayed(), fence) {
                 Fate::Past if item.is_waiting() => self.settle_skipped(item, "repeat"),
                 Fate::Past => {
                     let key = item.envelope.key.clone();
@@ -36,7 +36,11 @@ impl Worker {
                     self.lanes.release(&key);
                 }
                 Fate::Skip(reason) => self.settle_skipped(item, reason),
-                Fate::Unshapable(message) => self.bury_unshapable(item, message),
+                Fate::Overtaken => {
+                    let message = "a newer version of its key was settled before this one was sent again".to_owned();
+                    self.bury_unsent(item, "overtaken", message);
+                }
+                Fate::Unshapable(message) => self.bury_unsent(item, "shape", message),
                 Fate::Send { operation, body } => {
                     let parcel = Parcel {
                         envelope: item.envelope.clone(),
@@ -119,6 +123,7 @@ impl Worker {
 
     /// The group is on disk: now, and not before, acks go out and keys are unlocked (R5, R6).
     pub(super) async fn flushed(&mut self, flushed: Flushed) {
+        let in_doubt = flushed.in_doubt;
         crash::point("worker.flushed");
         self.ports.incidents.close(Kind::StoreFailing, self.plan.name.as_str());
         for (after, applied) in flushed.afters.into_iter().zip(flushed.applied) {
@@ -141,6 +146,9 @@ impl Worker {
             }
         }
         crash::point("worker.acked");
+        if in_doubt {
+            self.recount().await;
+        }
     }
 
     fn believe_rejects_again(&mut self) {
@@ -171,10 +179,8 @@ impl Worker {
             Effect::Dead { waited, rejected } => {
                 settled("dead_lettered");
                 self.index.died(key);
-                if let (true, Applied::Dead(id)) = (rejected, applied)
-                    && let Some(letters) = self.streak.on_reject(key, id)
-                {
-                    self.everything_is_rejected(letters).await;
+                if let (true, Applied::Dead(id)) = (rejected, applied) {
+                    self.rejected(key, id).await;
                 }
                 waited
             }

@@ -22,6 +22,13 @@ impl Index {
         Self { waiting, dead: state.dead.iter().cloned().collect(), dying: HashSet::new(), rows }
     }
 
+    /// Counts again from the store, with what is still on its way there.
+    pub fn recount<'a>(&mut self, state: &RouteState, held: impl Iterator<Item = &'a Key>) {
+        let dying = std::mem::take(&mut self.dying);
+        *self = Self { dying, ..Self::load(state) };
+        held.for_each(|key| self.held(key));
+    }
+
     /// A new message of this key must not be sent directly: it would overtake one in `waiting` (property 7), or a
     /// dead letter that may be replayed (R10).
     pub fn diverts(&self, key: &Key) -> bool {

@@ -15,7 +15,7 @@ use crate::engine::crash::{self, Plant};
 use crate::engine::incident::Kind;
 use crate::policy::{Jitter, RetryPolicy};
 use crate::ports::broker::{BrokerError, Deliveries, Delivery, Incoming};
-use crate::ports::state::{Change, HoldReason};
+use crate::ports::state::{Change, HoldReason, Replayed};
 use crate::vocabulary::{Envelope, Moment, UnreadableRecord};
 
 /// Messages accepted in one turn of the worker, so that fences are looked up in groups.
@@ -135,7 +135,7 @@ impl Worker {
         let key = envelope.key.clone();
         let origin = if crash::planted(Plant::AckBeforeSend) {
             drop(delivery.ack().await);
-            Origin::Waiting { replayed: false }
+            Origin::Waiting { replayed: Replayed::Never }
         } else {
             Origin::Queue { delivery, taken: Instant::now() }
         };

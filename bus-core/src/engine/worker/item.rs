@@ -3,6 +3,7 @@
 use tokio::time::Instant;
 
 use crate::ports::broker::Delivery;
+use crate::ports::state::Replayed;
 use crate::ports::target::Parcel;
 use crate::vocabulary::{Envelope, Operation, Seq};
 
@@ -20,7 +21,7 @@ pub(super) enum Origin {
     /// Unsettled at the broker since `taken`.
     Queue { delivery: Delivery, taken: Instant },
     /// A row of `waiting`.
-    Waiting { replayed: bool },
+    Waiting { replayed: Replayed },
 }
 
 impl Item {
@@ -32,8 +33,11 @@ impl Item {
         matches!(self.origin, Origin::Waiting { .. })
     }
 
-    pub fn is_replayed(&self) -> bool {
-        matches!(self.origin, Origin::Waiting { replayed: true })
+    pub fn replayed(&self) -> Replayed {
+        match self.origin {
+            Origin::Waiting { replayed } => replayed,
+            Origin::Queue { .. } => Replayed::Never,
+        }
     }
 
     pub fn taken(&self) -> Option<Instant> {

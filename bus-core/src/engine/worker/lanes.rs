@@ -118,6 +118,7 @@ mod tests {
 
     use super::super::item::Origin;
     use super::*;
+    use crate::ports::state::Replayed;
     use crate::vocabulary::{ContentHash, Envelope, MessageId, Moment, Operation, Seq, StreamName};
 
     fn item(key: &str, number: u64) -> Item {
@@ -136,7 +137,7 @@ mod tests {
             hash,
             body: Bytes::from_static(b"{}"),
         };
-        Item { envelope, origin: Origin::Waiting { replayed: false }, attempts: 0 }
+        Item { envelope, origin: Origin::Waiting { replayed: Replayed::Never }, attempts: 0 }
     }
 
     fn numbers(items: &[Item]) -> Vec<u64> {

@@ -159,6 +159,8 @@ pub struct Worker {
 /// Why and until when a route makes no attempt.
 struct Pause {
     reason: String,
+    /// Everything was rejected: rejects that were under way come back too.
+    returns_letters: bool,
     until: Option<Instant>,
 }
 

@@ -61,6 +61,8 @@ pub(super) enum Effect {
 pub(super) struct Flushed {
     pub afters: Vec<After>,
     pub applied: Vec<Applied>,
+    /// A commit failed before one succeeded: it may have happened all the same, so what was applied says too little.
+    pub in_doubt: bool,
 }
 
 impl Pending {
@@ -72,6 +74,14 @@ impl Pending {
     /// A change that nothing waits for.
     pub fn push_plain(&mut self, change: Change) {
         self.push(change, After::default());
+    }
+
+    /// Keys of messages on their way to `waiting`.
+    pub fn held(&self) -> impl Iterator<Item = &Key> {
+        self.changes.iter().filter_map(|change| match change {
+            Change::Hold { envelope, .. } => Some(&envelope.key),
+            _ => None,
+        })
     }
 
     pub fn is_empty(&self) -> bool {
@@ -92,7 +102,7 @@ impl Pending {
             loop {
                 match store.commit(&route, changes.clone()).await {
                     Ok(applied) => {
-                        return Flushed { afters, applied };
+                        return Flushed { afters, applied, in_doubt: failures > 0 };
                     }
                     Err(error) => {
                         failures += 1;

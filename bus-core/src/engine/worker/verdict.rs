@@ -7,8 +7,8 @@ use super::{Pause, Worker};
 use crate::engine::crash::{self, Plant};
 use crate::engine::incident::Kind;
 use crate::policy::{Attempt, BreakerState, Disposition, Idempotency, decide};
-use crate::ports::state::{Change, DeadLetter, HoldReason, Replay, Settled, Settlement};
-use crate::vocabulary::{DeliveryError, Exchange, Fault, Moment, Operation, Receipt};
+use crate::ports::state::{Change, DeadLetter, HoldReason, Replay, ReplayMode, Settled, Settlement};
+use crate::vocabulary::{DeliveryError, Exchange, Fault, Key, Moment, Operation, Receipt};
 
 impl Worker {
     pub(super) fn judge(&mut self, ended: Ended) {
@@ -34,15 +34,15 @@ impl Worker {
     pub(super) fn conclude(&mut self, mut prepared: Prepared, outcome: Result<Receipt, DeliveryError>) {
         let attempt = Attempt { number: prepared.item.attempts + 1, redelivered_with_mark: prepared.marked };
         let idempotency = self.ports.target.idempotency();
-        let disposition = match decide(&self.plan.retry, idempotency, attempt, &outcome, fastrand::f64()) {
-            // A receiver that hangs is down, whatever this message is: an outage costs no message its attempts.
-            Disposition::Repeat { .. } | Disposition::DeadLetter if self.is_outage(idempotency, &outcome) => {
-                Disposition::RetrySystem
-            }
-            disposition => disposition,
-        };
+        let disposition = decide(&self.plan.retry, idempotency, attempt, &outcome, fastrand::f64());
         if let Err(error) = &outcome {
             self.status.send_modify(|status| status.last_error = Some(error.message.clone()));
+        }
+        if self.is_outage(idempotency, &outcome) {
+            // A receiver that hangs is down, whatever this message is: an outage costs no message its attempts. But it
+            // goes aside, because it may be the one that hangs it: another one has to be the next probe.
+            let after = self.plan.retry.backoff(attempt.number, fastrand::f64());
+            return self.retry_key(prepared.item, Moment::now().after(after), false);
         }
         match (disposition, outcome) {
             (Disposition::Delivered(receipt), _) => self.delivered(prepared, receipt),
@@ -57,7 +57,7 @@ impl Worker {
             }
             (Disposition::DeadLetter, Err(error)) => self.bury(prepared, error),
             (Disposition::PauseRoute, Err(error)) => {
-                self.pause(error.message);
+                self.pause(error.message, false);
                 self.send_again(prepared);
             }
             (Disposition::DeadLetter | Disposition::PauseRoute, Ok(_)) => {
@@ -161,13 +161,14 @@ impl Worker {
         self.dead_letter(item, letter, keep_mark, error.fault == Fault::Rejected);
     }
 
-    pub(super) fn bury_unshapable(&mut self, item: Item, message: String) {
+    /// A message that is not sent at all; the fault is a fixed word.
+    pub(super) fn bury_unsent(&mut self, item: Item, fault: &str, message: String) {
         let letter = DeadLetter {
             envelope: Some(item.envelope.clone()),
             raw: None,
             transformed: None,
             exchange: Exchange::default(),
-            fault: "shape".to_owned(),
+            fault: fault.to_owned(),
             message,
             attempts: item.attempts,
             at: Moment::now(),
@@ -201,13 +202,21 @@ impl Worker {
         self.put_behind(behind, Moment::now());
     }
 
-    /// So many rejects in a row are the route's fault: they come back (forced, because later versions of their keys may
-    /// already wait behind them), and the route waits for a person.
-    pub(super) async fn everything_is_rejected(&mut self, letters: Vec<i64>) {
-        let count = letters.len();
-        self.pause(format!("the receiver rejected {count} messages of different keys in a row"));
+    /// A reject is on disk as a dead letter. So many in a row are the route's fault: their letters come back, also those
+    /// that were on their way when the route was paused, and the route waits for a person.
+    pub(super) async fn rejected(&mut self, key: &Key, id: i64) {
+        if self.paused.as_ref().is_some_and(|pause| pause.returns_letters) {
+            self.return_letters(vec![id]).await;
+        } else if let Some(letters) = self.streak.on_reject(key, id) {
+            self.pause(format!("the receiver rejected {} messages of different keys in a row", letters.len()), true);
+            self.return_letters(letters).await;
+        }
+    }
+
+    /// A letter stays where a newer version of its key was settled.
+    async fn return_letters(&mut self, letters: Vec<i64>) {
         for id in letters {
-            match self.ports.store.replay(id, true).await {
+            match self.ports.store.replay(id, ReplayMode::Return).await {
                 Ok(Replay::Waiting { key, .. }) => {
                     self.index.held(&key);
                     self.fences.forget(&key);
@@ -219,6 +228,14 @@ impl Worker {
         self.reload_dead().await;
     }
 
+    /// After a commit whose outcome was in doubt, only the store knows what waits.
+    pub(super) async fn recount(&mut self) {
+        match self.ports.store.open_route(&self.plan.name).await {
+            Ok(state) => self.index.recount(&state, self.pending.held()),
+            Err(error) => self.store_failed(&error),
+        }
+    }
+
     pub(super) async fn reload_dead(&mut self) {
         match self.ports.store.open_route(&self.plan.name).await {
             Ok(state) => self.index.set_dead(state.dead),
@@ -226,7 +243,7 @@ impl Worker {
         }
     }
 
-    pub(super) fn pause(&mut self, reason: String) {
+    pub(super) fn pause(&mut self, reason: String, returns_letters: bool) {
         let remedy = format!(
             "no message is lost; mend the cause, then `bus resume {}` (one message is tried every {} s anyway); if the \
              messages are to blame, `bus resume` lets them become dead letters",
@@ -234,7 +251,8 @@ impl Worker {
             self.plan.pause.as_secs()
         );
         self.ports.incidents.open(Kind::RoutePaused, self.plan.name.as_str(), &reason, &remedy);
-        self.paused = Some(Pause { reason, until: Some(tokio::time::Instant::now() + self.plan.pause) });
+        self.paused =
+            Some(Pause { reason, returns_letters, until: Some(tokio::time::Instant::now() + self.plan.pause) });
         self.permit = None;
     }
 

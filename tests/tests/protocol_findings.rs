@@ -1,0 +1,100 @@
+//! Stories that once went wrong, or that nobody had thought of.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../src/engine/mod.rs"]
+mod engine;
+
+use engine::properties::*;
+use engine::*;
+
+#[tokio::test]
+async fn letters_that_come_back_with_a_pause_do_not_go_behind_a_newer_version_under_way() {
+    let world = World::new(Setup { concurrency: 2, ..Setup::with(Kind::Put) }).await;
+    let latch = Latch::default();
+    world.receiver.script("a", [Ending::Rejected, Ending::Held(latch.clone())]);
+    world.receiver.always(Some(Ending::Rejected));
+    let worker = world.start();
+    world.publish(&[message("a", 1, 1, "1"), message("a", 1, 2, "2")]).await;
+    latch.reached().await;
+    let others: Vec<_> = (3..=11).map(|number| message(&format!("ключ-{number}"), 1, number, "1")).collect();
+    world.publish(&others).await;
+    world.until("a pause", async |_: &World| worker.handle.status().paused.is_some()).await;
+    latch.open();
+    world.receiver.always(None);
+    world.until("the newer version", async |world: &World| !world.receiver.numbers("a").is_empty()).await;
+    worker.resume().await;
+    world.until_idle().await;
+    worker.stop().await;
+    the_receiver_has_no_complaints(&world);
+    assert_eq!(world.receiver.holds()["a"].as_deref(), Some(&*table::content("2")));
+}
+
+#[tokio::test]
+async fn letters_that_come_back_with_a_pause_do_not_undo_a_deletion() {
+    let world = World::new(Setup { concurrency: 1, ..Setup::with(Kind::Put) }).await;
+    world.receiver.always(Some(Ending::Rejected));
+    let worker = world.start();
+    world.publish(&[message("a", 1, 1, "1")]).await;
+    world.until("a dead letter", async |world: &World| world.counts().await.dead == 1).await;
+    world.publish(&[deletion("a", 1, 2)]).await;
+    world.until_idle().await;
+    let others: Vec<_> = (3..=11).map(|number| message(&format!("ключ-{number}"), 1, number, "1")).collect();
+    world.publish(&others).await;
+    world.until("a pause", async |_: &World| worker.handle.status().paused.is_some()).await;
+    world.receiver.always(None);
+    worker.resume().await;
+    world.until_idle().await;
+    worker.stop().await;
+    the_receiver_has_no_complaints(&world);
+    assert_eq!(world.receiver.holds().get("a").cloned().flatten(), None, "deleted at the source, and created here");
+}
+
+#[tokio::test]
+async fn a_message_that_is_never_answered_does_not_keep_the_others_from_a_receiver_that_works() {
+    let world = World::new(Setup { concurrency: 1, ..Setup::with(Kind::Put) }).await;
+    world.receiver.script("poison", vec![Ending::SilentLost; 2000]);
+    let worker = world.start();
+    world.publish(&[message("poison", 1, 1, "1")]).await;
+    world.until("an open breaker", async |world: &World| world.receiver.attempts().len() >= 5).await;
+    world.publish(&[message("b", 1, 2, "1")]).await;
+    world
+        .until("the other key", async |world: &World| {
+            world.receiver.holds().contains_key("b") || world.receiver.attempts().len() > 400
+        })
+        .await;
+    assert!(world.receiver.holds().contains_key("b"), "400 attempts for one message, and none for the other");
+    worker.kill().await;
+}
+
+#[tokio::test]
+async fn more_rejects_than_the_limit_at_the_same_time_all_come_back() {
+    let world = World::new(Setup { concurrency: 16, ..Setup::with(Kind::Put) }).await;
+    let latch = Latch::default();
+    let messages: Vec<_> = (1..=16).map(|number| message(&format!("ключ-{number}"), 1, number, "1")).collect();
+    world.receiver.always(Some(Ending::Rejected));
+    world.cuts.plan("store.commit", 1, Cut::HoldBefore(latch.clone()));
+    let worker = world.start();
+    world.publish(&messages).await;
+    world.until("all attempts", async |world: &World| world.receiver.attempts().len() == 16).await;
+    latch.open();
+    world.until("a pause", async |_: &World| worker.handle.status().paused.is_some()).await;
+    world.receiver.always(None);
+    world.until("everything settled", async |world: &World| world.depth().await == 0).await;
+    worker.resume().await;
+    world.until_idle().await;
+    worker.stop().await;
+    assert_eq!(world.receiver.effects().len(), 16, "{} stayed dead letters", world.counts().await.dead);
+}
+
+#[tokio::test]
+async fn a_move_to_waiting_whose_commit_is_in_doubt_is_not_forgotten_until_the_next_start() {
+    // SQLite says what happened; a store behind a network can lose the answer to a commit that it made.
+    let world = World::new(Setup::with(Kind::Put)).await;
+    world.receiver.script("a", [Ending::Busy]);
+    world.cuts.plan("store.commit", 1, Cut::FailAfter);
+    let worker = world.start();
+    world.publish(&[message("a", 1, 1, "1")]).await;
+    world.until_idle().await;
+    worker.stop().await;
+    every_message_has_an_outcome(&world).await;
+}
