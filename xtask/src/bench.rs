@@ -23,7 +23,7 @@ pub struct Options {
 enum Which {
     /// A RabbitMQ queue through a map to HTTP POST, beside a bare loop.
     A,
-    /// Pushed records through the embedded broker to HTTP, and what its storage carries alone.
+    /// Pushed records through the embedded broker to HTTP.
     D,
 }
 
