@@ -1,6 +1,7 @@
 //! What needs a person, said once: opened with what, where and what to do; closed on recovery.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::vocabulary::Moment;
@@ -61,12 +62,19 @@ pub struct Incident {
 
 /// The open incidents of this process: one per kind and subject. Cloning shares them.
 #[derive(Debug, Clone, Default)]
-pub struct Incidents(Arc<Mutex<BTreeMap<(Kind, String), Incident>>>);
+pub struct Incidents(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    open: Mutex<BTreeMap<(Kind, String), Incident>>,
+    /// How many: closing is asked for after every delivery, and nearly always nothing is open.
+    count: AtomicUsize,
+}
 
 impl Incidents {
     /// Opens an incident, or counts it once more; logs only when it is new.
     pub fn open(&self, kind: Kind, subject: &str, message: &str, remedy: &str) {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
         let incident = open.entry((kind, subject.to_owned())).or_insert_with(|| {
             tracing::error!(incident = kind.as_str(), subject, remedy, "{message}");
             Incident {
@@ -80,11 +88,18 @@ impl Incidents {
         });
         incident.message = message.to_owned();
         incident.count += 1;
+        self.0.count.store(open.len(), Ordering::Release);
     }
 
     /// Closes an incident, if it is open.
     pub fn close(&self, kind: Kind, subject: &str) {
-        let closed = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&(kind, subject.to_owned()));
+        if self.0.count.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let closed = open.remove(&(kind, subject.to_owned()));
+        self.0.count.store(open.len(), Ordering::Release);
+        drop(open);
         if let Some(incident) = closed {
             let seconds = incident.since.until(Moment::now()).as_secs();
             tracing::info!(incident = kind.as_str(), subject, seconds, "resolved");
@@ -93,7 +108,7 @@ impl Incidents {
 
     /// Everything open now, by kind and subject.
     pub fn list(&self) -> Vec<Incident> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.0.open.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 }
 
