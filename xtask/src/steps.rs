@@ -10,6 +10,9 @@ use clap::{Args, ValueEnum};
 
 use crate::install;
 
+/// One selection of packages and features for building and testing: another one would compile the dependencies again.
+const FAILPOINTS: &str = "entity-bus/failpoints";
+
 #[derive(Args)]
 pub struct Options {
     /// Run these steps only, in their usual order.
@@ -26,8 +29,10 @@ enum Step {
     Install,
     /// Every file is formatted.
     Fmt,
-    /// The program as the tests drive it, with failpoints.
+    /// Everything, the program with failpoints as the tests drive it.
     Build,
+    /// All tests. The two steps after it are its parts, for those who work on one of them.
+    Test,
     /// Tests of the crates themselves, and the examples in their documentation.
     Unit,
     /// Tests that drive the program beside real servers.
@@ -87,8 +92,12 @@ pub fn run(options: &Options) -> Result<bool> {
 
 impl Options {
     fn wants(&self, step: Step) -> bool {
+        if self.only.is_empty() {
+            return !matches!(step, Step::Unit | Step::Servers);
+        }
         // The server tests drive the program, so they are never run against a stale one.
-        self.only.is_empty() || self.only.contains(&step) || (step == Step::Build && self.only.contains(&Step::Servers))
+        let drives = self.only.contains(&Step::Servers) || self.only.contains(&Step::Test);
+        self.only.contains(&step) || (step == Step::Build && drives)
     }
 }
 
@@ -98,6 +107,7 @@ impl Step {
             Step::Install => "install",
             Step::Fmt => "fmt",
             Step::Build => "build",
+            Step::Test => "test",
             Step::Unit => "unit",
             Step::Servers => "servers",
             Step::Clippy => "clippy",
@@ -117,6 +127,7 @@ impl Step {
             },
             Step::Fmt => succeeds(cargo(&["fmt", "--all", "--check"]))?,
             Step::Build => build()?,
+            Step::Test => count_tests(tests(&["--workspace", "--features", FAILPOINTS], options), tally)?,
             Step::Unit => count_tests(tests(&["--workspace", "--exclude", "bus-tests"], options), tally)?,
             Step::Servers => count_tests(tests(&["-p", "bus-tests"], options), tally)?,
             Step::Clippy => succeeds(cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?,
@@ -148,7 +159,7 @@ impl Outcome {
 
 /// Builds the program with failpoints and puts it where a later build without them does not overwrite it.
 fn build() -> Result<bool> {
-    if !succeeds(cargo(&["build", "-p", "entity-bus", "--bin", "bus", "--features", "failpoints"]))? {
+    if !succeeds(cargo(&["build", "--workspace", "--all-targets", "--features", FAILPOINTS]))? {
         return Ok(false);
     }
     let place = bus_with_failpoints();

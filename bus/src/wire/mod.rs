@@ -37,6 +37,8 @@ const PREFETCH: u16 = 256;
 const REJECT_LIMIT: u32 = 10;
 /// A paused route tries one message again after this time.
 const PAUSE: Duration = Duration::from_secs(300);
+/// A system that is down is probed at least this often: one request costs it nothing.
+const PROBE: Duration = Duration::from_secs(10);
 /// Pushed records are waited for, not polled.
 const PUSH_SCHEDULE: Schedule = Schedule::Every(Duration::from_secs(1));
 
@@ -161,7 +163,8 @@ async fn wire_routes(landscape: &Landscape, wired: &mut Wired) -> anyhow::Result
                 margin: http.margin,
                 concurrency: http.capacity.concurrency,
                 deadline: target.deadline(),
-                breaker: BreakerOptions::default(),
+                // A probe must be over before the next one, and recovery noticed within seconds.
+                breaker: BreakerOptions { max: target.deadline().max(PROBE), ..BreakerOptions::default() },
             };
             let gate = open_gate(wired, system.name.clone(), capacity).await?;
             wired.gates.push((system.name.clone(), Arc::clone(&gate)));

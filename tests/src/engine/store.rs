@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bus_core::ports::state::{
-    Applied, Backlog, Change, DeadFilter, DeadRow, FeedState, Published, Replay, ReplayMode, RouteCounts, RouteState, ScanTotals,
-    SealedBatch, Settled, StateError, StateStore, WaitingRow,
+    Applied, Backlog, Change, DeadFilter, DeadRow, FeedState, Published, Replay, ReplayMode, RouteCounts, RouteState,
+    ScanTotals, SealedBatch, Settled, StateError, StateStore, WaitingRow,
 };
 use bus_core::vocabulary::{
     Envelope, FeedName, Key, MessageId, Moment, RouteName, StreamName, SubscriptionName, SystemName, UnreadableRecord,
