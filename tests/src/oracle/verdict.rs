@@ -173,7 +173,8 @@ mod tests {
     #[test]
     fn each_kind_of_harm_is_seen() {
         let source = [("а", 1), ("а", 2), ("а", 3), ("б", 1), ("тихий", 1)];
-        let cases: [(&str, Owed, &[(&str, u64)], Counts); 8] = [
+        type Case<'a> = (&'a str, Owed, &'a [(&'a str, u64)], Counts);
+        let cases: [Case<'_>; 8] = [
             ("all", Owed::Every, &[("а", 1), ("б", 1), ("а", 2), ("а", 3)], (0, 0, 0, 0, 0)),
             ("overwritten before it was read", Owed::Last, &[("а", 3), ("б", 1)], (0, 0, 0, 0, 2)),
             ("one in the middle is missing", Owed::Every, &[("а", 1), ("а", 3), ("б", 1)], (1, 0, 0, 0, 0)),
