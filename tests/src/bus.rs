@@ -93,6 +93,12 @@ impl Bus {
         loop {
             let process = self.process.as_mut().context("just started")?;
             if let Some(status) = process.ended() {
+                // Somebody looked whether the port is free at that very moment, or holds it for a moment longer.
+                if process.log().tail(30).contains("Address already in use") && tokio::time::Instant::now() < deadline {
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                    self.start_unready()?;
+                    continue;
+                }
                 bail!("bus ended while starting ({status}); the end of its output:\n{}", process.log().tail(30));
             }
             let answer = http_client().get(&url).timeout(Duration::from_secs(2)).send().await;

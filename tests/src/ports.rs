@@ -8,6 +8,8 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 /// Below the range that the kernel takes for outgoing connections (32768 and up): a client that keeps trying to reach
 /// a stopped server on a port of that range ends up connected to itself, and the server cannot come back.
 const RANGE: Range<u16> = 16_000..32_000;
+/// For processes that the tests start and that choose for themselves: they cannot know what the tests have given out.
+const RANGE_OF_CHILDREN: Range<u16> = 12_000..16_000;
 
 /// Given out by this process already; a stopped server's port looks free, but is not.
 static TAKEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(|| Mutex::new(HashSet::new()));
@@ -15,9 +17,18 @@ static TAKEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(|| Mutex::new(HashSe
 /// A port on 127.0.0.1 that nothing listens on. Another process may still win the race: callers that start a server
 /// try again with other ports.
 pub fn free() -> u16 {
+    free_in(RANGE)
+}
+
+/// As [`free`], for a process that the tests have started.
+pub fn free_for_child() -> u16 {
+    free_in(RANGE_OF_CHILDREN)
+}
+
+fn free_in(range: Range<u16>) -> u16 {
     let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
-        let port = fastrand::u16(RANGE);
+        let port = fastrand::u16(range.clone());
         if !taken.contains(&port) && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
             taken.insert(port);
             return port;

@@ -37,9 +37,9 @@ pub fn run() -> Result<()> {
 }
 
 async fn serve(store: Arc<Mutex<Store>>) -> Result<()> {
-    let port = ports::free();
+    let port = ports::free_for_child();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
-    let control = TcpListener::bind((Ipv4Addr::LOCALHOST, ports::free())).await?;
+    let control = TcpListener::bind((Ipv4Addr::LOCALHOST, ports::free_for_child())).await?;
     println!("listening on {port}, control on {}", control.local_addr()?.port());
     let (up, _) = watch::channel(true);
     let up = Arc::new(up);
