@@ -12,7 +12,7 @@ const NAMED: usize = 5;
 pub struct Arrival {
     /// What its body says it is.
     pub version: Version,
-    /// Of its body; see [`super::issued::digest`].
+    /// Of its body; see `issued::digest`.
     pub digest: String,
     /// It was answered with 2xx. An effect without that answer may rightly come again.
     pub answered: bool,

@@ -1,6 +1,6 @@
 //! Capture: one feed's rounds of fetch → seal → publish → confirm → advance → committed.
 //!
-//! A crash, or dropping the future, at any await leaves one of three situations, and [`Capture::open`] goes on from
+//! A crash, or dropping the future, at any await leaves one of three situations, and `open` goes on from
 //! each: nothing sealed (the same fetch again); sealed (the same batch is published again, same ids and seq, and the
 //! fences of the workers absorb what had arrived); advanced (`committed` is called again).
 
