@@ -15,7 +15,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the bus until it is stopped (Ctrl-C or SIGTERM drains within 10 seconds)
+    /// Run the bus until it is stopped (Ctrl-C or SIGTERM drains within 12 seconds)
     Run(Run),
     /// Read routes.toml and every file it includes, and name all mistakes (exit code 78 if there are any)
     Check(Check),
