@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
-use futures::future::join_all;
+use futures::future::{BoxFuture, join_all};
 use lapin::Channel;
 use lapin::options::BasicAckOptions;
 use tokio::sync::Notify;
@@ -55,22 +55,33 @@ impl Acks {
     /// Returns when nothing that is settled is left untold.
     async fn tell_group(&self, session: &Session) {
         loop {
-            let reached = self.lock().reached();
-            if let Some(tag) = reached {
-                self.write(session, tag, true).await;
-            }
+            let reached = self.hand_over(session, |settled| settled.reached().into_iter().collect(), true);
+            join_all(reached).await;
             let deadline = Instant::now() + PATIENCE;
             while self.lock().is_stuck() {
                 if timeout_at(deadline, self.noted.notified()).await.is_err() {
-                    let untold = self.lock().take_untold();
-                    // Together: the first poll hands all of them to the connection, whatever happens to us then.
-                    join_all(untold.into_iter().map(|tag| self.write(session, tag, false))).await;
+                    join_all(self.hand_over(session, Settled::take_untold, false)).await;
                 }
             }
             if !self.lock().has_untold() {
                 return;
             }
         }
+    }
+
+    /// Counts messages as told and hands their frames to the connection in one step: the end of the consumer, in another
+    /// thread, would else put its closing frame between the two, and they would come again. Returns what is left to
+    /// wait for.
+    fn hand_over<'a>(
+        &'a self,
+        session: &'a Session,
+        choose: impl FnOnce(&mut Settled) -> Vec<u64>,
+        multiple: bool,
+    ) -> Vec<BoxFuture<'a, ()>> {
+        let mut settled = self.lock();
+        let writes = choose(&mut settled).into_iter().map(|tag| self.write(session, tag, multiple).boxed());
+        // The first poll hands the frame over; one that is ready by then needs no second.
+        writes.filter_map(|mut write| (&mut write).now_or_never().is_none().then_some(write)).collect()
     }
 
     async fn write(&self, session: &Session, tag: u64, multiple: bool) {

@@ -119,9 +119,9 @@ pub(crate) fn handshake(error: &lapin::Error, address: &Address) -> String {
             address.user,
             refusal.get_message()
         ),
-        (_, ErrorKind::IOError(error)) if !address.tls => format!(
-            "{address} closed the connection during the handshake ({error}): is this the port of a TLS listener? then \
-             use amqps://"
+        // A TLS listener answers our plain greeting with an alert, which is no frame, or hangs up: whichever is first.
+        (None, ErrorKind::IOError(_) | ErrorKind::ParsingError(_)) if !address.tls => format!(
+            "{address} broke off the handshake ({error}): is this the port of a TLS listener? then use amqps://"
         ),
         _ => format!("{address} did not complete the handshake: {}", words(error)),
     }
