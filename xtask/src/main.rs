@@ -2,6 +2,7 @@
 
 mod bench;
 mod install;
+mod programs;
 mod steps;
 
 use std::process::ExitCode;

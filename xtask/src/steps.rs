@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
-use crate::install;
+use crate::{install, programs};
 
 /// One selection of packages and features for building and testing: another one would compile the dependencies again.
 const FAILPOINTS: &str = "entity-bus/failpoints";
@@ -58,6 +58,16 @@ enum Outcome {
 struct Tally {
     passed: u64,
     failed: u64,
+}
+
+impl Tally {
+    /// Adds a `test result:` line; others count for nothing.
+    fn count(&mut self, line: &str) {
+        if let Some((passed, failed)) = result_line(line) {
+            self.passed += passed;
+            self.failed += failed;
+        }
+    }
 }
 
 /// Runs the steps; true when nothing failed. The last line is always `N passed, M failed`.
@@ -127,9 +137,9 @@ impl Step {
             },
             Step::Fmt => succeeds(cargo(&["fmt", "--all", "--check"]))?,
             Step::Build => build()?,
-            Step::Test => count_tests(tests(&["--workspace", "--features", FAILPOINTS], options), tally)?,
-            Step::Unit => count_tests(tests(&["--workspace", "--exclude", "bus-tests"], options), tally)?,
-            Step::Servers => count_tests(tests(&["-p", "bus-tests"], options), tally)?,
+            Step::Test => test(&["--workspace", "--features", FAILPOINTS], options, tally)?,
+            Step::Unit => test(&["--workspace", "--exclude", "bus-tests"], options, tally)?,
+            Step::Servers => test(&["-p", "bus-tests"], options, tally)?,
             Step::Clippy => succeeds(cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?,
             Step::Doc => {
                 let mut doc = cargo(&["doc", "--workspace", "--no-deps"]);
@@ -179,13 +189,25 @@ fn bus_with_failpoints() -> PathBuf {
     target().join("with-failpoints/bus")
 }
 
-fn tests(packages: &[&str], options: &Options) -> Command {
-    let mut command = cargo(&["test", "--no-fail-fast"]);
-    command.args(packages).arg("--").args(&options.filter);
-    if let Ok(bus) = bus_with_failpoints().canonicalize() {
-        command.env("BUS_BIN", bus);
-    }
-    command
+/// Runs the test programs of the packages and the examples in their documentation; true if all passed.
+fn test(packages: &[&str], options: &Options, tally: &mut Tally) -> Result<bool> {
+    let bus = bus_with_failpoints().canonicalize().ok();
+    let prepare = |command: &mut Command| {
+        command.args(&options.filter);
+        if let Some(bus) = &bus {
+            command.env("BUS_BIN", bus);
+        }
+    };
+    let mut all_passed = true;
+    programs::run(programs::built(packages)?, prepare, |ended| {
+        println!("{}", ended.output);
+        ended.output.lines().for_each(|line| tally.count(line));
+        all_passed &= ended.passed;
+        Ok(())
+    })?;
+    let mut examples = cargo(&["test", "--doc", "--no-fail-fast"]);
+    examples.args(packages).arg("--").args(&options.filter);
+    Ok(count_tests(examples, tally)? && all_passed)
 }
 
 pub fn cargo(arguments: &[&str]) -> Command {
@@ -213,10 +235,7 @@ fn count_tests(mut command: Command, tally: &mut Tally) -> Result<bool> {
         let line = line.context("cannot read the tests' output")?;
         let line = String::from_utf8_lossy(&line);
         println!("{line}");
-        if let Some((passed, failed)) = result_line(&line) {
-            tally.passed += passed;
-            tally.failed += failed;
-        }
+        tally.count(&line);
     }
     Ok(child.wait()?.success())
 }
@@ -230,7 +249,7 @@ fn result_line(line: &str) -> Option<(u64, u64)> {
     Some((passed, failed))
 }
 
-fn seconds(duration: Duration) -> String {
+pub fn seconds(duration: Duration) -> String {
     format!("{:.1} s", duration.as_secs_f64())
 }
 
