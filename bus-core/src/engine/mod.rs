@@ -2,6 +2,7 @@
 //! and stops them all.
 
 pub mod capture;
+pub mod chronicle;
 pub mod crash;
 pub mod gate;
 pub mod incident;

@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn success_is_delivered_whatever_came_before() {
-        let receipt = Receipt { receiver_id: Some("Ид-7".into()) };
+        let receipt = Receipt { receiver_id: Some("Ид-7".into()), ..Receipt::default() };
         for idempotency in [Idempotency::Idempotent, Idempotency::NonIdempotent] {
             for (number, redelivered_with_mark) in [(1, false), (3, true), (u32::MAX, false)] {
                 let attempt = Attempt { number, redelivered_with_mark };

@@ -2,6 +2,7 @@
 //! repeat, and what each answer permits the caller to do.
 
 pub mod broker;
+pub mod journal;
 pub mod permits;
 pub mod shape;
 pub mod source;

@@ -75,4 +75,6 @@ impl DeliveryError {
 pub struct Receipt {
     /// The receiver's own id of the record, when its answer held one; kept for later versions of the key.
     pub receiver_id: Option<String>,
+    /// The receiver's status code, where it has such a thing.
+    pub status: Option<u16>,
 }

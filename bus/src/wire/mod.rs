@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::Context;
 use bus_config::{Broker as BrokerChoice, FeedSource, Landscape, Limits, Route, SystemKind, Via, WhenLeft};
 use bus_core::engine::capture::{CapturePorts, Changes, DeletionGuard, FeedPlan, StreamPlan};
+use bus_core::engine::chronicle::Chronicle;
 use bus_core::engine::gate::{Capacity, Gate};
 use bus_core::engine::incident::Incidents;
 use bus_core::engine::metrics::Metrics;
@@ -46,6 +47,7 @@ const PUSH_SCHEDULE: Schedule = Schedule::Every(Duration::from_secs(1));
 pub struct Wired {
     pub jobs: Jobs,
     pub store: Arc<dyn StateStore>,
+    pub chronicle: Chronicle,
     pub gates: Vec<(SystemName, Arc<Gate>)>,
     pub key: Option<Secret>,
     pub doors: HashMap<String, Door>,
@@ -69,6 +71,7 @@ pub async fn wire(landscape: &Landscape, database: Database) -> anyhow::Result<W
             incidents,
         },
         store,
+        chronicle: Chronicle::off(),
         gates: Vec::new(),
         key: landscape.bus.key.as_ref().map(|key| load(key, "the key of [bus]")).transpose()?,
         doors: HashMap::new(),
@@ -143,6 +146,7 @@ async fn wire_feeds(landscape: &Landscape, wired: &mut Wired) -> anyhow::Result<
             gate,
             incidents: jobs.incidents.clone(),
             metrics: jobs.metrics.clone(),
+            chronicle: wired.chronicle.clone(),
         };
         jobs.feeds.push((plan, ports));
     }
@@ -179,6 +183,7 @@ async fn wire_routes(landscape: &Landscape, wired: &mut Wired) -> anyhow::Result
             gate: Arc::clone(gate),
             incidents: wired.jobs.incidents.clone(),
             metrics: wired.jobs.metrics.clone(),
+            chronicle: wired.chronicle.clone(),
         };
         let queue = QueueName::new(route.name.as_str())?;
         wired.jobs.queues.push(QueuePlan { queue: queue.clone(), stream: route.stream.clone(), keep: None });

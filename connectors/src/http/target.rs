@@ -119,11 +119,12 @@ impl HttpTarget {
         let gone = parcel.operation == Operation::Delete && matches!(status.as_u16(), 404 | 410);
         if status.is_success() || gone {
             let Some(pointer) = self.send.receiver_id.as_ref().filter(|_| parcel.operation == Operation::Upsert) else {
-                return Ok(Receipt::default());
+                return Ok(Receipt { receiver_id: None, status: Some(status.as_u16()) });
             };
             let receiver_id = scalar(&answer.body, pointer);
             if receiver_id.is_some() || parcel.receiver_id.is_some() || answer.whole {
-                return Ok(Receipt { receiver_id: receiver_id.or_else(|| parcel.receiver_id.clone()) });
+                let receiver_id = receiver_id.or_else(|| parcel.receiver_id.clone());
+                return Ok(Receipt { receiver_id, status: Some(status.as_u16()) });
             }
             let reason = format!("{}: accepted ({status}), but the answer with the receiver's id was cut", what());
             let exchange = Exchange { request: sent(), answer: Some(status.to_string()) };

@@ -245,7 +245,7 @@ impl Connector {
             let (how, outcome) = match ending {
                 Ending::Accepted | Ending::Held(_) => {
                     inner.apply(parcel);
-                    ("accepted", Ok(Receipt { receiver_id: Some(format!("№{key}")) }))
+                    ("accepted", Ok(Receipt { receiver_id: Some(format!("№{key}")), ..Receipt::default() }))
                 }
                 Ending::SilentApplied => {
                     inner.apply(parcel);

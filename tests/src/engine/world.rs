@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bus_core::engine::capture::{Capture, CapturePorts, Changes, DeletionGuard, FeedPlan, RoundError, StreamPlan};
+use bus_core::engine::chronicle::Chronicle;
 use bus_core::engine::gate::{Capacity, Gate};
 use bus_core::engine::incident::Incidents;
 use bus_core::engine::metrics::Metrics;
@@ -308,6 +309,7 @@ impl World {
             gate: Arc::clone(&life.reads),
             incidents: self.incidents.clone(),
             metrics: self.metrics.clone(),
+            chronicle: Chronicle::off(),
         };
         Capture::new(plan, ports).0
     }
@@ -376,6 +378,7 @@ impl World {
             gate: Arc::clone(&life.gate),
             incidents: self.incidents.clone(),
             metrics: self.metrics.clone(),
+            chronicle: Chronicle::off(),
         };
         let (worker, handle) = Worker::new(plan, ports);
         let stop = CancellationToken::new();

@@ -15,6 +15,7 @@ use chrono_tz::Tz;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::chronicle::Chronicle;
 use super::crash::{self, Plant};
 use super::gate::Gate;
 use super::incident::{Incidents, Kind};
@@ -104,6 +105,7 @@ pub struct Capture {
     gate: Arc<Gate>,
     incidents: Incidents,
     metrics: Metrics,
+    chronicle: Chronicle,
     status: watch::Sender<FeedStatus>,
     position: Option<Position>,
 }
@@ -153,14 +155,16 @@ pub struct CapturePorts {
     pub incidents: Incidents,
     /// Counters.
     pub metrics: Metrics,
+    /// Where is noted what was read.
+    pub chronicle: Chronicle,
 }
 
 impl Capture {
     /// A feed that has not been opened yet, and where its status can be watched.
     pub fn new(plan: FeedPlan, ports: CapturePorts) -> (Self, watch::Receiver<FeedStatus>) {
         let (status, watched) = watch::channel(FeedStatus::default());
-        let CapturePorts { source, broker, store, gate, incidents, metrics } = ports;
-        (Self { plan, source, broker, store, gate, incidents, metrics, status, position: None }, watched)
+        let CapturePorts { source, broker, store, gate, incidents, metrics, chronicle } = ports;
+        (Self { plan, source, broker, store, gate, incidents, metrics, chronicle, status, position: None }, watched)
     }
 
     /// Runs rounds on schedule until stopped. Ends by itself only when the feed must not go on (another process took
@@ -288,12 +292,15 @@ impl Capture {
     }
 
     async fn publish_and_advance(&mut self, position: &mut Position, batch: &SealedBatch) -> Result<(), RoundError> {
+        self.chronicle.sealed(&self.plan.name, &batch.envelopes);
         if crash::planted(Plant::AdvanceBeforeConfirm) {
             self.store.advance(&self.plan.name, position.epoch, batch).await?;
             self.publish(&batch.envelopes).await;
         } else {
             self.publish(&batch.envelopes).await;
             crash::point("capture.confirmed");
+            // Before the cursor moves, so that the notes of what was read are durable with it.
+            self.chronicle.published(&batch.envelopes);
             self.store.advance(&self.plan.name, position.epoch, batch).await?;
         }
         crash::point("capture.advanced");

@@ -85,6 +85,7 @@ impl Worker {
     }
 
     fn settle_skipped(&mut self, item: Item, reason: &'static str) {
+        self.note_skipped(&item, reason);
         let change = Change::Settle {
             key: item.envelope.key.clone(),
             seq: item.seq(),

@@ -149,6 +149,7 @@ impl Worker {
 
     /// Into `waiting`. `unlock`: the item had been taken out of its lane.
     pub(super) fn hold(&mut self, item: Item, reason: HoldReason, not_before: Moment, clear_mark: bool, unlock: bool) {
+        self.note_held(&item, reason, not_before);
         let change =
             Change::Hold { envelope: item.envelope.clone(), not_before, attempts: item.attempts, reason, clear_mark };
         self.index.held(&item.envelope.key);

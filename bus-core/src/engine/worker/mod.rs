@@ -5,6 +5,7 @@
 //! leaves unsettled messages at the broker and rows in `waiting`: they come again, and the fence knows what was done.
 
 mod attempt;
+mod chronicle;
 mod control;
 mod fate;
 mod fences;
@@ -39,6 +40,7 @@ use self::item::Prepared;
 use self::lanes::Lanes;
 use self::pending::{Flushed, Pending};
 use self::waiting::Line;
+use super::chronicle::Chronicle;
 use super::gate::{Gate, Ticket};
 use super::incident::Incidents;
 use super::metrics::Metrics;
@@ -112,6 +114,8 @@ pub struct WorkerPorts {
     pub incidents: Incidents,
     /// Counters.
     pub metrics: Metrics,
+    /// Where is noted what happened to each message.
+    pub chronicle: Chronicle,
 }
 
 /// What `status` tells about a route.

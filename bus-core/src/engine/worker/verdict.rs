@@ -27,6 +27,7 @@ impl Worker {
             Err(error) => (Some(error.fault), error.message.as_str()),
         };
         verdict.tell(&prepared.item.envelope.key, fault, message);
+        self.note_attempt(&prepared, elapsed, &outcome);
         self.conclude(prepared, outcome);
     }
 
@@ -118,6 +119,7 @@ impl Worker {
         }
         let behind = self.lanes.drain_key(&key);
         if item.is_waiting() {
+            self.note_held(&item, HoldReason::Retry, not_before);
             let change = Change::Defer {
                 key: key.clone(),
                 seq: item.seq(),
@@ -185,6 +187,7 @@ impl Worker {
             "dead letter; look at it with `bus dead list --route {route}`: {}",
             letter.message
         );
+        self.note_dead(&item, &letter);
         let change = Change::Settle {
             key: key.clone(),
             seq: item.seq(),
