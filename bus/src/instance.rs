@@ -10,11 +10,13 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::server::{self, App};
-use crate::wire;
+use crate::server::{self, App, Live};
+use crate::wire::parts::{self, QueueOf};
+use crate::wire::{self, Workshop};
 
 /// A running bus.
 pub struct Instance {
+    workshop: Workshop,
     running: Running,
     server: JoinHandle<anyhow::Result<()>>,
     stop: CancellationToken,
@@ -26,31 +28,39 @@ impl Instance {
     pub async fn start(landscape: &Landscape, database: Database, listener: TcpListener) -> anyhow::Result<Self> {
         // An error means that it is installed already, which is what is wanted.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let wired = wire::wire(landscape, database).await?;
-        let gates = wired.gates;
-        let (store, broker) = (Arc::clone(&wired.store), Arc::clone(&wired.jobs.broker));
-        let (metrics, incidents) = (wired.jobs.metrics.clone(), wired.jobs.incidents.clone());
-        let running = supervisor::start(wired.jobs);
+        let workshop = Workshop::open(landscape, database).await?;
+        let key = landscape.bus.key.as_ref().map(|key| wire::load(key, "the key of [bus]")).transpose()?;
+        let queue_of = QueueOf::default();
+        let mut parts = parts::prepare(landscape, &workshop, &queue_of, |_| true)?;
+        let (doors, outs) = (std::mem::take(&mut parts.doors), std::mem::take(&mut parts.outs));
+        let jobs = parts.open(&workshop).await?;
+        let queues = parts::queues(landscape, &queue_of)?;
+        let (broker, metrics) = (Arc::clone(&workshop.broker), workshop.metrics.clone());
+        let running = supervisor::start(queues, broker, metrics, workshop.incidents.clone());
+        running.launch(jobs);
         let app = Arc::new(App {
             name: landscape.bus.name.clone(),
             watch: running.watch().clone(),
-            store,
-            broker,
-            metrics,
-            incidents,
-            gates,
-            key: wired.key,
-            doors: wired.doors,
-            outs: wired.outs,
+            store: Arc::clone(&workshop.store),
+            broker: Arc::clone(&workshop.broker),
+            metrics: workshop.metrics.clone(),
+            incidents: workshop.incidents.clone(),
+            gates: Arc::clone(&workshop.gates),
+            key,
+            doors: Live::new(doors.into_values().collect()),
+            outs: Live::new(outs),
         });
         let stop = CancellationToken::new();
         let server = tokio::spawn(server::serve(listener, Arc::clone(&app), stop.clone()));
-        Ok(Self { running, server, stop, app })
+        Ok(Self { workshop, running, server, stop, app })
     }
 
     /// Drains within the bound; `true` if nothing had to be cut off.
     pub async fn stop(self, bound: Duration) -> bool {
         let clean = self.running.stop(bound).await;
+        if clean {
+            self.workshop.gates.close_all().await;
+        }
         self.stop.cancel();
         // Open connections of slow clients do not hold up the end.
         if tokio::time::timeout(Duration::from_secs(1), self.server).await.is_err() {

@@ -68,7 +68,10 @@ impl RabbitMq {
 
     /// Makes queues that somebody deleted anew, so that publishing again succeeds.
     async fn restore(&self, queues: &[QueuePlan], gone: &[QueueName]) {
-        let lost: Vec<_> = queues.iter().filter(|plan| gone.contains(&plan.queue)).cloned().collect();
+        // One that left the plan after this publish began is gone because it was removed.
+        let planned = |queue: &QueueName| self.plan.queue(queue).is_some();
+        let lost: Vec<_> =
+            queues.iter().filter(|plan| gone.contains(&plan.queue) && planned(&plan.queue)).cloned().collect();
         for plan in &lost {
             tracing::error!(
                 queue = plan.queue.as_str(),
@@ -100,6 +103,12 @@ impl Broker for RabbitMq {
         // Before the broker is asked: if it refuses, publishing fails on the missing queue rather than leaving it out.
         self.plan.take_over(plan);
         topology::declare(&*self.consuming().await?, &self.dialer, plan).await
+    }
+
+    async fn remove(&self, queue: &QueueName) -> Result<(), BrokerError> {
+        // First, so that a publish that finds it gone does not make it anew.
+        self.plan.leave_out(queue);
+        topology::remove(&*self.consuming().await?, queue).await
     }
 
     async fn publish(&self, stream: &StreamName, messages: &[Envelope]) -> Vec<Result<(), PublishError>> {

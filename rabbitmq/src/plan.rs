@@ -28,6 +28,15 @@ impl Plan {
         known.extend(grouped.into_iter().map(|(stream, queues)| (stream, queues.into())));
     }
 
+    /// Takes a queue out: nothing more is published to it.
+    pub(crate) fn leave_out(&self, queue: &QueueName) {
+        for queues in self.lock().iter_mut().flat_map(|streams| streams.values_mut()) {
+            if queues.iter().any(|plan| plan.queue == *queue) {
+                *queues = queues.iter().filter(|plan| plan.queue != *queue).cloned().collect();
+            }
+        }
+    }
+
     /// The stream's queues, empty for a stream that nobody takes. `None` before the first plan: publishing then would
     /// confirm what went nowhere.
     pub(crate) fn queues(&self, stream: &StreamName) -> Option<Arc<[QueuePlan]>> {
@@ -71,5 +80,8 @@ mod tests {
         assert_eq!(queues(&plan, "stock").unwrap(), ["c"]);
         assert!(queues(&plan, "nobody").unwrap().is_empty());
         assert_eq!(plan.queue(&QueueName::new("c").unwrap()), Some(row("stock", "c")));
+        plan.leave_out(&QueueName::new("c").unwrap());
+        assert!(queues(&plan, "stock").unwrap().is_empty());
+        assert_eq!(queues(&plan, "заказы").unwrap(), ["b"]);
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bus_core::ports::broker::{BrokerError, Keep, QueuePlan};
 use bus_core::vocabulary::QueueName;
-use lapin::options::QueueDeclareOptions;
+use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::{AMQPValue, FieldTable};
 
 use crate::dial::Dialer;
@@ -72,6 +72,16 @@ pub(crate) async fn exists(session: &Session, queue: &QueueName) -> Result<u64, 
     let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
     let answer = ask(session, queue, passive, FieldTable::default()).await;
     answer.map_err(|failure| BrokerError(format!("queue {queue} cannot be examined: {failure}")))
+}
+
+/// Deletes the queue with what it holds. RabbitMQ answers the same for one that does not exist.
+pub(crate) async fn remove(session: &Session, queue: &QueueName) -> Result<(), BrokerError> {
+    let explain = |failure: Failure| BrokerError(format!("queue {queue} cannot be deleted: {failure}"));
+    let channel = session.channel().await.map_err(explain)?;
+    let deleted = channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default());
+    session.bounded("deleting a queue", deleted).await.map_err(explain)?;
+    session.give_back(channel);
+    Ok(())
 }
 
 async fn ask(

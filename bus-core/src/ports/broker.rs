@@ -13,8 +13,12 @@ use crate::vocabulary::{Envelope, QueueName, StreamName};
 /// The same contract suite runs on the embedded broker and on RabbitMQ.
 #[async_trait]
 pub trait Broker: Send + Sync {
-    /// Makes the queues of the plan exist. Repeatable; never deletes a queue (it may hold messages).
+    /// Makes the queues of the plan exist. Repeatable; deletes none (it may hold messages).
     async fn declare(&self, plan: &[QueuePlan]) -> Result<(), BrokerError>;
+
+    /// From now on nothing is published to the queue, and it is deleted with what it holds. One that does not exist is
+    /// fine. Its consumer must have ended. Dropping the future leaves it in the plan or out of it; call again.
+    async fn remove(&self, queue: &QueueName) -> Result<(), BrokerError>;
 
     /// Publishes to every queue that the plan gives the stream and waits (bounded) until each message is durable in
     /// all of them. One result per message, in order. After an error the message may or may not be in some queues:

@@ -62,8 +62,8 @@ pub async fn is_drained(app: &App, ended: Moment) -> bool {
 /// Compares the source's last state with the ledger.
 pub async fn find(app: &App, landscape: &Landscape, issued: &Issued, ledger: &[Line]) -> anyhow::Result<Verdict> {
     let outcome = |outcome: &str| -> u64 {
-        let routes = app.watch.routes().iter();
-        routes.map(|route| app.metrics.settled.with_label_values(&[route.route().as_str(), outcome]).get()).sum()
+        let routes = app.watch.routes();
+        routes.iter().map(|route| app.metrics.settled.with_label_values(&[route.route().as_str(), outcome]).get()).sum()
     };
     let published: u64 =
         landscape.streams.iter().map(|s| app.metrics.published.with_label_values(&[s.name.as_str()]).get()).sum();

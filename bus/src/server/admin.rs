@@ -63,7 +63,7 @@ pub async fn replay(
         let why = "it belongs to no running route: an unreadable row comes again when it is mended at its source\n";
         return (StatusCode::CONFLICT, why).into_response();
     };
-    match ask(handle, |reply| Command::Replay { id, force, reply }).await {
+    match ask(&handle, |reply| Command::Replay { id, force, reply }).await {
         Some(Ok(Replay::Waiting { route, .. })) => Json(json!({ "replayed": id, "route": route })).into_response(),
         Some(Ok(Replay::Newer { seq })) => {
             let why = format!(
@@ -85,7 +85,7 @@ pub async fn drop_dead(State(app): State<Arc<App>>, Path(id): Path<i64>) -> Resp
         Err(error) => return unavailable(&error),
     };
     let dropped = match row.route.as_ref().and_then(|route| app.watch.route(route)) {
-        Some(handle) => ask(handle, |reply| Command::DropDead { id, reply }).await,
+        Some(handle) => ask(&handle, |reply| Command::DropDead { id, reply }).await,
         None => Some(app.store.drop_dead(id).await),
     };
     match dropped {

@@ -3,6 +3,7 @@
 
 mod admin;
 mod guard;
+mod live;
 mod out;
 mod push;
 mod status;
@@ -18,18 +19,20 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use bus_connectors::push::PushHandle;
-use bus_core::engine::gate::Gate;
 use bus_core::engine::incident::Incidents;
 use bus_core::engine::metrics::Metrics;
 use bus_core::engine::supervisor::Watch;
 use bus_core::ports::broker::{Broker, BrokerHealth};
 use bus_core::ports::state::StateStore;
-use bus_core::vocabulary::{Secret, SubscriptionName, SystemName};
+use bus_core::vocabulary::{Secret, SubscriptionName};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::wire::gates::Gates;
+
 pub use admin::{summary as dead_summary, whole as dead_whole};
 pub use guard::CLIENT_HEADER;
+pub use live::Live;
 pub use status::{Status, gather};
 
 /// Larger bodies are refused; a page of a thousand records stays far below.
@@ -43,16 +46,17 @@ pub struct App {
     pub broker: Arc<dyn Broker>,
     pub metrics: Metrics,
     pub incidents: Incidents,
-    pub gates: Vec<(SystemName, Arc<Gate>)>,
+    pub gates: Arc<Gates>,
     /// Asked for by everything but health; always there beyond loopback.
     pub key: Option<Secret>,
     /// By path.
-    pub doors: HashMap<String, Door>,
+    pub doors: Live<HashMap<String, Door>>,
     /// By subscription.
-    pub outs: HashMap<SubscriptionName, Secret>,
+    pub outs: Live<HashMap<SubscriptionName, Secret>>,
 }
 
 /// A path where records are pushed.
+#[derive(Clone)]
 pub struct Door {
     pub key: Secret,
     pub handle: PushHandle,
@@ -67,7 +71,7 @@ pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 
 /// Serves until stopped; requests under way are answered.
 pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken) -> anyhow::Result<()> {
-    let mut router = Router::new()
+    let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/status", get(status::get))
         .route("/dead", get(admin::list))
@@ -77,10 +81,9 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), guard::admin))
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))
-        .route("/out/{name}", get(out::get));
-    for path in app.doors.keys() {
-        router = router.route(path, post(push::post));
-    }
+        .route("/out/{name}", get(out::get))
+        // Which paths there are is looked up with each request: a reload may change it.
+        .route("/in/{*path}", post(push::post));
     let router = router.layer(axum::extract::DefaultBodyLimit::max(MAX_BODY)).with_state(app);
     axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await.context("the HTTP server failed")
 }

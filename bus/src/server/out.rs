@@ -57,7 +57,8 @@ pub async fn get(
     Query(Parameters { after, limit }): Query<Parameters>,
     headers: HeaderMap,
 ) -> Response {
-    let known = SubscriptionName::new(&name).ok().and_then(|name| app.outs.get_key_value(&name));
+    let outs = app.outs.get();
+    let known = SubscriptionName::new(&name).ok().and_then(|name| outs.get_key_value(&name));
     let Some((name, key)) = known else {
         return (StatusCode::NOT_FOUND, "there is no HTTP subscription of this name\n").into_response();
     };

@@ -25,7 +25,10 @@ pub async fn post(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let Some(door) = app.doors.get(uri.path()) else { return StatusCode::NOT_FOUND.into_response() };
+    // As the client wrote it, in percent encoding or not.
+    let path = percent_encoding::percent_decode_str(uri.path()).decode_utf8_lossy();
+    let doors = app.doors.get();
+    let Some(door) = doors.get(path.as_ref()) else { return StatusCode::NOT_FOUND.into_response() };
     if !guard::presents(&headers, &door.key) {
         return guard::refused("this path asks for its key: header X-API-Key, or Authorization: Bearer");
     }

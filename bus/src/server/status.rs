@@ -109,7 +109,7 @@ pub async fn gather(app: &App) -> Status {
         });
     }
     let mut subscriptions = Vec::new();
-    for name in app.outs.keys() {
+    for name in app.outs.get().keys() {
         let backlog = app.store.outbox_backlog(name).await.unwrap_or_default();
         subscriptions.push(Subscription {
             name: name.to_string(),
@@ -140,6 +140,7 @@ pub async fn gather(app: &App) -> Status {
         routes,
         systems: app
             .gates
+            .delivering()
             .iter()
             .map(|(name, gate)| System { name: name.to_string(), gate: gate.to_string(), pace: gate.share() })
             .collect(),

@@ -159,3 +159,41 @@ pub async fn a_queue_declared_later_starts_at_the_end(fixture: &mut impl BrokerF
     assert_eq!(seqs(&drain(&mut deliveries, 10).await), (21..=30).collect::<Vec<_>>());
     expect_depth(broker, &early, 30).await;
 }
+
+/// A reload removed a route: its queue goes, and publishing goes on to the others, through a restart too.
+pub async fn a_removed_queue_is_gone_and_the_others_stay(fixture: &mut impl BrokerFixture) {
+    let (stream, first) = one_queue(fixture).await;
+    let second = queue("второй");
+    let both = [plan(&first, &stream), plan(&second, &stream)];
+    fixture.broker().declare(&both).await.expect("declaring a larger plan");
+    publish(fixture.broker(), &stream, &sample::run(&stream, 1, 5)).await;
+    fixture.broker().remove(&first).await.expect("removing a queue");
+    fixture.broker().remove(&first).await.expect("removing it again");
+    publish(fixture.broker(), &stream, &sample::run(&stream, 6, 8)).await;
+    assert!(fixture.broker().depth(&first).await.is_err(), "a removed queue has no depth");
+    fixture.reopen().await;
+    fixture.broker().declare(&both[1..]).await.expect("declaring what is left");
+    let mut deliveries = consume(fixture.broker(), &second, 10).await;
+    assert_eq!(seqs(&drain(&mut deliveries, 8).await), (1..=8).collect::<Vec<_>>());
+    assert!(fixture.broker().depth(&first).await.is_err(), "a removed queue does not come back");
+}
+
+/// The same name again is a new queue: it starts at the end of the stream, and works.
+pub async fn a_queue_declared_after_its_removal_is_empty(fixture: &mut impl BrokerFixture) {
+    let (stream, name) = one_queue(fixture).await;
+    publish(fixture.broker(), &stream, &sample::run(&stream, 1, 5)).await;
+    let mut deliveries = consume(fixture.broker(), &name, 10).await;
+    let taken = take(&mut deliveries, 1).await;
+    drop(deliveries);
+    fixture.broker().remove(&name).await.expect("removing a queue");
+    publish(fixture.broker(), &stream, &sample::run(&stream, 6, 7)).await;
+    fixture.broker().declare(&[plan(&name, &stream)]).await.expect("declaring it anew");
+    for delivery in taken {
+        // Whatever it answers, it must not settle a message of the new queue.
+        drop(delivery.ack().await);
+    }
+    publish(fixture.broker(), &stream, &sample::run(&stream, 8, 9)).await;
+    let mut deliveries = consume(fixture.broker(), &name, 10).await;
+    assert_eq!(seqs(&drain(&mut deliveries, 2).await), [8, 9]);
+    expect_depth(fixture.broker(), &name, 0).await;
+}

@@ -64,6 +64,8 @@ where
         two_queues_of_one_stream_are_independent,
         streams_do_not_mix,
         a_queue_declared_later_starts_at_the_end,
+        a_removed_queue_is_gone_and_the_others_stay,
+        a_queue_declared_after_its_removal_is_empty,
         prefetch_bounds_what_is_unsettled,
         dropping_the_consumer_gives_back_in_order,
         partial_acks_then_a_drop_lose_nothing_and_repeat_nothing_acked,

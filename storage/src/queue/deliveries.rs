@@ -96,7 +96,8 @@ impl Consumer {
             _ => return Step::Read { from: position, to: end },
         };
         let redelivered = state.queues[self.queue].line.hand_out(position);
-        if let Some(lowest) = state.queues.iter().map(|queue| queue.line.upcoming(end).unwrap_or(end + 1)).min() {
+        let there = state.queues.iter().filter(|queue| !queue.removed);
+        if let Some(lowest) = there.map(|queue| queue.line.upcoming(end).unwrap_or(end + 1)).min() {
             state.tail.forget_below(lowest);
         }
         let settle = Open {

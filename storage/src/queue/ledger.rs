@@ -57,6 +57,8 @@ pub(crate) struct Queue {
     pub generation: u64,
     /// Whether the consumer of this generation is there.
     pub taken: bool,
+    /// Deleted: nothing is kept for it. Its index stays, others count on theirs.
+    pub removed: bool,
     /// Wakes the consumer: something was appended, or room was made.
     pub wake: Arc<Notify>,
 }
@@ -134,6 +136,11 @@ impl Ledger {
         let name = queue.name.clone();
         let mut state = stream.lock();
         let index = match state.queues.iter().position(|known| known.id == queue.id) {
+            Some(index) if state.queues[index].removed => {
+                let generation = state.queues[index].generation + 1;
+                state.queues[index] = Queue { generation, ..queue };
+                index
+            }
             Some(index) => {
                 state.queues[index].keep = queue.keep;
                 index
@@ -145,6 +152,17 @@ impl Ledger {
         };
         drop(state);
         lock(&self.queues).insert(name, (stream, index));
+    }
+
+    /// After the commit that deletes it: what its consumer still holds cannot be acked any more.
+    pub fn remove(&self, name: &QueueName) {
+        let Some((stream, index)) = lock(&self.queues).remove(name) else { return };
+        let mut state = stream.lock();
+        let queue = &mut state.queues[index];
+        queue.removed = true;
+        queue.taken = false;
+        queue.generation += 1;
+        self.moved.store(true, Ordering::Relaxed);
     }
 
     /// After the commit, on the writer's thread, hence in the order of positions.
@@ -184,13 +202,16 @@ impl Ledger {
     }
 
     fn write_stream(&self, connection: &Connection, stream: &Arc<Stream>) -> Result<Written, Failure> {
-        let (deleted, planned) = {
+        let (deleted, end, planned) = {
             let state = stream.lock();
-            let plan = |queue: &Queue| (queue.id, queue.line.floor(), queue.stored, queue.keep);
-            (state.deleted, state.queues.iter().map(plan).collect::<Vec<_>>())
+            let plan =
+                |(index, queue): (usize, &Queue)| (index, queue.id, queue.line.floor(), queue.stored, queue.keep);
+            let there = state.queues.iter().enumerate().filter(|(_, queue)| !queue.removed);
+            (state.deleted, state.end, there.map(plan).collect::<Vec<_>>())
         };
-        let (mut floors, mut lowest) = (Vec::new(), u64::MAX);
-        for (index, (id, mut floor, stored, keep)) in planned.into_iter().enumerate() {
+        // Without a queue nobody needs anything.
+        let (mut floors, mut lowest) = (Vec::new(), end);
+        for (index, id, mut floor, stored, keep) in planned {
             if let Some(keep) = keep
                 && let Some(cut) = log::over_bound(connection, stream.id, floor, keep, Moment::now())?
             {
@@ -205,7 +226,7 @@ impl Ledger {
             lowest = lowest.min(floor);
         }
         let mut upto = deleted;
-        if lowest != u64::MAX && lowest > deleted {
+        if lowest > deleted {
             upto = lowest.min(deleted + DELETED_AT_ONCE);
             if upto < lowest {
                 self.moved.store(true, Ordering::Relaxed);

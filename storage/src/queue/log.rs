@@ -41,6 +41,13 @@ fn last(connection: &Connection, stream: i64) -> Result<Option<(u64, i64)>, Fail
     Ok(found.optional()?)
 }
 
+/// The first position of an owner that has rows.
+pub(crate) fn first(connection: &Connection, stream: i64) -> Result<Option<u64>, Failure> {
+    let mut select = connection.prepare_cached("SELECT min(at) FROM log WHERE at BETWEEN ?1 AND ?2")?;
+    let found: Option<i64> = select.query_row((row(stream, 0), row(stream + 1, 0) - 1), |found| found.get(0))?;
+    Ok(found.map(position))
+}
+
 /// The last position given, where `known` is the last durable one: an empty log does not start again at 1.
 pub(crate) fn end(connection: &Connection, stream: i64, known: u64) -> Result<u64, Failure> {
     Ok(last(connection, stream)?.map_or(known, |(position, _)| position.max(known)))

@@ -83,9 +83,27 @@ impl Broker for EmbeddedBroker {
         Ok(())
     }
 
+    async fn remove(&self, queue: &QueueName) -> Result<(), BrokerError> {
+        let Some((stream, index)) = self.ledger.queue(queue) else { return Ok(()) };
+        let id = stream.lock().queues[index].id;
+        let work = move |connection: &Connection| {
+            connection.execute("DELETE FROM queues WHERE id = ?1", [id])?;
+            Ok(())
+        };
+        let (ledger, name) = (self.ledger.clone(), queue.clone());
+        // In the writer's order: what it held is deleted with the next chores, unless another queue still needs it.
+        let then = move |outcome: &Result<(), StateError>| {
+            if outcome.is_ok() {
+                ledger.remove(&name);
+            }
+        };
+        self.database.write_then(0, work, then).await.map_err(|error| BrokerError(error.to_string()))
+    }
+
     async fn publish(&self, stream: &StreamName, messages: &[Envelope]) -> Vec<Result<(), PublishError>> {
         // A stream without queues has nobody to keep messages for.
-        let Some(stream) = self.ledger.stream(stream).filter(|_| !messages.is_empty()) else {
+        let taken = |stream: &Arc<Stream>| !messages.is_empty() && stream.lock().queues.iter().any(|q| !q.removed);
+        let Some(stream) = self.ledger.stream(stream).filter(taken) else {
             return vec![Ok(()); messages.len()];
         };
         let frames: Vec<_> = messages.iter().map(Envelope::to_frame).collect();
@@ -138,7 +156,7 @@ struct Declared {
 
 fn queue(id: i64, name: QueueName, keep: Option<Keep>, floor: u64) -> Queue {
     let (line, wake) = (Line::new(floor), Arc::new(Notify::new()));
-    Queue { id, name, keep, line, stored: floor, generation: 0, taken: false, wake }
+    Queue { id, name, keep, line, stored: floor, generation: 0, taken: false, removed: false, wake }
 }
 
 /// Makes the queue, at the end of its stream's log (no history), or takes over its new bounds.
@@ -165,9 +183,9 @@ fn declare(connection: &Connection, ledger: &Ledger, plan: &QueuePlan) -> Result
          ON CONFLICT (id) DO UPDATE SET keep_age = excluded.keep_age, keep_bytes = excluded.keep_bytes",
         (queue, stream, signed(floor), age, bytes),
     )?;
-    // Without a queue nothing was ever appended or everything was deleted, so a stream that is new in memory has no
-    // rows below its first queue's floor.
-    Ok(Declared { queue, stream, floor, end, deleted: floor })
+    // A stream that is new in memory may have rows that its removed queues had left.
+    let deleted = log::first(connection, stream)?.map_or(end, |first| first - 1).min(floor);
+    Ok(Declared { queue, stream, floor, end, deleted })
 }
 
 /// Queues with their streams, as the last process left them.

@@ -33,6 +33,10 @@ impl Broker for CutBroker {
         self.inner.declare(plan).await
     }
 
+    async fn remove(&self, queue: &QueueName) -> Result<(), BrokerError> {
+        self.inner.remove(queue).await
+    }
+
     async fn publish(&self, stream: &StreamName, messages: &[Envelope]) -> Vec<Result<(), PublishError>> {
         let refused = || vec![Err(PublishError("a planned failure".into())); messages.len()];
         // R8: with two versions of a key in one window, a cut could leave the newer one alone in a queue.

@@ -1,0 +1,96 @@
+//! Feeds: a source, its reading capacity, and for pushed records the door they come through.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use bus_config::{Feed, FeedSource, Landscape, Limits, SystemKind};
+use bus_core::engine::capture::{Changes, DeletionGuard, FeedPlan, StreamPlan};
+use bus_core::engine::gate::Capacity;
+use bus_core::policy::{BreakerOptions, DEFAULT_MARGIN, Schedule};
+use bus_core::ports::source::{BatchLimit, Source};
+use bus_core::vocabulary::SystemName;
+
+use super::{load, source};
+use crate::server::Door;
+
+/// One batch: enough for group commits, small enough to be read again after a crash.
+const BATCH: BatchLimit = BatchLimit { records: 1000, bytes: 4 * 1024 * 1024 };
+/// Pushed records are waited for, not polled.
+const PUSH_SCHEDULE: Schedule = Schedule::Every(Duration::from_secs(1));
+
+/// A feed that may be started.
+pub struct FeedPart {
+    pub plan: FeedPlan,
+    pub source: Box<dyn Source>,
+    /// The gate of its reads.
+    pub gate: SystemName,
+    pub capacity: Capacity,
+    /// Where its records are pushed, if they are.
+    pub door: Option<(String, Door)>,
+}
+
+pub fn prepare(landscape: &Landscape, feed: &Feed) -> anyhow::Result<FeedPart> {
+    let streams: Vec<&bus_config::Stream> = feed.streams.iter().filter_map(|name| landscape.stream(name)).collect();
+    let stream = *streams.first().with_context(|| format!("feed {} serves no stream", feed.name))?;
+    let plan = |schedule, changes| FeedPlan {
+        name: feed.name.clone(),
+        streams: streams.iter().map(|s| StreamPlan { name: s.name.clone(), key: s.key.clone() }).collect(),
+        schedule,
+        timezone: landscape.bus.timezone,
+        changes,
+        limit: BATCH,
+    };
+    match &feed.source {
+        FeedSource::Push { path, key } => {
+            let (source, handle) = source::pushed(stream);
+            let key = load(key, &format!("the key of {path}"))?;
+            Ok(FeedPart {
+                plan: plan(PUSH_SCHEDULE, Changes::Push),
+                source,
+                gate: SystemName::new(feed.name.as_str())?,
+                capacity: reading(None, usize::MAX >> 4),
+                door: Some((path.clone(), Door { key, handle })),
+            })
+        }
+        FeedSource::Query { system, query, schedule, changes } => {
+            let system = landscape.system(system).with_context(|| format!("system {system} is missing"))?;
+            let SystemKind::Sql { reads, .. } = &system.kind else {
+                anyhow::bail!("feed {}: {} cannot be read", feed.name, system.name)
+            };
+            let Limits { pace, concurrency } = reads.clone();
+            Ok(FeedPart {
+                plan: plan(schedule.clone(), engine_changes(changes)),
+                source: source::sql(system, stream, query, changes)?,
+                gate: gate_of_reads(&system.name)?,
+                capacity: reading(pace, concurrency),
+                door: None,
+            })
+        }
+    }
+}
+
+/// Reads have a gate of their own beside that of the deliveries to the same system.
+pub fn gate_of_reads(system: &SystemName) -> anyhow::Result<SystemName> {
+    Ok(SystemName::new(&format!("{system}.reads"))?)
+}
+
+/// Reads have no breaker of their own and no request that could still be under way after a crash and do harm.
+fn reading(profile: Option<bus_core::policy::Profile>, concurrency: usize) -> Capacity {
+    Capacity {
+        profile,
+        margin: DEFAULT_MARGIN,
+        concurrency,
+        deadline: Duration::ZERO,
+        breaker: BreakerOptions::default(),
+    }
+}
+
+fn engine_changes(changes: &bus_config::Changes) -> Changes {
+    let guard = |share: f64| DeletionGuard { percent: share * 100.0 };
+    match changes {
+        bus_config::Changes::Cursor { recheck, .. } => Changes::Cursor {
+            recheck: recheck.as_ref().map(|recheck| (recheck.schedule.clone(), guard(recheck.guard))),
+        },
+        bus_config::Changes::Diff { guard: share } => Changes::Diff(guard(*share)),
+    }
+}

@@ -1,0 +1,113 @@
+//! Parts: what a landscape, or a selection of it, needs to run.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bus_config::Landscape;
+use bus_core::engine::capture::CapturePorts;
+use bus_core::engine::outbox::Outbox;
+use bus_core::engine::supervisor::{JobName, Jobs};
+use bus_core::engine::worker::WorkerPorts;
+use bus_core::ports::broker::QueuePlan;
+use bus_core::vocabulary::{FeedName, QueueName, RouteName, Secret, SubscriptionName};
+
+use super::feeds::{self, FeedPart};
+use super::routes::{self, RoutePart};
+use super::{Workshop, subscriptions};
+use crate::server::Door;
+
+/// Which queue a route takes from: its own name unless it was renamed.
+pub type QueueOf = HashMap<RouteName, QueueName>;
+
+/// Built, and not running.
+pub struct Parts {
+    feeds: Vec<FeedPart>,
+    routes: Vec<RoutePart>,
+    outboxes: Vec<Outbox>,
+    /// Where records are pushed, by feed: path and door.
+    pub doors: HashMap<FeedName, (String, Door)>,
+    /// Keys of HTTP subscriptions.
+    pub outs: HashMap<SubscriptionName, Secret>,
+}
+
+/// Builds the parts that `wanted` names. Reads secrets and certificate files; connects to nothing.
+pub fn prepare(
+    landscape: &Landscape,
+    workshop: &Workshop,
+    queue_of: &QueueOf,
+    wanted: impl Fn(&JobName) -> bool,
+) -> anyhow::Result<Parts> {
+    let (mut doors, mut outs) = (HashMap::new(), HashMap::new());
+    let mut prepared = Vec::new();
+    for feed in landscape.feeds.iter().filter(|feed| wanted(&JobName::Feed(feed.name.clone()))) {
+        let mut part = feeds::prepare(landscape, feed)?;
+        doors.extend(part.door.take().map(|door| (feed.name.clone(), door)));
+        prepared.push(part);
+    }
+    let mut builder = routes::Builder::default();
+    let mut routes = Vec::new();
+    for route in landscape.routes.iter().filter(|route| wanted(&JobName::Route(route.name.clone()))) {
+        routes.push(builder.prepare(landscape, route, queue_of_route(queue_of, &route.name)?)?);
+    }
+    let mut outboxes = Vec::new();
+    for subscription in landscape.subscriptions.iter().filter(|s| wanted(&JobName::Outbox(s.name.clone()))) {
+        if let Some((outbox, key)) = subscriptions::prepare(workshop, subscription)? {
+            outs.insert(subscription.name.clone(), key);
+            outboxes.push(outbox);
+        }
+    }
+    Ok(Parts { feeds: prepared, routes, outboxes, doors, outs })
+}
+
+/// All queues of a landscape.
+pub fn queues(landscape: &Landscape, queue_of: &QueueOf) -> anyhow::Result<Vec<QueuePlan>> {
+    let mut queues = Vec::new();
+    for route in &landscape.routes {
+        let queue = queue_of_route(queue_of, &route.name)?;
+        queues.push(QueuePlan { queue, stream: route.stream.clone(), keep: None });
+    }
+    for subscription in &landscape.subscriptions {
+        queues.push(subscriptions::queue(subscription)?);
+    }
+    Ok(queues)
+}
+
+fn queue_of_route(queue_of: &QueueOf, route: &RouteName) -> anyhow::Result<QueueName> {
+    match queue_of.get(route) {
+        Some(queue) => Ok(queue.clone()),
+        None => Ok(QueueName::new(route.as_str())?),
+    }
+}
+
+impl Parts {
+    /// Opens the gates that are not open yet, and makes jobs.
+    pub async fn open(self, workshop: &Workshop) -> anyhow::Result<Jobs> {
+        let mut jobs = Jobs { outboxes: self.outboxes, ..Jobs::default() };
+        for FeedPart { plan, source, gate, capacity, .. } in self.feeds {
+            let ports = CapturePorts {
+                source,
+                broker: Arc::clone(&workshop.broker),
+                store: Arc::clone(&workshop.store),
+                gate: workshop.gates.at(gate, capacity, false).await?,
+                incidents: workshop.incidents.clone(),
+                metrics: workshop.metrics.clone(),
+                chronicle: workshop.chronicle.clone(),
+            };
+            jobs.feeds.push((plan, ports));
+        }
+        for RoutePart { plan, target, shape, capacity } in self.routes {
+            let ports = WorkerPorts {
+                target,
+                shape,
+                broker: Arc::clone(&workshop.broker),
+                store: Arc::clone(&workshop.store),
+                gate: workshop.gates.at(plan.system.clone(), capacity, true).await?,
+                incidents: workshop.incidents.clone(),
+                metrics: workshop.metrics.clone(),
+                chronicle: workshop.chronicle.clone(),
+            };
+            jobs.routes.push((plan, ports));
+        }
+        Ok(jobs)
+    }
+}
