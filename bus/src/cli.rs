@@ -1,9 +1,15 @@
 //! The command line, as people read it in `bus --help`.
 
+mod dead;
+mod pause;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+
+pub use dead::{Dead, DeadChoice, DeadEdit, DeadExport, DeadGroups, DeadImport, DeadList, DeadOne, DeadReplay};
+pub use pause::{Kind, Pause, Resume};
 
 /// Entity Bus: carries entity streams from their sources to every receiver, in order, at each one's pace, and loses nothing.
 #[derive(Debug, Parser)]
@@ -27,10 +33,12 @@ pub enum Command {
     Pull(Pull),
     /// What runs, what waits, what is wrong
     Status(Status),
-    /// Look at dead letters, send them again, or drop them
+    /// Look at dead letters by cause, mend them, send them again, or drop them
     #[command(subcommand)]
     Dead(Dead),
-    /// End the pause of a route whose cause you have mended
+    /// Pause a route, a feed or a system, until `bus resume`; kept across restarts
+    Pause(Pause),
+    /// End a pause: one that `bus pause` began, or that a route began itself because nothing was accepted
     Resume(Resume),
     /// The demo's receiver, in a process of its own
     #[command(hide = true)]
@@ -105,70 +113,6 @@ pub struct Status {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct Resume {
-    #[command(flatten)]
-    pub config: Config,
-    /// The route
-    pub route: String,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Dead {
-    /// List dead letters, newest last
-    List(DeadList),
-    /// Show one: the record, what was made of it, the request, the answer
-    Show(DeadOne),
-    /// Put dead letters back into the line of their route
-    Replay(DeadReplay),
-    /// Remove a dead letter for good
-    Drop(DeadOne),
-}
-
-#[derive(Debug, Args)]
-pub struct DeadList {
-    #[command(flatten)]
-    pub config: Config,
-    /// Only of this route
-    #[arg(long)]
-    pub route: Option<String>,
-    /// Only of this key or label
-    #[arg(long)]
-    pub key: Option<String>,
-    /// At most so many, the newest
-    #[arg(long, default_value_t = 50)]
-    pub limit: usize,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct DeadOne {
-    #[command(flatten)]
-    pub config: Config,
-    /// Its number
-    pub id: i64,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct DeadReplay {
-    #[command(flatten)]
-    pub config: Config,
-    /// Its number
-    #[arg(required_unless_present = "route")]
-    pub id: Option<i64>,
-    /// All of this route
-    #[arg(long, conflicts_with = "id")]
-    pub route: Option<String>,
-    /// Even if a newer version of its key was delivered: the receiver then goes back to this one
-    #[arg(long)]
-    pub force: bool,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

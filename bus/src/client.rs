@@ -62,15 +62,27 @@ impl Client {
         self.ask(Method::POST, path).await
     }
 
+    /// A POST with a JSON body.
+    pub async fn post_json(&self, path: &str, body: &serde_json::Value) -> anyhow::Result<Answer> {
+        self.ask_with(Method::POST, path, Some(body.to_string())).await
+    }
+
     pub async fn delete(&self, path: &str) -> anyhow::Result<Answer> {
         self.ask(Method::DELETE, path).await
     }
 
     async fn ask(&self, method: Method, path: &str) -> anyhow::Result<Answer> {
+        self.ask_with(method, path, None).await
+    }
+
+    async fn ask_with(&self, method: Method, path: &str, json: Option<String>) -> anyhow::Result<Answer> {
         let mut request = self.http.request(method, format!("{}{path}", self.base));
         request = request.header(crate::server::CLIENT_HEADER, "bus");
         if let Some(key) = &self.key {
             request = request.header("x-api-key", key.expose());
+        }
+        if let Some(json) = json {
+            request = request.header("content-type", "application/json").body(json);
         }
         let answer = match request.send().await {
             Ok(answer) => answer,

@@ -46,6 +46,7 @@ impl Instance {
             metrics: workshop.metrics.clone(),
             incidents: workshop.incidents.clone(),
             gates: Arc::clone(&workshop.gates),
+            operations: workshop.operations.clone(),
             key,
             doors: Live::new(doors.into_values().collect()),
             outs: Live::new(outs),

@@ -10,6 +10,7 @@ mod failure;
 mod full_disk;
 mod lock;
 mod names;
+mod operations;
 mod queue;
 mod readers;
 mod schema;

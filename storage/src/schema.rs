@@ -14,7 +14,7 @@ pub(crate) const APPLICATION: i32 = 0x4255_5331;
 pub(crate) const POSITION_BITS: u32 = 40;
 
 /// Each brings the file from version `index` to `index + 1`, in one transaction. Never edit one that was released.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: &[&str] = &["
     CREATE TABLE names (
         id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, name TEXT NOT NULL, UNIQUE (kind, name)
     );
@@ -60,6 +60,16 @@ const MIGRATIONS: [&str; 1] = ["
         id INTEGER PRIMARY KEY, stream INTEGER NOT NULL, floor INTEGER NOT NULL, keep_age INTEGER, keep_bytes INTEGER
     );
     CREATE TABLE log (at INTEGER PRIMARY KEY, time INTEGER NOT NULL, total INTEGER NOT NULL, frame BLOB NOT NULL);
+", "
+    CREATE TABLE pauses (
+        kind TEXT NOT NULL, name TEXT NOT NULL, who TEXT NOT NULL, why TEXT NOT NULL, since INTEGER NOT NULL,
+        PRIMARY KEY (kind, name)
+    ) WITHOUT ROWID;
+", "
+    CREATE TABLE letters (
+        route INTEGER NOT NULL, message BLOB NOT NULL, replays INTEGER NOT NULL, edits INTEGER NOT NULL, editor TEXT,
+        body BLOB, original_frame BLOB, original_body BLOB, PRIMARY KEY (route, message)
+    );
 "];
 
 /// The version this program writes.
@@ -91,7 +101,7 @@ pub(crate) fn inspect(connection: &Connection) -> rusqlite::Result<Kind> {
 
 /// Applies the migrations after `version`, each in its own transaction: a crash in between goes on from there.
 pub(crate) fn migrate(connection: &mut Connection, version: i32) -> rusqlite::Result<()> {
-    for (step, sql) in (1..).zip(MIGRATIONS).skip_while(|(step, _)| *step <= version) {
+    for (step, sql) in (1..).zip(MIGRATIONS.iter().copied()).skip_while(|(step, _)| *step <= version) {
         let transaction = connection.transaction()?;
         transaction.execute_batch(sql)?;
         transaction.pragma_update(None, "application_id", APPLICATION)?;

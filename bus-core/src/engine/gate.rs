@@ -1,7 +1,7 @@
 //! The gate of one system: the one place where its pace, its concurrency, its circuit breaker and the reservation that
 //! survives a restart meet. All routes to a system share its gate.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,10 +10,12 @@ use tokio::time::Instant;
 
 use super::incident::{Incidents, Kind};
 use super::metrics::Metrics;
+use super::pauses::Pauses;
 use crate::policy::{
     Admission, Breaker, BreakerOptions, BreakerState, Change, Micros, Now, Pacer, Pass, Profile, Reservation, Tick,
     quiet_until,
 };
+use crate::ports::pauses::{Pause, Subject};
 use crate::ports::permits::{Closed, Permit, PermitSource};
 use crate::ports::state::{StateError, StateStore};
 use crate::vocabulary::{Fault, Key, Moment, SystemName};
@@ -56,6 +58,8 @@ pub struct Gate {
     inner: Mutex<Inner>,
     changed: Notify,
     started: Instant,
+    /// Whose pauses count, and which system's.
+    pauses: OnceLock<(Pauses, Subject)>,
 }
 
 enum Granted {
@@ -126,7 +130,21 @@ impl Gate {
             }),
             changed: Notify::new(),
             started,
+            pauses: OnceLock::new(),
         }))
+    }
+
+    /// From now on closed while a person has paused `system`: it gives no further attempt its permit, and no read. The
+    /// first call counts.
+    pub fn follow(&self, pauses: Pauses, system: SystemName) {
+        // A second call would be the same answer given twice.
+        let _ = self.pauses.set((pauses, Subject::System(system)));
+    }
+
+    /// The pause that a person ordered of this system.
+    pub fn pause(&self) -> Option<Pause> {
+        let (pauses, system) = self.pauses.get()?;
+        pauses.of(system)
     }
 
     /// Waits, up to `patience`, for the breaker, a place and a permit, in this order: who waits for a breaker keeps
@@ -134,6 +152,7 @@ impl Gate {
     pub async fn enter(self: &Arc<Self>, patience: Duration) -> Result<Ticket, Closed> {
         let give_up = Instant::now() + patience;
         loop {
+            self.unless_paused()?;
             self.wait_for_breaker(give_up).await?;
             let place = self.place(give_up).await?;
             match self.permit(give_up, true).await? {
@@ -143,8 +162,10 @@ impl Gate {
         }
     }
 
-    /// How long until a permit could be given: zero when now, `None` when the profile is closed for days.
+    /// How long until a permit could be given: zero when now, `None` when the profile is closed for days or a person
+    /// has paused the system.
     pub fn wait(&self) -> Option<Duration> {
+        self.unless_paused().ok()?;
         let now = self.now();
         let mut inner = self.inner();
         Some(inner.pace_wait(now)?.max(inner.breaker_wait(now)))
@@ -164,6 +185,10 @@ impl Gate {
     /// so that the next start goes on with the pace, but need not wait for requests of a predecessor that crashed.
     pub async fn close(&self) -> Result<(), StateError> {
         self.store.set_gate(&self.system, -Micros::now().0).await
+    }
+
+    fn unless_paused(&self) -> Result<(), Closed> {
+        self.pause().map_or(Ok(()), |_| Err(Closed { until: None }))
     }
 
     async fn place(&self, give_up: Instant) -> Result<OwnedSemaphorePermit, Closed> {
@@ -197,8 +222,11 @@ impl Gate {
         loop {
             let changed = self.changed.notified();
             let now = self.now();
-            if ask_breaker && !self.inner().breaker_wait(now).is_zero() {
-                return Ok(Granted::BreakerOpened);
+            if ask_breaker {
+                self.unless_paused()?;
+                if !self.inner().breaker_wait(now).is_zero() {
+                    return Ok(Granted::BreakerOpened);
+                }
             }
             let wait = self.inner().pace_wait(now).ok_or(closed)?;
             // Also ends a loop that only waits for the state store.
@@ -346,6 +374,9 @@ impl Drop for Verdict {
 #[async_trait]
 impl PermitSource for Gate {
     async fn take(&self) -> Result<Permit, Closed> {
+        if let Some((pauses, _)) = self.pauses.get() {
+            pauses.until_none(|| self.pause()).await;
+        }
         let give_up = Instant::now() + READ_PATIENCE;
         let place = self.place(give_up).await?;
         self.permit(give_up, false).await?;
@@ -367,6 +398,9 @@ impl PermitSource for Further {
 /// When a closed gate opens, in words for status.
 impl std::fmt::Display for Gate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(pause) = self.pause() {
+            return write!(f, "paused {pause}");
+        }
         match self.wait() {
             Some(Duration::ZERO) => f.write_str("open"),
             Some(wait) => write!(f, "closed until {}", Moment::now().after(wait)),

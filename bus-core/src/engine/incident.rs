@@ -13,6 +13,8 @@ pub enum Kind {
     SystemDown,
     /// A route takes no message at all (credentials, address, everything rejected).
     RoutePaused,
+    /// A person has paused a feed, a route or a system.
+    PausedByPerson,
     /// A source cannot be read.
     SourceFailing,
     /// A feed has stopped and does not go on by itself.
@@ -33,6 +35,7 @@ impl Kind {
         match self {
             Kind::SystemDown => "system-down",
             Kind::RoutePaused => "route-paused",
+            Kind::PausedByPerson => "paused-by-person",
             Kind::SourceFailing => "source-failing",
             Kind::FeedStopped => "feed-stopped",
             Kind::Gap => "gap",

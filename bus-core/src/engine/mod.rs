@@ -8,6 +8,7 @@ pub mod gate;
 pub mod incident;
 pub mod metrics;
 pub mod outbox;
+pub mod pauses;
 pub mod seal;
 pub mod supervisor;
 pub mod worker;

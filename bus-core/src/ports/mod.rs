@@ -3,8 +3,10 @@
 
 pub mod broker;
 pub mod journal;
+pub mod pauses;
 pub mod permits;
 pub mod shape;
 pub mod source;
 pub mod state;
 pub mod target;
+pub mod triage;

@@ -6,6 +6,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use super::triage::{Edited, History};
 use crate::vocabulary::{
     ContentHash, Cursor, Envelope, Exchange, FeedName, Key, MessageId, Moment, RouteName, Seq, StreamName,
     SubscriptionName, SystemName, UnreadableRecord,
@@ -331,6 +332,8 @@ pub struct WaitingRow {
     pub reason: HoldReason,
     /// How it may pass the fence.
     pub replayed: Replayed,
+    /// It was a dead letter, and a person changed what it sends.
+    pub edited: Option<Edited>,
 }
 
 /// What a person needs to decide about a message that was not accepted.
@@ -365,6 +368,8 @@ pub struct DeadRow {
     pub stream: Option<StreamName>,
     /// The letter.
     pub letter: DeadLetter,
+    /// What was done with it before.
+    pub history: History,
 }
 
 /// Which dead letters.
@@ -376,6 +381,16 @@ pub struct DeadFilter {
     pub route: Option<RouteName>,
     /// Only of this key or label.
     pub key: Option<String>,
+    /// Only of this group: see [`crate::policy::fingerprint()`].
+    pub group: Option<String>,
+    /// Only numbers from this one.
+    pub from: Option<i64>,
+    /// Only numbers up to and including this one.
+    pub to: Option<i64>,
+    /// Only those that died at this moment or later.
+    pub since: Option<Moment>,
+    /// Only those that died before this moment.
+    pub until: Option<Moment>,
     /// At most so many (the newest); 0 means 1000.
     pub limit: usize,
 }

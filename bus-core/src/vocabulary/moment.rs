@@ -13,6 +13,11 @@ impl Moment {
         Self(chrono::Utc::now().timestamp_millis())
     }
 
+    /// Reads RFC 3339, as [`Display`](fmt::Display) writes it.
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(Self(chrono::DateTime::parse_from_rfc3339(text).ok()?.timestamp_millis()))
+    }
+
     /// This moment plus a duration, saturating.
     pub fn after(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))

@@ -2,10 +2,11 @@
 
 mod check;
 mod dead;
+mod pause;
 mod pull;
-mod resume;
 mod run;
 mod status;
+mod who;
 
 use std::process::ExitCode;
 
@@ -30,7 +31,8 @@ pub async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Pull(args) => pull::pull(args).await,
         Command::Status(args) => status::status(args).await,
         Command::Dead(args) => dead::dead(args).await,
-        Command::Resume(args) => resume::resume(args).await,
+        Command::Pause(args) => pause::pause(args).await,
+        Command::Resume(args) => pause::resume(args).await,
     }
 }
 

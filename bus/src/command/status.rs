@@ -37,6 +37,7 @@ fn page(status: &Status) -> String {
     let pad = |name: &str| format!("{name}{}", " ".repeat(width.saturating_sub(name.width())));
     for feed in &status.feeds {
         let state = match (&feed.error, feed.stopped) {
+            _ if feed.paused.is_some() => format!("PAUSED {}", feed.paused.as_deref().unwrap_or_default()),
             (Some(error), true) => format!("STOPPED: {error}"),
             (Some(error), false) => format!("trying again: {error}"),
             (None, _) => feed.last_success.as_ref().map_or("starting".to_owned(), |at| format!("read at {at}")),

@@ -1,4 +1,4 @@
-//! What a person asks of dead letters and paused routes.
+//! What a person asks of dead letters.
 
 use std::sync::Arc;
 
@@ -8,17 +8,27 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use bus_core::engine::worker::{Command, Handle};
 use bus_core::ports::state::{DeadFilter, DeadRow, Replay, StateError};
-use bus_core::vocabulary::RouteName;
+use bus_core::vocabulary::{Moment, RouteName};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::oneshot;
 
 use super::App;
+use super::letters::{summary, whole};
+
+/// Letters of one list, at most; an export or a replay of more is done in parts.
+const MAX_LISTED: usize = 100_000;
 
 #[derive(Deserialize)]
 pub struct ListParameters {
     route: Option<String>,
     key: Option<String>,
+    group: Option<String>,
+    from: Option<i64>,
+    to: Option<i64>,
+    /// Milliseconds since 1970.
+    since: Option<i64>,
+    until: Option<i64>,
     #[serde(default)]
     limit: usize,
 }
@@ -34,7 +44,9 @@ pub async fn list(State(app): State<Arc<App>>, Query(wanted): Query<ListParamete
         Ok(route) => route,
         Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
     };
-    let filter = DeadFilter { id: None, route, key: wanted.key, limit: wanted.limit.min(10_000) };
+    let ListParameters { key, group, from, to, since, until, limit, .. } = wanted;
+    let (since, until) = (since.map(Moment), until.map(Moment));
+    let filter = DeadFilter { id: None, route, key, group, from, to, since, until, limit: limit.min(MAX_LISTED) };
     match app.store.dead_letters(&filter).await {
         Ok(rows) => Json(rows.iter().map(summary).collect::<Vec<_>>()).into_response(),
         Err(error) => unavailable(&error),
@@ -96,18 +108,6 @@ pub async fn drop_dead(State(app): State<Arc<App>>, Path(id): Path<i64>) -> Resp
     }
 }
 
-pub async fn resume(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
-    let handle = RouteName::new(&name).ok().and_then(|name| app.watch.route(&name));
-    let Some(handle) = handle else {
-        return (StatusCode::NOT_FOUND, "there is no route of this name\n").into_response();
-    };
-    if handle.send(Command::Resume).await {
-        Json(json!({ "resumed": name })).into_response()
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "the route is stopping\n").into_response()
-    }
-}
-
 async fn ask<T>(handle: &Handle, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
     let (reply, answer) = oneshot::channel();
     if !handle.send(command(reply)).await {
@@ -116,46 +116,15 @@ async fn ask<T>(handle: &Handle, command: impl FnOnce(oneshot::Sender<T>) -> Com
     answer.await.ok()
 }
 
-async fn find(app: &App, id: i64) -> Result<Option<DeadRow>, StateError> {
+pub(super) async fn find(app: &App, id: i64) -> Result<Option<DeadRow>, StateError> {
     let filter = DeadFilter { id: Some(id), ..DeadFilter::default() };
     Ok(app.store.dead_letters(&filter).await?.pop())
 }
 
-fn not_found(id: i64) -> Response {
+pub(super) fn not_found(id: i64) -> Response {
     (StatusCode::NOT_FOUND, format!("there is no dead letter {id}\n")).into_response()
 }
 
-fn unavailable(error: &StateError) -> Response {
+pub(super) fn unavailable(error: &StateError) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response()
-}
-
-/// One line of a list: no body.
-pub fn summary(row: &DeadRow) -> Value {
-    let envelope = row.letter.envelope.as_ref();
-    json!({
-        "id": row.id,
-        "route": row.route,
-        "stream": row.stream,
-        "key": envelope.map(|e| e.key.as_str()),
-        "label": envelope.and_then(|e| e.label.as_deref()),
-        "seq": envelope.map(|e| e.seq.to_string()),
-        "operation": envelope.map(|e| e.operation.as_str()),
-        "fault": row.letter.fault,
-        "message": row.letter.message,
-        "attempts": row.letter.attempts,
-        "at": row.letter.at.to_string(),
-    })
-}
-
-/// Everything about one.
-pub fn whole(row: &DeadRow) -> Value {
-    let text = |bytes: &bytes::Bytes| String::from_utf8_lossy(bytes).into_owned();
-    let mut value = summary(row);
-    value["message_id"] = json!(row.letter.envelope.as_ref().map(|e| e.id.to_string()));
-    value["record"] = json!(row.letter.envelope.as_ref().map(|e| text(&e.body)));
-    value["raw"] = json!(row.letter.raw.as_ref().map(text));
-    value["transformed"] = json!(row.letter.transformed.as_ref().map(text));
-    value["request"] = json!(row.letter.exchange.request);
-    value["answer"] = json!(row.letter.exchange.answer);
-    value
 }

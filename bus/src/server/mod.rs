@@ -2,11 +2,14 @@
 //! dead letters. Everything beyond loopback asks for a key.
 
 mod admin;
+mod letters;
 mod guard;
 mod live;
 mod out;
+mod pauses;
 mod push;
 mod status;
+mod triage;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -24,13 +27,15 @@ use bus_core::engine::metrics::Metrics;
 use bus_core::engine::supervisor::Watch;
 use bus_core::ports::broker::{Broker, BrokerHealth};
 use bus_core::ports::state::StateStore;
-use bus_core::vocabulary::{Secret, SubscriptionName};
+use bus_core::vocabulary::{FeedName, Secret, SubscriptionName};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::wire::gates::Gates;
+use crate::wire::operations::Operations;
 
-pub use admin::{summary as dead_summary, whole as dead_whole};
+pub use letters::{summary as dead_summary, whole as dead_whole};
+pub use triage::group as dead_group;
 pub use guard::CLIENT_HEADER;
 pub use live::Live;
 pub use status::{Status, gather};
@@ -47,6 +52,7 @@ pub struct App {
     pub metrics: Metrics,
     pub incidents: Incidents,
     pub gates: Arc<Gates>,
+    pub operations: Operations,
     /// Asked for by everything but health; always there beyond loopback.
     pub key: Option<Secret>,
     /// By path.
@@ -60,6 +66,8 @@ pub struct App {
 pub struct Door {
     pub key: Secret,
     pub handle: PushHandle,
+    /// Whose records they are.
+    pub feed: FeedName,
 }
 
 /// Binds the address; the error names it and what to do.
@@ -75,9 +83,14 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken
         .route("/metrics", get(metrics))
         .route("/status", get(status::get))
         .route("/dead", get(admin::list))
+        .route("/dead/groups", get(triage::groups))
+        .route("/dead/import", post(triage::import))
+        .route("/dead/{id}/edit", post(triage::edit))
         .route("/dead/{id}", get(admin::show).delete(admin::drop_dead))
         .route("/dead/{id}/replay", post(admin::replay))
-        .route("/routes/{name}/resume", post(admin::resume))
+        .route("/routes/{name}/resume", post(pauses::resume_route))
+        .route("/pauses", get(pauses::list))
+        .route("/pauses/{kind}/{name}", post(pauses::pause).delete(pauses::resume))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), guard::admin))
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))

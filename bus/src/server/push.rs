@@ -7,6 +7,7 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use bus_connectors::push::PushRefusal;
+use bus_core::ports::pauses::Subject;
 use bus_core::vocabulary::Operation;
 use serde::Deserialize;
 
@@ -31,6 +32,10 @@ pub async fn post(
     let Some(door) = doors.get(path.as_ref()) else { return StatusCode::NOT_FOUND.into_response() };
     if !guard::presents(&headers, &door.key) {
         return guard::refused("this path asks for its key: header X-API-Key, or Authorization: Bearer");
+    }
+    if let Some(pause) = app.operations.pauses.of(&Subject::Feed(door.feed.clone())) {
+        let why = format!("nothing is taken here now: feed {} is paused {pause}\n", door.feed);
+        return (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "60")], why).into_response();
     }
     let operation = match parameters.operation.as_deref() {
         None | Some("upsert") => Operation::Upsert,

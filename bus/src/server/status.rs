@@ -31,6 +31,8 @@ pub struct Feed {
     pub next: Option<String>,
     pub error: Option<String>,
     pub stopped: bool,
+    /// By a person: who, since when and why.
+    pub paused: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -86,6 +88,7 @@ pub async fn gather(app: &App) -> Status {
         next: text(status.next),
         error: status.error,
         stopped: status.stopped,
+        paused: status.paused,
     });
     let mut routes = Vec::new();
     for handle in app.watch.routes() {

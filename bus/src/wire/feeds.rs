@@ -49,7 +49,7 @@ pub fn prepare(landscape: &Landscape, feed: &Feed) -> anyhow::Result<FeedPart> {
                 source,
                 gate: SystemName::new(feed.name.as_str())?,
                 capacity: reading(None, usize::MAX >> 4),
-                door: Some((path.clone(), Door { key, handle })),
+                door: Some((path.clone(), Door { key, handle, feed: feed.name.clone() })),
             })
         }
         FeedSource::Query { system, query, schedule, changes } => {
@@ -71,7 +71,7 @@ pub fn prepare(landscape: &Landscape, feed: &Feed) -> anyhow::Result<FeedPart> {
 
 /// Reads have a gate of their own beside that of the deliveries to the same system.
 pub fn gate_of_reads(system: &SystemName) -> anyhow::Result<SystemName> {
-    Ok(SystemName::new(&format!("{system}.reads"))?)
+    Ok(SystemName::new(&format!("{system}{}", super::gates::READS))?)
 }
 
 /// Reads have no breaker of their own and no request that could still be under way after a crash and do harm.

@@ -8,12 +8,17 @@ use anyhow::Context;
 use bus_core::engine::gate::{Capacity, Gate};
 use bus_core::engine::incident::Incidents;
 use bus_core::engine::metrics::Metrics;
+use bus_core::engine::pauses::Pauses;
 use bus_core::ports::state::StateStore;
 use bus_core::vocabulary::SystemName;
+
+/// Ends the name of the gate of a system's reads.
+pub const READS: &str = ".reads";
 
 /// See the module's comment.
 pub struct Gates {
     store: Arc<dyn StateStore>,
+    pauses: Pauses,
     incidents: Incidents,
     metrics: Metrics,
     open: Mutex<BTreeMap<SystemName, Open>>,
@@ -26,8 +31,8 @@ struct Open {
 }
 
 impl Gates {
-    pub fn new(store: Arc<dyn StateStore>, incidents: Incidents, metrics: Metrics) -> Self {
-        Self { store, incidents, metrics, open: Mutex::default() }
+    pub fn new(store: Arc<dyn StateStore>, pauses: Pauses, incidents: Incidents, metrics: Metrics) -> Self {
+        Self { store, pauses, incidents, metrics, open: Mutex::default() }
     }
 
     /// The gate of this name; opened with this capacity unless it is open. Not to be called twice at the same time.
@@ -38,6 +43,10 @@ impl Gates {
         let (store, incidents) = (Arc::clone(&self.store), self.incidents.clone());
         let gate = Gate::open(name.clone(), capacity, store, incidents, self.metrics.clone()).await;
         let gate = gate.context("the state store")?;
+        // Records that are pushed come from no system of ours.
+        if let Some(system) = if delivers { Some(name.as_str()) } else { name.as_str().strip_suffix(READS) } {
+            gate.follow(self.pauses.clone(), SystemName::new(system)?);
+        }
         self.open().insert(name, Open { gate: Arc::clone(&gate), delivers });
         Ok(gate)
     }

@@ -5,6 +5,7 @@
 
 mod feeds;
 pub mod gates;
+pub mod operations;
 pub mod parts;
 pub mod reach;
 mod routes;
@@ -28,6 +29,7 @@ use bus_rabbitmq::RabbitMq;
 use bus_storage::{Database, EmbeddedBroker, SqliteState};
 
 use self::gates::Gates;
+use self::operations::Operations;
 
 /// What all parts of one process share, for as long as it runs.
 pub struct Workshop {
@@ -37,16 +39,20 @@ pub struct Workshop {
     pub metrics: Metrics,
     pub incidents: Incidents,
     pub gates: Arc<Gates>,
+    pub operations: Operations,
 }
 
 impl Workshop {
     /// Connects to nothing but the local state store; RabbitMQ may be away.
     pub async fn open(landscape: &Landscape, database: Database) -> anyhow::Result<Self> {
-        let store: Arc<dyn StateStore> = Arc::new(SqliteState::new(database.clone()));
+        let state = Arc::new(SqliteState::new(database.clone()));
+        let store: Arc<dyn StateStore> = Arc::clone(&state) as _;
         let (metrics, incidents) = (Metrics::new(), Incidents::default());
         let broker = broker(landscape, &database).await?;
-        let gates = Arc::new(Gates::new(Arc::clone(&store), incidents.clone(), metrics.clone()));
-        Ok(Self { store, chronicle: Chronicle::off(), broker, metrics, incidents, gates })
+        let operations = Operations::open(&state, &incidents).await?;
+        let (pauses, noted) = (operations.pauses.clone(), incidents.clone());
+        let gates = Arc::new(Gates::new(Arc::clone(&store), pauses, noted, metrics.clone()));
+        Ok(Self { store, chronicle: Chronicle::off(), broker, metrics, incidents, gates, operations })
     }
 }
 

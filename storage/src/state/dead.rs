@@ -1,5 +1,6 @@
 //! Dead letters: keeping, listing, replaying, dropping.
 
+use bus_core::policy::{fingerprint, pattern};
 use bus_core::ports::state::{DeadFilter, DeadLetter, DeadRow, HoldReason, Replay, ReplayMode, Replayed};
 use bus_core::vocabulary::{Envelope, Exchange, MessageId, Moment, RouteName, StreamName};
 use bytes::Bytes;
@@ -8,19 +9,20 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::route;
 use crate::failure::{Failure, damaged};
 use crate::names::{self, Kind};
+use crate::operations::triage;
 use crate::queue::log::signed;
 
 /// Rows of a list without a limit.
 const LISTED: usize = 1000;
 
 /// The open letter of a message on a route.
-pub(super) fn find(connection: &Connection, route: i64, id: &MessageId) -> Result<Option<i64>, Failure> {
+pub(crate) fn find(connection: &Connection, route: i64, id: &MessageId) -> Result<Option<i64>, Failure> {
     let mut select = connection.prepare_cached("SELECT id FROM dead WHERE route = ?1 AND message = ?2")?;
     Ok(select.query_row((route, id.as_bytes().as_slice()), |row| row.get(0)).optional()?)
 }
 
 /// Keeps a letter, and gives its number.
-pub(super) fn insert(connection: &Connection, route: i64, id: &MessageId, letter: &DeadLetter) -> Result<i64, Failure> {
+pub(crate) fn insert(connection: &Connection, route: i64, id: &MessageId, letter: &DeadLetter) -> Result<i64, Failure> {
     let envelope = letter.envelope.as_ref();
     let stream = envelope.map(|e| names::intern(connection, Kind::Stream, e.stream.as_str())).transpose()?;
     let mut insert = connection.prepare_cached(
@@ -47,7 +49,7 @@ pub(super) fn insert(connection: &Connection, route: i64, id: &MessageId, letter
 }
 
 /// Newest last; of many, the newest.
-pub(super) fn list(connection: &Connection, filter: &DeadFilter) -> Result<Vec<DeadRow>, Failure> {
+pub(crate) fn list(connection: &Connection, filter: &DeadFilter) -> Result<Vec<DeadRow>, Failure> {
     let route = match &filter.route {
         Some(name) => match names::find(connection, Kind::Route, name.as_str())? {
             Some(route) => Some(route),
@@ -58,19 +60,36 @@ pub(super) fn list(connection: &Connection, filter: &DeadFilter) -> Result<Vec<D
     let limit = if filter.limit == 0 { LISTED } else { filter.limit };
     let mut select = connection.prepare_cached(
         "SELECT d.id, r.name, s.name, d.at, d.fault, d.words, d.attempts, d.request, d.answer, d.frame, d.raw,
-                d.transformed
+                d.transformed, d.key, d.label, l.replays, l.edits, l.editor, l.original_frame, l.original_body
          FROM dead d LEFT JOIN names r ON r.id = d.route LEFT JOIN names s ON s.id = d.stream
+              LEFT JOIN letters l ON l.route = d.route AND l.message = d.message
          WHERE (?1 IS NULL OR d.id = ?1) AND (?2 IS NULL OR d.route = ?2)
-           AND (?3 IS NULL OR d.key = ?3 OR d.label = ?3)
-         ORDER BY d.id DESC LIMIT ?4",
+           AND (?3 IS NULL OR d.key = ?3 OR d.label = ?3) AND (?4 IS NULL OR d.id >= ?4) AND (?5 IS NULL OR d.id <= ?5)
+           AND (?6 IS NULL OR d.at >= ?6) AND (?7 IS NULL OR d.at < ?7)
+         ORDER BY d.id DESC",
     )?;
-    let mut rows = select.query((filter.id, route, filter.key.as_deref(), signed(limit as u64)))?;
+    let (since, until) = (filter.since.map(|at| at.0), filter.until.map(|at| at.0));
+    let mut rows =
+        select.query((filter.id, route, filter.key.as_deref(), filter.from, filter.to, since, until))?;
     let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        found.push(read(row)?);
+    while found.len() < limit {
+        let Some(row) = rows.next()? else { break };
+        if in_group(row, filter.group.as_deref())? {
+            found.push(read(row)?);
+        }
     }
     found.reverse();
     Ok(found)
+}
+
+/// A group is known by its words, which only the policy can read.
+fn in_group(row: &Row<'_>, group: Option<&str>) -> Result<bool, Failure> {
+    let Some(group) = group else { return Ok(true) };
+    let text = |index: usize| row.get::<_, Option<String>>(index);
+    let (route, fault, words) = (text(1)?, row.get::<_, String>(4)?, row.get::<_, String>(5)?);
+    let (key, label) = (text(12)?, text(13)?);
+    let pattern = pattern(&words, key.as_deref(), label.as_deref());
+    Ok(fingerprint(route.as_deref().unwrap_or_default(), &fault, &pattern) == group)
 }
 
 fn read(row: &Row<'_>) -> Result<DeadRow, Failure> {
@@ -93,11 +112,12 @@ fn read(row: &Row<'_>) -> Result<DeadRow, Failure> {
         route: route.map(|name| RouteName::new(&name)).transpose().map_err(damaged)?,
         stream: stream.map(|name| StreamName::new(&name)).transpose().map_err(damaged)?,
         letter,
+        history: triage::history(row, 14)?,
     })
 }
 
 /// R10: from dead to waiting in one transaction, refused if something newer was settled or waits.
-pub(super) fn replay(connection: &Connection, id: i64, mode: ReplayMode, now: Moment) -> Result<Replay, Failure> {
+pub(crate) fn replay(connection: &Connection, id: i64, mode: ReplayMode, now: Moment) -> Result<Replay, Failure> {
     let mut select = connection.prepare_cached(
         "SELECT d.route, n.name, d.frame FROM dead d JOIN names n ON n.id = d.route
          WHERE d.id = ?1 AND d.frame IS NOT NULL",
@@ -116,7 +136,8 @@ pub(super) fn replay(connection: &Connection, id: i64, mode: ReplayMode, now: Mo
     if let Some(newer) = obstacle.filter(|newer| *newer > envelope.seq) {
         return Ok(Replay::Newer { seq: newer });
     }
-    drop_dead(connection, id)?;
+    connection.execute("DELETE FROM dead WHERE id = ?1", [id])?;
+    triage::replayed(connection, route, &envelope.id)?;
     // D7: a person has decided that it may be sent again.
     route::clear_mark(connection, route, &envelope.id)?;
     requeue(connection, route, &envelope, replayed, now)?;
@@ -156,6 +177,13 @@ fn requeue(
 }
 
 /// `false` if there is no such letter.
-pub(super) fn drop_dead(connection: &Connection, id: i64) -> Result<bool, Failure> {
-    Ok(connection.prepare_cached("DELETE FROM dead WHERE id = ?1")?.execute([id])? > 0)
+pub(crate) fn drop_dead(connection: &Connection, id: i64) -> Result<bool, Failure> {
+    let mut delete = connection.prepare_cached("DELETE FROM dead WHERE id = ?1 RETURNING route, message")?;
+    let gone: Option<(Option<i64>, Vec<u8>)> =
+        delete.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let Some((route, message)) = gone else { return Ok(false) };
+    if let (Some(route), Ok(message)) = (route, message.try_into()) {
+        triage::forget(connection, route, &MessageId::from_bytes(message))?;
+    }
+    Ok(true)
 }

@@ -1,9 +1,9 @@
 //! [`SqliteState`]: the state store on a [`Database`].
 
-mod dead;
+pub(crate) mod dead;
 mod feeds;
 mod outbox;
-mod route;
+pub(crate) mod route;
 mod scan;
 mod sealed;
 
@@ -37,6 +37,10 @@ impl SqliteState {
     pub fn new(database: Database) -> Self {
         let scans = Scans::new(database.path());
         Self { database, scans }
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
     }
 }
 

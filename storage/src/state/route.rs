@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::dead;
 use crate::failure::{Failure, damaged};
+use crate::operations::triage;
 use crate::queue::log::{signed, unsigned};
 
 /// One route's transaction. The two flags spare a statement per change on the fast path, where nothing waits and
@@ -93,6 +94,9 @@ impl Route<'_> {
         // D3: the row with exactly this seq goes with its outcome, in one transaction; R9 for dead letters.
         if let Some(row) = &waits {
             self.connection.prepare_cached("DELETE FROM waiting WHERE place = ?1")?.execute([row.place])?;
+        }
+        if replayed && !matches!(outcome, Settlement::DeadLettered { .. }) {
+            triage::forget(self.connection, self.route, id)?;
         }
         let applied = if applied == Applied::Ignored && waits.is_some() { Applied::Yes } else { applied };
         if applied != Applied::Ignored {
@@ -348,6 +352,13 @@ pub(super) fn fence(connection: &Connection, route: i64, key: &Key) -> Result<Op
     Ok(row.optional()?)
 }
 
+/// Whether exactly this version of the key waits.
+pub(crate) fn waits(connection: &Connection, route: i64, key: &Key, seq: Seq) -> Result<bool, Failure> {
+    let mut select = connection
+        .prepare_cached("SELECT 1 FROM waiting WHERE route = ?1 AND key = ?2 AND epoch = ?3 AND number = ?4")?;
+    Ok(select.exists((route, key.as_str(), signed(seq.epoch), signed(seq.number)))?)
+}
+
 pub(super) fn highest_waiting(connection: &Connection, route: i64, key: &Key) -> Result<Option<Seq>, Failure> {
     let mut select = connection.prepare_cached(
         "SELECT epoch, number FROM waiting WHERE route = ?1 AND key = ?2 ORDER BY epoch DESC, number DESC LIMIT 1",
@@ -371,7 +382,7 @@ pub(super) fn open(connection: &Connection, route: i64) -> Result<RouteState, Fa
     Ok(RouteState { waiting, dead, reached })
 }
 
-pub(super) fn settled(connection: &Connection, route: i64, keys: &[Key]) -> Result<Vec<Option<Settled>>, Failure> {
+pub(crate) fn settled(connection: &Connection, route: i64, keys: &[Key]) -> Result<Vec<Option<Settled>>, Failure> {
     let mut select = connection
         .prepare_cached("SELECT epoch, number, id, present, receiver_id FROM settled WHERE route = ?1 AND key = ?2")?;
     let mut found = Vec::with_capacity(keys.len());
@@ -411,8 +422,10 @@ pub(super) fn due(
         return Ok(Vec::new());
     }
     let mut select = connection.prepare_cached(
-        "SELECT place, frame, attempts, reason, replayed FROM waiting INDEXED BY waiting_line
-         WHERE route = ?1 AND place > ?2 AND not_before <= ?3 ORDER BY place LIMIT ?4",
+        "SELECT w.place, w.frame, w.attempts, w.reason, w.replayed, l.edits, l.body
+         FROM waiting w INDEXED BY waiting_line
+              LEFT JOIN letters l ON w.replayed != 0 AND l.route = w.route AND l.message = w.id
+         WHERE w.route = ?1 AND w.place > ?2 AND w.not_before <= ?3 ORDER BY w.place LIMIT ?4",
     )?;
     let mut rows = select.query((route, after, now.0, signed(limit as u64)))?;
     let mut found = Vec::new();
@@ -424,6 +437,7 @@ pub(super) fn due(
             attempts: row.get(2)?,
             reason: HoldReason::parse(&reason).ok_or_else(|| damaged("a waiting row has an unknown reason"))?,
             replayed: replayed_of(row.get(4)?)?,
+            edited: triage::edited(row.get(5)?, row.get(6)?),
         });
     }
     Ok(found)

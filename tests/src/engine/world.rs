@@ -10,6 +10,7 @@ use bus_core::engine::chronicle::Chronicle;
 use bus_core::engine::gate::{Capacity, Gate};
 use bus_core::engine::incident::Incidents;
 use bus_core::engine::metrics::Metrics;
+use bus_core::engine::pauses::Pauses;
 use bus_core::engine::worker::{Command, Handle, LeftPolicy, ReplayOutcome, RoutePlan, Worker, WorkerPorts};
 use bus_core::policy::{BreakerOptions, Jitter, RetryPolicy, Schedule};
 use bus_core::ports::broker::{Broker, QueuePlan};
@@ -111,6 +112,7 @@ struct Life {
     raw_store: SqliteState,
     gate: Arc<Gate>,
     reads: Arc<Gate>,
+    pauses: Pauses,
 }
 
 /// Everything of one test.
@@ -150,11 +152,13 @@ fn queue() -> QueueName {
     QueueName::new("остатки-в-магазин").expect("letters and hyphens are a name")
 }
 
-fn feed() -> FeedName {
+/// The one feed.
+pub fn feed() -> FeedName {
     FeedName::new("склад").expect("letters are a name")
 }
 
-fn system() -> SystemName {
+/// The receiver's system.
+pub fn system() -> SystemName {
     SystemName::new("магазин").expect("letters are a name")
 }
 
@@ -254,8 +258,10 @@ impl World {
         let opened =
             Gate::open(reads, capacity(Duration::ZERO), raw, self.incidents.clone(), self.metrics.clone()).await;
         let reads = opened.expect("opening the gate of the source");
+        let pauses = Pauses::load(Arc::new(raw_store.clone()), self.incidents.clone()).await.expect("loading pauses");
+        gate.follow(pauses.clone(), system());
         self.cuts = cuts;
-        self.life = Some(Life { store, broker, raw_broker, raw_store, gate, reads });
+        self.life = Some(Life { store, broker, raw_broker, raw_store, gate, reads, pauses });
     }
 
     fn life(&self) -> &Life {
@@ -285,6 +291,11 @@ impl World {
         &self.life().gate
     }
 
+    /// What people have paused.
+    pub fn pauses(&self) -> &Pauses {
+        &self.life().pauses
+    }
+
     /// The state store without cuts, to look at or to play a zombie.
     pub fn store(&self) -> &SqliteState {
         &self.life().raw_store
@@ -307,6 +318,7 @@ impl World {
             broker: Arc::clone(&life.broker),
             store: Arc::clone(&life.store),
             gate: Arc::clone(&life.reads),
+            pauses: life.pauses.clone(),
             incidents: self.incidents.clone(),
             metrics: self.metrics.clone(),
             chronicle: Chronicle::off(),
@@ -376,6 +388,7 @@ impl World {
             broker: Arc::clone(&life.broker),
             store: Arc::clone(&life.store),
             gate: Arc::clone(&life.gate),
+            pauses: life.pauses.clone(),
             incidents: self.incidents.clone(),
             metrics: self.metrics.clone(),
             chronicle: Chronicle::off(),

@@ -4,6 +4,7 @@
 //! each: nothing sealed (the same fetch again); sealed (the same batch is published again, same ids and seq, and the
 //! fences of the workers absorb what had arrived); advanced (`committed` is called again).
 
+mod pause;
 mod publish;
 mod scan;
 
@@ -20,6 +21,7 @@ use super::crash::{self, Plant};
 use super::gate::Gate;
 use super::incident::{Incidents, Kind};
 use super::metrics::Metrics;
+use super::pauses::Pauses;
 use super::seal::{LastPublished, Numbering, seal};
 use crate::policy::{RetryPolicy, Schedule};
 use crate::ports::broker::Broker;
@@ -94,6 +96,8 @@ pub struct FeedStatus {
     pub stopped: bool,
     /// When the next round is due.
     pub next: Option<Moment>,
+    /// Paused by a person: who, since when and why.
+    pub paused: Option<String>,
 }
 
 /// A feed at work. Owns the source; progress lives in the store.
@@ -103,6 +107,7 @@ pub struct Capture {
     broker: Arc<dyn Broker>,
     store: Arc<dyn StateStore>,
     gate: Arc<Gate>,
+    pauses: Pauses,
     incidents: Incidents,
     metrics: Metrics,
     chronicle: Chronicle,
@@ -151,6 +156,8 @@ pub struct CapturePorts {
     pub store: Arc<dyn StateStore>,
     /// The reading capacity of the source's system.
     pub gate: Arc<Gate>,
+    /// What people have paused.
+    pub pauses: Pauses,
     /// Where trouble is told.
     pub incidents: Incidents,
     /// Counters.
@@ -163,8 +170,9 @@ impl Capture {
     /// A feed that has not been opened yet, and where its status can be watched.
     pub fn new(plan: FeedPlan, ports: CapturePorts) -> (Self, watch::Receiver<FeedStatus>) {
         let (status, watched) = watch::channel(FeedStatus::default());
-        let CapturePorts { source, broker, store, gate, incidents, metrics, chronicle } = ports;
-        (Self { plan, source, broker, store, gate, incidents, metrics, chronicle, status, position: None }, watched)
+        let CapturePorts { source, broker, store, gate, pauses, incidents, metrics, chronicle } = ports;
+        let position = None;
+        (Self { plan, source, broker, store, gate, pauses, incidents, metrics, chronicle, status, position }, watched)
     }
 
     /// Runs rounds on schedule until stopped. Ends by itself only when the feed must not go on (another process took
@@ -181,6 +189,7 @@ impl Capture {
         loop {
             self.status.send_modify(|status| status.next = Some(due));
             tokio::time::sleep(Moment::now().until(due)).await;
+            self.wait_while_paused().await;
             let recheck = next_recheck.is_some_and(|at| at <= Moment::now());
             match self.round(recheck).await {
                 Ok(more) => {

@@ -100,7 +100,7 @@ impl Worker {
     /// Starts as many attempts as permits are there for now; one that has to be waited for is waited for in a task of its
     /// own, because it holds the system's turn and must not depend on what else this worker is doing.
     pub(super) fn dispatch(&mut self) {
-        if self.sendable.is_empty() || self.paused.is_some() {
+        if self.sendable.is_empty() || self.is_paused() {
             self.permit = None;
             return;
         }
@@ -122,7 +122,7 @@ impl Worker {
 
     pub(super) fn permitted(&mut self, ticket: Result<Ticket, Closed>) {
         let Ok(ticket) = ticket else { return };
-        if self.paused.is_some() {
+        if self.is_paused() {
             return;
         }
         if let Some(prepared) = self.sendable.pop_front() {

@@ -3,6 +3,7 @@
 use futures::FutureExt;
 
 use super::Worker;
+use super::edits;
 use super::fate::{Fate, fate};
 use super::item::{Item, Prepared};
 use super::pending::{After, Effect, Flushed};
@@ -25,7 +26,9 @@ impl Worker {
         let marked = self.look_up(keys, ids).await;
         for (item, marked) in items.into_iter().zip(marked) {
             let fence = self.fences.get(&item.envelope.key);
-            match fate(&self.plan, &*self.ports.shape, &item.envelope, item.replayed(), fence) {
+            let edited = self.edits.take(&item.envelope.id);
+            let fate = fate(&self.plan, &*self.ports.shape, &item.envelope, item.replayed(), fence);
+            match edits::overrule(fate, edited.as_ref()) {
                 Fate::Past if item.is_waiting() => self.settle_skipped(item, "repeat"),
                 Fate::Past => {
                     let key = item.envelope.key.clone();
@@ -46,7 +49,7 @@ impl Worker {
                         envelope: item.envelope.clone(),
                         operation,
                         body,
-                        idempotency_key: format!("{}-{}", item.envelope.id, self.plan.name),
+                        idempotency_key: edits::idempotency_key(&item.envelope.id, &self.plan.name, edited.as_ref()),
                         receiver_id: fence.and_then(|fence| fence.receiver_id.clone()),
                         exists: fence.is_some_and(|fence| fence.present),
                     };

@@ -220,7 +220,7 @@ impl Worker {
     fn wants_messages(&self) -> bool {
         let now = Instant::now();
         let soon = self.ports.gate.wait().is_some_and(|wait| wait < self.plan.hold);
-        soon && self.paused.is_none() && !self.is_stemmed() && self.intake.again.is_none_or(|at| at <= now)
+        soon && !self.is_paused() && !self.is_stemmed() && self.intake.again.is_none_or(|at| at <= now)
     }
 
     /// Messages that no permit came for in time must not stay unsettled: the broker would close the channel.
@@ -232,7 +232,7 @@ impl Worker {
         if !self.lanes.unlocked().any(old) && !self.sendable.iter().any(|prepared| old(&prepared.item)) {
             return;
         }
-        let reason = if self.paused.is_some() { HoldReason::Paused } else { HoldReason::Closed };
+        let reason = if self.is_paused() { HoldReason::Paused } else { HoldReason::Closed };
         let at = Moment::now();
         for prepared in self.take_unsent() {
             let key = prepared.item.envelope.key.clone();

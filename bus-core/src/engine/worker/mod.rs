@@ -7,6 +7,7 @@
 mod attempt;
 mod chronicle;
 mod control;
+mod edits;
 mod fate;
 mod fences;
 mod flush;
@@ -15,6 +16,7 @@ mod index;
 mod intake;
 mod item;
 mod lanes;
+mod pause;
 mod pending;
 mod verdict;
 mod waiting;
@@ -33,6 +35,7 @@ use tokio_util::task::AbortOnDropHandle;
 pub use control::{Command, Handle, ReplayOutcome};
 
 use self::attempt::Attempts;
+use self::edits::Edits;
 use self::fences::Fences;
 use self::index::Index;
 use self::intake::Intake;
@@ -44,6 +47,7 @@ use super::chronicle::Chronicle;
 use super::gate::{Gate, Ticket};
 use super::incident::Incidents;
 use super::metrics::Metrics;
+use super::pauses::Pauses;
 use crate::policy::{RejectStreak, RetryPolicy};
 use crate::ports::broker::Broker;
 use crate::ports::permits::Closed;
@@ -110,6 +114,8 @@ pub struct WorkerPorts {
     pub store: Arc<dyn StateStore>,
     /// The receiver's capacity.
     pub gate: Arc<Gate>,
+    /// What people have paused.
+    pub pauses: Pauses,
     /// Where trouble is told.
     pub incidents: Incidents,
     /// Counters.
@@ -152,6 +158,7 @@ pub struct Worker {
     fences: Fences,
     index: Index,
     line: Line,
+    edits: Edits,
     streak: RejectStreak<i64>,
     /// A person resumed the route: until the next success rejects are believed.
     forgiving: bool,
@@ -160,7 +167,7 @@ pub struct Worker {
     probing: bool,
 }
 
-/// Why and until when a route makes no attempt.
+/// Why and until when a route makes no attempt, by its own decision.
 struct Pause {
     reason: String,
     /// Everything was rejected: rejects that were under way come back too.
@@ -187,6 +194,7 @@ impl Worker {
             fences: Fences::new(plan.name.clone(), Arc::clone(&ports.store)),
             index: Index::default(),
             line: Line::default(),
+            edits: Edits::default(),
             streak: RejectStreak::new(plan.reject_limit),
             forgiving: false,
             paused: None,
@@ -277,7 +285,7 @@ impl Worker {
                 in_flight: self.in_hand(),
                 waiting: self.index.rows(),
                 dead_keys: self.index.dead(),
-                paused: self.paused.as_ref().map(|pause| pause.reason.clone()),
+                paused: self.pause_in_words(),
                 ..status.clone()
             };
             let changed = *status != now;

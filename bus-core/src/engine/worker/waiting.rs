@@ -71,7 +71,7 @@ impl Worker {
     pub(super) async fn load_waiting(&mut self) {
         let now = Instant::now();
         let in_hand = self.line.loaded.len();
-        let idle = self.index.rows() == 0 || self.paused.is_some() || in_hand >= IN_HAND;
+        let idle = self.index.rows() == 0 || self.is_paused() || in_hand >= IN_HAND;
         if idle || self.line.next.is_some_and(|at| at > now) || self.unsent_waiting() * 2 > in_hand {
             return;
         }
@@ -94,6 +94,7 @@ impl Worker {
                 continue;
             }
             self.line.loaded.insert((key, seq));
+            self.edits.remember(row.envelope.id, row.edited);
             let origin = Origin::Waiting { replayed: row.replayed };
             self.lanes.push(Item { envelope: row.envelope, origin, attempts: row.attempts });
         }

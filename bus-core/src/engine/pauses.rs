@@ -1,0 +1,111 @@
+//! The pauses that people ordered, as feeds, workers and gates look at them.
+//!
+//! A pause is durable before it takes effect, and ended durably before work goes on: whoever got an answer finds the
+//! same after a crash. It outlives restarts and reloads, and no success ends it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use super::incident::{Incidents, Kind};
+use crate::ports::pauses::{Pause, PauseStore, Subject};
+use crate::ports::state::StateError;
+
+/// All pauses of this process. Cloning shares them.
+#[derive(Clone)]
+pub struct Pauses(Arc<Shared>);
+
+struct Shared {
+    store: Arc<dyn PauseStore>,
+    incidents: Incidents,
+    table: Mutex<BTreeMap<Subject, Pause>>,
+    /// How many: looked at before every send, and nearly always nothing is paused.
+    count: AtomicUsize,
+    changed: watch::Sender<u64>,
+}
+
+impl Pauses {
+    /// What an earlier process was told counts on.
+    pub async fn load(store: Arc<dyn PauseStore>, incidents: Incidents) -> Result<Self, StateError> {
+        let pauses = Self(Arc::new(Shared {
+            incidents,
+            table: Mutex::default(),
+            count: AtomicUsize::new(0),
+            changed: watch::Sender::new(0),
+            store,
+        }));
+        for pause in pauses.0.store.pauses().await? {
+            pauses.tell(&pause);
+            pauses.change(|table| table.insert(pause.subject.clone(), pause));
+        }
+        Ok(pauses)
+    }
+
+    /// Pauses a subject from now on; what is under way ends as usual.
+    pub async fn pause(&self, pause: Pause) -> Result<(), StateError> {
+        self.0.store.keep_pause(&pause).await?;
+        tracing::warn!(kind = pause.subject.kind(), name = pause.subject.name(), who = pause.who, "paused by a person");
+        self.tell(&pause);
+        self.change(|table| table.insert(pause.subject.clone(), pause));
+        Ok(())
+    }
+
+    /// Ends a pause; `false` if there was none.
+    pub async fn resume(&self, subject: &Subject, who: &str) -> Result<bool, StateError> {
+        let ended = self.0.store.end_pause(subject).await?;
+        let known = self.change(|table| table.remove(subject)).is_some();
+        self.0.incidents.close(Kind::PausedByPerson, &subject.to_string());
+        if ended || known {
+            tracing::info!(kind = subject.kind(), name = subject.name(), who, "resumed by a person");
+        }
+        Ok(ended || known)
+    }
+
+    /// The pause of a subject, if it is paused.
+    pub fn of(&self, subject: &Subject) -> Option<Pause> {
+        if !self.any() {
+            return None;
+        }
+        self.table().get(subject).cloned()
+    }
+
+    /// Whether anything is paused; costs nothing.
+    pub fn any(&self) -> bool {
+        self.0.count.load(Ordering::Acquire) > 0
+    }
+
+    /// All of them, by subject.
+    pub fn list(&self) -> Vec<Pause> {
+        self.table().values().cloned().collect()
+    }
+
+    /// Returns when `pause` gives nothing any more. Cancel-safe.
+    pub async fn until_none(&self, pause: impl Fn() -> Option<Pause>) {
+        let mut changed = self.0.changed.subscribe();
+        while pause().is_some() {
+            // The sender lives as long as we do.
+            let _ = changed.changed().await;
+        }
+    }
+
+    fn tell(&self, pause: &Pause) {
+        let subject = pause.subject.to_string();
+        let remedy = format!("what it holds back is kept; when the reason is gone: bus resume {subject}");
+        self.0.incidents.open(Kind::PausedByPerson, &subject, &format!("paused {pause}"), &remedy);
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut BTreeMap<Subject, Pause>) -> T) -> T {
+        let mut table = self.table();
+        let outcome = change(&mut table);
+        self.0.count.store(table.len(), Ordering::Release);
+        drop(table);
+        self.0.changed.send_modify(|version| *version += 1);
+        outcome
+    }
+
+    fn table(&self) -> MutexGuard<'_, BTreeMap<Subject, Pause>> {
+        self.0.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,214 @@
+//! What operators do every day, by the commands they type: pause and resume, dead letters. Embedded broker, real processes.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use bus_tests::bus::Bus;
+use bus_tests::eventually::eventually;
+use bus_tests::receiver::{Answer, Entry, Receiver, Rule, Script};
+use bus_tests::servers::http_client;
+use serde_json::{Value, json};
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+struct Setting {
+    bus: Bus,
+    receiver: Receiver,
+}
+
+impl Setting {
+    async fn start(script: &Script) -> Result<Self> {
+        let receiver = Receiver::start(script).await?;
+        let mut bus = Bus::new()?;
+        bus.env("PUSH_KEY", "push-secret");
+        bus.env("USER", "anna");
+        bus.routes(&format!(
+            r#"
+            [bus]
+            listen = "{}"
+            [systems."магазин"]
+            kind = "http"
+            url = "{}"
+            timeout = "2s"
+            [streams."пользователи"]
+            listen = {{ path = "/in/users", key = {{ env = "PUSH_KEY" }} }}
+            key = "id"
+            label = "имя"
+            [routes."в-магазин"]
+            stream = "пользователи"
+            to = "магазин"
+            send = {{ method = "PUT", path = "/users/{{key}}" }}
+            "#,
+            bus.listen(),
+            receiver.url()
+        ))?;
+        bus.start().await?;
+        Ok(Self { bus, receiver })
+    }
+
+    async fn push(&self, id: u32) -> Result<u16> {
+        let url = format!("{}/in/users", self.bus.url());
+        let body = json!({ "id": id, "имя": format!("имя-{id}") }).to_string();
+        Ok(http_client().post(url).header("x-api-key", "push-secret").body(body).send().await?.status().as_u16())
+    }
+
+    /// Waits until the receiver has applied so many requests.
+    async fn applied(&self, count: usize) -> Result<Vec<Entry>> {
+        eventually("the receiver has it", LIMIT, || async {
+            let applied: Vec<_> = self.receiver.ledger()?.applied().cloned().collect();
+            Ok::<_, anyhow::Error>((applied.len() >= count).then_some(applied))
+        })
+        .await
+    }
+
+    async fn command(&self, arguments: &[&str]) -> Result<(i32, String, String)> {
+        let output = self.bus.run(arguments).await?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok((output.status.code().context("killed")?, text(&output.stdout), text(&output.stderr)))
+    }
+
+    async fn succeeds(&self, arguments: &[&str]) -> Result<String> {
+        let (code, out, err) = self.command(arguments).await?;
+        anyhow::ensure!(code == 0, "{arguments:?}: {code} {out} {err}");
+        Ok(out)
+    }
+
+    async fn status(&self) -> Result<Value> {
+        Ok(serde_json::from_str(&self.succeeds(&["status", "--json"]).await?)?)
+    }
+}
+
+#[tokio::test]
+async fn a_pause_says_who_and_why_and_outlives_a_restart() -> Result<()> {
+    let mut setting = Setting::start(&Script::default()).await?;
+    setting.succeeds(&["pause", "route", "в-магазин", "--why", "инвентаризация до утра"]).await?;
+    assert_eq!(setting.push(1).await?, 204, "the feed goes on");
+    setting.bus.terminate(LIMIT).await?;
+    setting.bus.start().await?;
+    assert_eq!(setting.push(2).await?, 204);
+    let page = setting.succeeds(&["status"]).await?;
+    for part in ["PAUSED: by anna@", "инвентаризация до утра", "bus resume route в-магазин"] {
+        assert!(page.contains(part), "{part} is missing in {page}");
+    }
+    assert!(setting.receiver.ledger()?.entries.is_empty());
+    let (code, _, err) = setting.command(&["pause", "route", "в-магаз", "--why", "опечатка"]).await?;
+    assert!(code != 0 && err.contains("в-магазин"), "{err}");
+    // The older spelling ends it too.
+    setting.succeeds(&["resume", "в-магазин"]).await?;
+    setting.applied(2).await?;
+
+    setting.succeeds(&["pause", "feed", "пользователи", "--why", "переезд"]).await?;
+    assert_eq!(setting.push(3).await?, 503, "a sender is told to come again");
+    assert!(setting.succeeds(&["status"]).await?.contains("PAUSED by anna@"));
+    setting.succeeds(&["resume", "feed", "пользователи"]).await?;
+    assert_eq!(setting.push(3).await?, 204);
+    setting.applied(3).await?;
+
+    setting.bus.terminate(LIMIT).await?;
+    // The bus is down: it starts paused.
+    setting.succeeds(&["pause", "system", "магазин", "--why", "обновление"]).await?;
+    setting.bus.start().await?;
+    assert_eq!(setting.push(4).await?, 204);
+    let status = setting.status().await?;
+    assert!(status["systems"][0]["gate"].as_str().context("a gate")?.contains("обновление"), "{status}");
+    assert_eq!(status["incidents"][0]["kind"], "paused-by-person");
+    assert_eq!(setting.receiver.ledger()?.entries.len(), 3);
+    setting.succeeds(&["resume", "system", "магазин"]).await?;
+    assert_eq!(setting.applied(4).await?[3].path, "/users/4");
+    Ok(())
+}
+
+/// Letters of a route, once there are so many.
+async fn letters(setting: &Setting, count: usize) -> Result<Vec<Value>> {
+    eventually("dead letters", LIMIT, || async {
+        let rows: Vec<Value> = serde_json::from_str(&setting.succeeds(&["dead", "list", "--json"]).await?)?;
+        Ok::<_, anyhow::Error>((rows.len() >= count).then_some(rows))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn letters_are_grouped_by_cause_mended_and_sent_again() -> Result<()> {
+    let refuse = |keys: &[&str], code| Rule::keys(keys, Answer::Status { code, retry_after: None });
+    let script = Script { rules: vec![refuse(&["11", "12", "13"], 422), refuse(&["21"], 400)], ..Script::default() };
+    let setting = Setting::start(&script).await?;
+    for id in [11, 12, 13, 21] {
+        assert_eq!(setting.push(id).await?, 204);
+    }
+    let rows = letters(&setting, 4).await?;
+    let groups: Vec<Value> = serde_json::from_str(&setting.succeeds(&["dead", "groups", "--json"]).await?)?;
+    assert_eq!(groups.iter().map(|group| group["count"].as_u64()).collect::<Vec<_>>(), [Some(3), Some(1)]);
+    let group = groups[0]["group"].as_str().context("a group")?;
+    assert!(setting.succeeds(&["dead", "groups"]).await?.contains(group));
+
+    // One is edited: only its body, only its replay, under another idempotency key.
+    let first = rows.iter().find(|row| row["key"] == "11").context("letter 11")?["id"].to_string();
+    let before = setting.receiver.ledger()?.entries.iter().find(|entry| entry.path == "/users/11").cloned();
+    let body = setting.bus.directory().join("body.json");
+    std::fs::write(&body, "{\"id\": 11, \"исправлено\": 1.10}")?;
+    let file = body.to_str().context("a path")?;
+    let (code, _, err) = setting.command(&["dead", "edit", &first, "--body", "/dev/null"]).await?;
+    assert!(code != 0 && err.contains("JSON"), "{err}");
+    setting.succeeds(&["dead", "edit", &first, "--body", file]).await?;
+    let shown = setting.succeeds(&["dead", "show", &first]).await?;
+    for part in ["edited 1 times", "исправлено", "before the edit", "имя-11"] {
+        assert!(shown.contains(part), "{part} is missing in {shown}");
+    }
+    // It dies again, and the counter says that it was tried.
+    setting.succeeds(&["dead", "replay", &first]).await?;
+    let again = letters(&setting, 4).await?.into_iter().find(|row| row["key"] == "11").context("letter 11")?;
+    assert_eq!((&again["replays"], &again["edits"]), (&json!(1), &json!(1)));
+
+    setting.receiver.set_script(&Script::default()).await?;
+    let out = setting.succeeds(&["dead", "replay", "--group", group, "--rate", "20/s"]).await?;
+    assert_eq!(out.trim(), "3 replayed, 0 refused");
+    let applied = setting.applied(3).await?;
+    let mended = applied.iter().find(|entry| entry.path == "/users/11").context("11 arrived")?;
+    assert_eq!(mended.body, "{\"id\":11,\"исправлено\":1.10}");
+    let key = |entry: &Entry| entry.headers.get("idempotency-key").cloned();
+    assert!(key(mended).is_some() && key(mended) != before.as_ref().and_then(key), "an edit is other content");
+    assert!(applied.iter().all(|entry| entry.path != "/users/21"), "another group stays");
+    Ok(())
+}
+
+#[tokio::test]
+async fn exported_letters_come_back_mended_and_only_where_they_belong() -> Result<()> {
+    let refuse = Rule::keys(&["31", "32"], Answer::Status { code: 422, retry_after: None });
+    let setting = Setting::start(&Script { rules: vec![refuse], ..Script::default() }).await?;
+    for id in [31, 32] {
+        assert_eq!(setting.push(id).await?, 204);
+    }
+    letters(&setting, 2).await?;
+    let exported = setting.succeeds(&["dead", "export", "--route", "в-магазин"]).await?;
+    assert_eq!(exported.lines().count(), 2);
+    assert!(!exported.contains("push-secret"));
+    let file = setting.bus.directory().join("letters.jsonl");
+    let path = file.to_str().context("a path")?.to_owned();
+    std::fs::write(&file, &exported)?;
+    assert_eq!(setting.succeeds(&["dead", "import", &path]).await?.trim(), "0 taken in, 2 as they were, 0 refused");
+    let second = letters(&setting, 2).await?[1]["id"].to_string();
+    setting.succeeds(&["dead", "drop", &second]).await?;
+    // 31 is mended in the file, 32 had been dropped, and a third is nobody's.
+    let mut lines: Vec<Value> = exported.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    lines[0]["record"] = json!("{\"id\":31,\"имя\":\"исправлен\"}");
+    let foreign = json!({ "seq": "99.1", "message_id": "00000000000000000000000000000000" });
+    let mut third = lines[1].clone();
+    for (name, value) in foreign.as_object().context("an object")? {
+        third[name.as_str()] = value.clone();
+    }
+    let text: String = lines.iter().chain([&third]).map(|line| format!("{line}\n")).collect();
+    std::fs::write(&file, text)?;
+    let (code, out, err) = setting.command(&["dead", "import", &path]).await?;
+    assert_eq!((code, out.trim()), (69, "2 taken in, 0 as they were, 1 refused"), "{err}");
+    assert!(err.contains("line 3") && err.contains("another bus"), "{err}");
+    setting.receiver.set_script(&Script::default()).await?;
+    setting.succeeds(&["dead", "replay", "--route", "в-магазин"]).await?;
+    let applied = setting.applied(2).await?;
+    assert!(applied.iter().any(|entry| entry.path == "/users/31" && entry.body.contains("исправлен")));
+    // Delivered: it is nobody's letter any more.
+    let refused = eventually("the delivery is settled", LIMIT, || async {
+        let (_, _, err) = setting.command(&["dead", "import", &path]).await?;
+        Ok::<_, anyhow::Error>(err.contains("delivered meanwhile").then_some(()))
+    });
+    refused.await
+}
