@@ -14,7 +14,8 @@ pub(crate) const APPLICATION: i32 = 0x4255_5331;
 pub(crate) const POSITION_BITS: u32 = 40;
 
 /// Each brings the file from version `index` to `index + 1`, in one transaction. Never edit one that was released.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE names (
         id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, name TEXT NOT NULL, UNIQUE (kind, name)
     );
@@ -60,17 +61,20 @@ const MIGRATIONS: &[&str] = &["
         id INTEGER PRIMARY KEY, stream INTEGER NOT NULL, floor INTEGER NOT NULL, keep_age INTEGER, keep_bytes INTEGER
     );
     CREATE TABLE log (at INTEGER PRIMARY KEY, time INTEGER NOT NULL, total INTEGER NOT NULL, frame BLOB NOT NULL);
-", "
+",
+    "
     CREATE TABLE pauses (
         kind TEXT NOT NULL, name TEXT NOT NULL, who TEXT NOT NULL, why TEXT NOT NULL, since INTEGER NOT NULL,
         PRIMARY KEY (kind, name)
     ) WITHOUT ROWID;
-", "
+",
+    "
     CREATE TABLE letters (
         route INTEGER NOT NULL, message BLOB NOT NULL, replays INTEGER NOT NULL, edits INTEGER NOT NULL, editor TEXT,
         body BLOB, original_frame BLOB, original_body BLOB, PRIMARY KEY (route, message)
     );
-"];
+",
+];
 
 /// The version this program writes.
 #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "a handful of migrations")]

@@ -87,7 +87,8 @@ async fn a_pause_says_who_and_why_and_outlives_a_restart() -> Result<()> {
     setting.bus.start().await?;
     assert_eq!(setting.push(2).await?, 204);
     let page = setting.succeeds(&["status"]).await?;
-    for part in ["PAUSED: by anna@", "инвентаризация до утра", "bus resume route в-магазин"] {
+    for part in ["PAUSED: by anna@", "инвентаризация до утра", "bus resume route в-магазин"]
+    {
         assert!(page.contains(part), "{part} is missing in {page}");
     }
     assert!(setting.receiver.ledger()?.entries.is_empty());

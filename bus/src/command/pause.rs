@@ -44,7 +44,10 @@ pub async fn resume(args: cli::Resume) -> anyhow::Result<ExitCode> {
         Answer::Refused(status, body) => return Ok(refused(status, &body)),
         Answer::NotRunning => {
             let ended = store(&landscape)?.end_pause(&subject).await?;
-            println!("the bus does not run; {subject} {}", if ended { "is no longer paused" } else { "was not paused" });
+            println!(
+                "the bus does not run; {subject} {}",
+                if ended { "is no longer paused" } else { "was not paused" }
+            );
         }
     }
     Ok(ExitCode::SUCCESS)

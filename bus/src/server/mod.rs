@@ -2,8 +2,8 @@
 //! dead letters. Everything beyond loopback asks for a key.
 
 mod admin;
-mod letters;
 mod guard;
+mod letters;
 mod live;
 mod out;
 mod pauses;
@@ -35,10 +35,10 @@ use crate::wire::gates::Gates;
 use crate::wire::operations::Operations;
 
 pub use letters::{summary as dead_summary, whole as dead_whole};
-pub use triage::group as dead_group;
 pub use guard::CLIENT_HEADER;
 pub use live::Live;
 pub use status::{Status, gather};
+pub use triage::group as dead_group;
 
 /// Larger bodies are refused; a page of a thousand records stays far below.
 const MAX_BODY: usize = 16 * 1024 * 1024;

@@ -31,8 +31,7 @@ impl PauseStore for SqliteState {
     async fn end_pause(&self, subject: &Subject) -> Result<bool, StateError> {
         let subject = subject.clone();
         let delete = "DELETE FROM pauses WHERE kind = ?1 AND name = ?2";
-        let work =
-            move |connection: &Connection| Ok(connection.execute(delete, (subject.kind(), subject.name()))? > 0);
+        let work = move |connection: &Connection| Ok(connection.execute(delete, (subject.kind(), subject.name()))? > 0);
         self.database().write(0, work).await
     }
 }

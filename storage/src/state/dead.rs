@@ -69,8 +69,7 @@ pub(crate) fn list(connection: &Connection, filter: &DeadFilter) -> Result<Vec<D
          ORDER BY d.id DESC",
     )?;
     let (since, until) = (filter.since.map(|at| at.0), filter.until.map(|at| at.0));
-    let mut rows =
-        select.query((filter.id, route, filter.key.as_deref(), filter.from, filter.to, since, until))?;
+    let mut rows = select.query((filter.id, route, filter.key.as_deref(), filter.from, filter.to, since, until))?;
     let mut found = Vec::new();
     while found.len() < limit {
         let Some(row) = rows.next()? else { break };

@@ -64,8 +64,7 @@ mod tests {
     fn an_edit_has_a_key_of_its_own() {
         let (id, route) = (MessageId::from_bytes([1; 16]), RouteName::new("a").unwrap());
         let edited = |number| Edited { number, body: None };
-        let keys =
-            [None, Some(edited(1)), Some(edited(2))].map(|edited| idempotency_key(&id, &route, edited.as_ref()));
+        let keys = [None, Some(edited(1)), Some(edited(2))].map(|edited| idempotency_key(&id, &route, edited.as_ref()));
         assert!(keys[0] != keys[1] && keys[1] != keys[2]);
         assert_eq!(keys[0], format!("{id}-a"));
     }
