@@ -38,6 +38,7 @@ impl Setting {
             stream = "пользователи"
             to = "магазин"
             send = {{ method = "PUT", path = "/users/{{key}}" }}
+            idempotent = {{ header = "Idempotency-Key" }}
             "#,
             bus.listen(),
             receiver.url()
