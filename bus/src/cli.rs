@@ -1,15 +1,19 @@
 //! The command line, as people read it in `bus --help`.
 
+mod cursor;
 mod dead;
 mod pause;
+mod tasks;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use cursor::{Cursor, CursorRewind, CursorShow};
 pub use dead::{Dead, DeadChoice, DeadEdit, DeadExport, DeadGroups, DeadImport, DeadList, DeadOne, DeadReplay};
 pub use pause::{Kind, Pause, Resume};
+pub use tasks::{Load, Resend, Tasks, TasksCommand};
 
 /// Entity Bus: carries entity streams from their sources to every receiver, in order, at each one's pace, and loses nothing.
 #[derive(Debug, Parser)]
@@ -40,6 +44,15 @@ pub enum Command {
     Pause(Pause),
     /// End a pause: one that `bus pause` began, or that a route began itself because nothing was accepted
     Resume(Resume),
+    /// Where feeds stand in their sources, and reading again from an earlier position
+    #[command(subcommand)]
+    Cursor(Cursor),
+    /// Fill a receiver with everything a stream's source holds, beside the live flow
+    Load(Load),
+    /// Send a receiver again what it had: it was restored
+    Resend(Resend),
+    /// Loads and resends: how far they are, and ending one
+    Tasks(Tasks),
     /// The demo's receiver, in a process of its own
     #[command(hide = true)]
     DemoReceiver(DemoReceiver),

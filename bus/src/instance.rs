@@ -52,6 +52,9 @@ impl Instance {
             outs: Live::new(outs),
         });
         let stop = CancellationToken::new();
+        let watch = running.watch().clone();
+        let tasks = workshop.operations.tasks.clone();
+        tokio::spawn(tasks.run(move |route| watch.route(route), stop.clone()));
         let server = tokio::spawn(server::serve(listener, Arc::clone(&app), stop.clone()));
         Ok(Self { workshop, running, server, stop, app })
     }

@@ -74,6 +74,18 @@ const MIGRATIONS: &[&str] = &[
         body BLOB, original_frame BLOB, original_body BLOB, PRIMARY KEY (route, message)
     );
 ",
+    "
+    ALTER TABLE published ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE published ADD COLUMN number INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE tasks (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, feed TEXT NOT NULL, stream TEXT NOT NULL,
+        route TEXT NOT NULL, only_these TEXT NOT NULL, share INTEGER NOT NULL, who TEXT NOT NULL, at INTEGER NOT NULL,
+        stage TEXT NOT NULL, ended INTEGER, read INTEGER NOT NULL, kept INTEGER NOT NULL, sent INTEGER NOT NULL,
+        error TEXT
+    );
+    CREATE TABLE task_rows (place INTEGER PRIMARY KEY AUTOINCREMENT, task INTEGER NOT NULL, frame BLOB NOT NULL);
+    CREATE INDEX task_rows_of ON task_rows (task, place);
+",
 ];
 
 /// The version this program writes.

@@ -8,6 +8,7 @@ use bus_tests::eventually::eventually;
 use bus_tests::receiver::{Answer, Entry, Receiver, Rule, Script};
 use bus_tests::servers::http_client;
 use serde_json::{Value, json};
+use sqlx::Connection as _;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -213,4 +214,154 @@ async fn exported_letters_come_back_mended_and_only_where_they_belong() -> Resul
         Ok::<_, anyhow::Error>(err.contains("delivered meanwhile").then_some(()))
     });
     refused.await
+}
+
+/// A table of so many rows, one route that is there from the beginning, and one that may be added.
+struct Shop {
+    bus: Bus,
+    receiver: Receiver,
+    broker: &'static str,
+}
+
+impl Shop {
+    async fn start(rabbitmq: Option<String>, rows: u32) -> Result<Self> {
+        let receiver = Receiver::start(&Script::default()).await?;
+        let mut bus = Bus::new()?;
+        let broker = if rabbitmq.is_some() { r#"{ env = "RABBITMQ" }"# } else { r#""embedded""# };
+        bus.env("RABBITMQ", rabbitmq.unwrap_or_default());
+        let mut shop = Self { bus, receiver, broker };
+        let url = format!("sqlite:{}?mode=rwc", shop.file().display());
+        let mut database = sqlx::SqliteConnection::connect(&url).await?;
+        let table = "CREATE TABLE goods (id INTEGER PRIMARY KEY, name TEXT NOT NULL, version INTEGER NOT NULL)";
+        sqlx::query(table).execute(&mut database).await?;
+        let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+                    INSERT INTO goods SELECT i, 'товар ' || i, i FROM n";
+        sqlx::query(fill).bind(rows).execute(&mut database).await?;
+        database.close().await?;
+        shop.routes(&["old"])?;
+        shop.bus.start().await?;
+        Ok(shop)
+    }
+
+    fn file(&self) -> std::path::PathBuf {
+        self.bus.directory().join("shop.db")
+    }
+
+    fn routes(&self, names: &[&str]) -> Result<()> {
+        let mut text = format!(
+            r#"
+            [bus]
+            listen = "{}"
+            broker = {}
+            [systems.base]
+            kind = "sql"
+            url = "sqlite:shop.db"
+            [systems.shop]
+            kind = "http"
+            url = "{}"
+            [streams.goods]
+            from = "base"
+            query = "SELECT id, name, version FROM goods WHERE version >= :cursor ORDER BY version"
+            key = "id"
+            label = "name"
+            schedule = "100ms"
+            changes = {{ cursor = "version" }}
+            "#,
+            self.bus.listen(),
+            self.broker,
+            self.receiver.url()
+        );
+        for name in names {
+            text.push_str(&format!(
+                "[routes.{name}]\nstream = \"goods\"\nto = \"shop\"\nsend = {{ method = \"PUT\", path = \"/{name}/{{key}}\" }}\n"
+            ));
+        }
+        self.bus.routes(&text)
+    }
+
+    /// Waits until so many different records have arrived by a route.
+    async fn arrived(&self, route: &str, count: usize) -> Result<usize> {
+        let begin = format!("/{route}/");
+        eventually(&format!("{count} records by route {route}"), LIMIT, || async {
+            let ledger = self.receiver.ledger()?;
+            let applied: Vec<_> = ledger.applied().filter(|entry| entry.path.starts_with(&begin)).collect();
+            let distinct: std::collections::HashSet<_> = applied.iter().map(|entry| &entry.path).collect();
+            Ok::<_, anyhow::Error>((distinct.len() >= count).then_some(applied.len()))
+        })
+        .await
+    }
+
+    async fn tasks(&self) -> Result<Vec<Value>> {
+        let output = self.bus.run(&["tasks", "--json"]).await?;
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    async fn until_done(&self, task: usize) -> Result<Value> {
+        eventually("the task to be done", LIMIT, || async {
+            let tasks = self.tasks().await?;
+            let row = tasks.get(task).cloned().context("the task")?;
+            anyhow::ensure!(row["stage"] != "failed", "{row}");
+            Ok::<_, anyhow::Error>((row["stage"] == "done").then_some(row))
+        })
+        .await
+    }
+}
+
+async fn a_new_receiver_is_filled(rabbitmq: Option<String>) -> Result<()> {
+    const ROWS: usize = 300;
+    let mut shop = Shop::start(rabbitmq, 300).await?;
+    shop.arrived("old", ROWS).await?;
+    shop.bus.terminate(LIMIT).await?;
+    shop.routes(&["old", "new"])?;
+    shop.bus.crash_at("task.handed:2");
+    shop.bus.start().await?;
+    let loaded = shop.bus.run(&["load", "goods", "--to", "new"]).await?;
+    anyhow::ensure!(loaded.status.success(), "{}", String::from_utf8_lossy(&loaded.stderr));
+    // It ends between the rows' way into the line and their being forgotten: they are offered again, and known.
+    shop.bus.wait(LIMIT).await?;
+    shop.bus.crash_at("");
+    shop.bus.start().await?;
+    shop.arrived("new", ROWS).await?;
+    let task = shop.until_done(0).await?;
+    assert_eq!(task["kept"], 300, "{task}");
+    assert_eq!(shop.arrived("old", ROWS).await?, ROWS, "nobody else got anything twice");
+
+    // A rewind reads again; what has not changed is not sent again.
+    let mut database = sqlx::SqliteConnection::connect(&format!("sqlite:{}", shop.file().display())).await?;
+    // Changed behind the cursor's back: only going back can see it.
+    sqlx::query("UPDATE goods SET name = 'другой' WHERE id = 5").execute(&mut database).await?;
+    database.close().await?;
+    let before = shop.arrived("new", ROWS).await?;
+    let rewound = shop.bus.run(&["cursor", "rewind", "goods", "--to", "3"]).await?;
+    anyhow::ensure!(rewound.status.success(), "{}", String::from_utf8_lossy(&rewound.stderr));
+    let shown = shop.bus.run(&["cursor", "show", "goods"]).await?;
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("version"), "a position that a person can read");
+    eventually("the change that only a rewind finds", LIMIT, || async {
+        let ledger = shop.receiver.ledger()?;
+        let found = ledger.applied().any(|entry| entry.path == "/new/5" && entry.body.contains("другой"));
+        Ok::<_, anyhow::Error>(found.then_some(()))
+    })
+    .await?;
+    assert_eq!(shop.arrived("new", ROWS).await?, before + 1);
+
+    // The receiver of one record was restored.
+    let before = shop.arrived("new", ROWS).await?;
+    let resent = shop.bus.run(&["resend", "new", "--label", "товар 7"]).await?;
+    anyhow::ensure!(resent.status.success(), "{}", String::from_utf8_lossy(&resent.stderr));
+    shop.until_done(1).await?;
+    let ledger = shop.receiver.ledger()?;
+    let after: Vec<_> = ledger.applied().filter(|entry| entry.path.starts_with("/new/")).collect();
+    assert_eq!((after.len(), after[after.len() - 1].path.as_str()), (before + 1, "/new/7"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_new_receiver_is_filled_beside_the_live_flow() -> Result<()> {
+    a_new_receiver_is_filled(None).await
+}
+
+#[tokio::test]
+async fn a_new_receiver_is_filled_beside_the_live_flow_over_rabbitmq() -> Result<()> {
+    let node = bus_tests::servers::RabbitMq::start().await?;
+    a_new_receiver_is_filled(Some(node.vhost().await?.url)).await
 }

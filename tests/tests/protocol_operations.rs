@@ -1,4 +1,4 @@
-//! What people order at any moment (pauses) against everything else that may happen at that moment.
+//! What people order at any moment (pauses, loads, resends; rules L1 to L5) against everything else that may happen at that moment.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../src/engine/mod.rs"]
@@ -7,10 +7,14 @@ mod engine;
 use std::time::Duration;
 
 use bus_core::engine::incident::Kind as Incident;
+use bus_core::engine::worker::{Command, Load};
 use bus_core::ports::pauses::{Pause, Subject};
-use bus_core::vocabulary::Moment;
+use bus_core::ports::tasks::{Kind as TaskKind, Order};
+use bus_core::vocabulary::{Cursor, Envelope, Moment, Seq};
 use engine::properties::*;
 use engine::*;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 fn pause(subject: Subject) -> Pause {
     Pause { subject, who: "anna@erp1".into(), why: "инвентаризация".into(), since: Moment::now() }
@@ -51,5 +55,234 @@ async fn a_paused_route_or_system_sends_nothing_over_a_restart_and_goes_on_in_or
         every_message_has_an_outcome(&world).await;
         the_receiver_has_no_complaints(&world);
         worker.stop().await;
+    }
+}
+
+/// A load or a resend of everything.
+fn order(kind: TaskKind) -> Order {
+    let (feed, stream, route) = (feed(), stream(), route());
+    Order { kind, feed, stream, route, only: Vec::new(), share: 50, who: "anna@erp1".into() }
+}
+
+/// A feed, a route whose queue has lost everything that was published, and a source that holds these.
+async fn unfilled(kind: Kind, keys: &[&str]) -> World {
+    let world = World::new(Setup { page: 2, ..Setup::with(kind) }).await;
+    for key in keys {
+        world.table.put(key, "1");
+    }
+    let mut capture = world.capture();
+    assert!(world.capture_all(&mut capture).await);
+    world.lose_the_queue().await;
+    world
+}
+
+/// Reads for the oldest task, and hands over until the task has ended or the cut comes: `false`.
+async fn fill(world: &World) -> bool {
+    let worker = world.start();
+    let handle = worker.handle.clone();
+    let stop = CancellationToken::new();
+    let job = tokio::spawn(world.tasks().clone().run(move |_| Some(handle.clone()), stop.clone()));
+    let whole = async {
+        let mut capture = world.capture();
+        while let Some(task) = world.tasks().to_read(&feed()) {
+            // A planned failure: as after every failed round, the feed opens again and the scan begins anew.
+            let _ = capture.take_stock(&task).await;
+        }
+        world.until("the task to end", async |world: &World| open_tasks(world) == 0).await;
+        world.until_idle().await;
+    };
+    let whole = tokio::select! {
+        biased;
+        () = world.cuts.crashed() => false,
+        () = whole => true,
+    };
+    stop.cancel();
+    job.abort();
+    worker.kill().await;
+    whole
+}
+
+fn open_tasks(world: &World) -> usize {
+    (1..10).filter(|id| world.tasks().is_open(*id)).count()
+}
+
+#[tokio::test]
+async fn a_load_fills_a_receiver_whatever_is_cut() {
+    let cuts = [
+        ("source.scan", 2),
+        ("store.published", 2),
+        ("store.commit", 1),
+        ("store.commit", 2),
+        ("target.deliver", 2),
+        ("store.waiting", 1),
+        ("store.settled", 1),
+    ];
+    for kind in KINDS {
+        for (operation, nth) in cuts {
+            for cut in [Cut::CrashBefore, Cut::CrashAfter] {
+                let mut world = unfilled(kind, &["a", "b", "c", "d", "e"]).await;
+                assert!(world.receiver.holds().is_empty());
+                world.tasks().order(&order(TaskKind::Load)).await.unwrap();
+                world.cuts.plan(operation, nth, cut.clone());
+                if !fill(&world).await {
+                    world.crash().await;
+                    assert!(fill(&world).await, "{kind:?} {operation} {nth}");
+                }
+                // A receiver that is not idempotent keeps what is in doubt as a letter, as always.
+                nothing_is_lost(&world).await;
+                blind_receivers_see_no_repeat(&world);
+                the_receiver_has_no_complaints(&world);
+                effects_follow_history(&world);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_changes_or_goes_during_a_load_ends_as_the_source_has_it() {
+    for kind in KINDS {
+        let world = unfilled(kind, &["a", "b", "c"]).await;
+        world.tasks().order(&order(TaskKind::Load)).await.unwrap();
+        let mut capture = world.capture();
+        let task = world.tasks().to_read(&feed()).unwrap();
+        capture.take_stock(&task).await.unwrap();
+        // Read, kept, and now older than what the live flow brings.
+        world.table.put("a", "2");
+        assert!(world.capture_all(&mut capture).await);
+        world.publish(&[deletion("b", 9, 1)]).await;
+        let worker = world.start();
+        world.until_idle().await;
+        worker.stop().await;
+        assert!(fill(&world).await);
+        assert_eq!(world.receiver.numbers("a").len(), 1, "{kind:?}: the older version was not sent");
+        assert_eq!(world.receiver.holds()["b"], None, "{kind:?}: a delete wins");
+        assert_eq!(world.receiver.holds()["c"].as_deref(), Some(&*table::content("1")));
+        the_receiver_has_no_complaints(&world);
+    }
+}
+
+#[tokio::test]
+async fn a_loaded_row_never_makes_a_message_in_hand_vanish() {
+    // L2: the message in hand fails for now, and must find its place before the loaded, newer one.
+    let world = World::new(Setup::with(Kind::Put)).await;
+    let latch = Latch::default();
+    world.receiver.script("a", [Ending::Held(latch.clone()), Ending::Accepted]);
+    let worker = world.start();
+    world.publish(&[message("a", 1, 1, "1")]).await;
+    latch.reached().await;
+    let load = |envelopes| {
+        let (reply, answer) = oneshot::channel();
+        (Command::Load(Load { envelopes, again: false, share: 50, reply }), answer)
+    };
+    let (command, answer) = load(vec![message("a", 1, 2, "2"), message("b", 1, 3, "1")]);
+    assert!(worker.handle.send(command).await);
+    assert_eq!(answer.await.unwrap(), [false, true], "a is in hand: ask again");
+    latch.open();
+    world.until("a to be settled", async |world: &World| world.depth().await == 0).await;
+    let (command, answer) = load(vec![message("a", 1, 2, "2"), message("a", 1, 1, "1")]);
+    assert!(worker.handle.send(command).await);
+    assert_eq!(answer.await.unwrap(), [true, true]);
+    world.until_idle().await;
+    assert_eq!(world.receiver.numbers("a"), [1, 2]);
+    worker.stop().await;
+    the_receiver_has_no_complaints(&world);
+}
+
+#[tokio::test]
+async fn a_resend_repeats_what_was_delivered_and_nothing_older() {
+    for kind in [Kind::Put, Kind::Blind] {
+        let world = World::new(Setup::with(kind)).await;
+        for key in ["a", "b"] {
+            world.table.put(key, "1");
+        }
+        let mut capture = world.capture();
+        assert!(world.capture_all(&mut capture).await);
+        assert!(world.deliver_all().await);
+        // A load sends nothing again.
+        world.tasks().order(&order(TaskKind::Load)).await.unwrap();
+        assert!(fill(&world).await);
+        assert_eq!(world.receiver.effects().len(), 2);
+        for effect in world.receiver.effects() {
+            world.receiver.forgive(&effect.id);
+        }
+        let only = vec!["a".to_owned()];
+        world.tasks().order(&Order { only, ..order(TaskKind::Resend) }).await.unwrap();
+        assert!(fill(&world).await);
+        assert_eq!((world.receiver.numbers("a").len(), world.receiver.numbers("b").len()), (2, 1), "{kind:?}");
+        assert_eq!(world.counts().await.waiting, 0);
+        the_receiver_has_no_complaints(&world);
+        // A newer version was settled between the order and the send: the older one stays where it is.
+        let newer = Seq { epoch: 99, number: 1 };
+        world.publish(&[Envelope { seq: newer, ..message("a", 99, 1, "9") }]).await;
+        assert!(world.deliver_all().await);
+        let worker = world.start();
+        let (reply, answer) = oneshot::channel();
+        let old = world.sealed().into_iter().find(|message| message.key.as_str() == "a").unwrap();
+        let load = Load { envelopes: vec![old], again: true, share: 50, reply };
+        assert!(worker.handle.send(Command::Load(load)).await);
+        answer.await.unwrap();
+        world.until_idle().await;
+        worker.stop().await;
+        assert_eq!(world.receiver.numbers("a").len(), 3, "{kind:?}");
+        the_receiver_has_no_complaints(&world);
+    }
+}
+
+#[tokio::test]
+async fn live_messages_are_not_kept_waiting_by_a_load() {
+    let world = World::new(Setup { concurrency: 1, ..Setup::with(Kind::Put) }).await;
+    let latch = Latch::default();
+    world.receiver.script("first", [Ending::Held(latch.clone())]);
+    let worker = world.start();
+    world.publish(&[message("first", 1, 1, "1")]).await;
+    latch.reached().await;
+    let (reply, answer) = oneshot::channel();
+    let envelopes = (0..40).map(|n| message(&format!("load-{n}"), 1, 100 + n, "1")).collect();
+    assert!(worker.handle.send(Command::Load(Load { envelopes, again: false, share: 25, reply })).await);
+    assert_eq!(answer.await.unwrap().len(), 40);
+    world.until("the loaded rows to be in hand", async |_: &World| worker.handle.status().in_flight > 40).await;
+    let live: Vec<_> = (0..20).map(|n| message(&format!("live-{n}"), 1, 200 + n, "1")).collect();
+    world.publish(&live).await;
+    world.until("the live ones to be in hand", async |_: &World| worker.handle.status().in_flight > 60).await;
+    latch.open();
+    world.until_idle().await;
+    worker.stop().await;
+    let order: Vec<bool> =
+        world.receiver.effects().iter().skip(1).map(|effect| effect.key.starts_with("load")).collect();
+    let last_live = order.iter().rposition(|loaded| !loaded).unwrap();
+    let loaded_before = order[..last_live].iter().filter(|loaded| **loaded).count();
+    assert!((5..=8).contains(&loaded_before), "a quarter of the sends, while live ones were ready: {order:?}");
+}
+
+#[tokio::test]
+async fn a_rewind_finishes_what_was_sealed_and_fences_whoever_had_the_feed() {
+    for cut in [Cut::CrashBefore, Cut::CrashAfter] {
+        let mut world = World::new(Setup::with(Kind::Keyed)).await;
+        world.table.put("a", "1");
+        let mut capture = world.capture();
+        assert!(world.capture_all(&mut capture).await);
+        world.table.put("a", "2");
+        world.table.put("b", "1");
+        // Sealed, and perhaps published: the end of the process comes before the cursor moves.
+        world.cuts.plan("broker.publish", 1, cut.clone());
+        assert!(!world.capture_all(&mut capture).await);
+        world.crash().await;
+        // The source has gone on, and a person goes back to the beginning.
+        world.table.put("a", "3");
+        let (mut zombie, mut capture) = (world.capture(), world.capture());
+        assert!(zombie.round(false).await.is_ok());
+        let before = capture.rewind(Cursor::new("0")).await.unwrap();
+        assert!(before.is_some());
+        world.table.put("a", "4");
+        assert!(zombie.round(false).await.is_err(), "whoever read before the rewind moves nothing any more");
+        let published = world.sealed().len();
+        assert!(world.capture_all(&mut capture).await);
+        let again: Vec<_> = world.sealed().split_off(published).into_iter().map(|m| m.key.to_string()).collect();
+        assert_eq!(again, ["a"], "b has not changed since it was published");
+        assert!(world.deliver_all().await);
+        nothing_is_lost(&world).await;
+        identities_are_kept(&world);
+        effects_follow_history(&world);
+        the_receiver_has_no_complaints(&world);
     }
 }

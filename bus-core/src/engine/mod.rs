@@ -9,6 +9,8 @@ pub mod incident;
 pub mod metrics;
 pub mod outbox;
 pub mod pauses;
+pub mod rewind;
 pub mod seal;
 pub mod supervisor;
+pub mod tasks;
 pub mod worker;

@@ -2,6 +2,7 @@
 //! repeat, and what each answer permits the caller to do.
 
 pub mod broker;
+pub mod cursors;
 pub mod journal;
 pub mod pauses;
 pub mod permits;
@@ -9,4 +10,5 @@ pub mod shape;
 pub mod source;
 pub mod state;
 pub mod target;
+pub mod tasks;
 pub mod triage;

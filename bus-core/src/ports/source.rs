@@ -39,6 +39,12 @@ pub trait Source: Send {
     async fn present(&mut self, stream: &StreamName, keys: &[Key], permits: &Permits)
     -> Result<Vec<bool>, SourceError>;
 
+    /// The position from which everything with at least this value is read again, as a person names it.
+    fn cursor_at(&self, _value: &str) -> Result<Cursor, SourceError> {
+        let why = "this source has no position that a person could name";
+        Err(SourceError::new(SourceFault::Misconfigured, why))
+    }
+
     /// Everything up to `cursor` is durable in the broker. May repeat, and is called after a restart before any fetch.
     async fn committed(&mut self, cursor: Option<&Cursor>) -> Result<(), SourceError>;
 }

@@ -237,6 +237,12 @@ pub enum Change {
         /// As in `Hold`.
         clear_mark: bool,
     },
+    /// To `waiting`, although it was settled: it passes a fence at its own seq (L4). Ignored if the fence is newer, the id
+    /// is dead or waiting, or the key waits with a seq as high.
+    Again {
+        /// The message.
+        envelope: Envelope,
+    },
     /// Before a send to a receiver that is not idempotent: a crash after it makes the outcome unknown, not unsent.
     Mark {
         /// The message about to be sent.
@@ -299,6 +305,8 @@ pub enum HoldReason {
     Paused,
     /// Replayed by a person.
     Replay,
+    /// Put there by a task.
+    Load,
 }
 
 impl HoldReason {
@@ -310,12 +318,14 @@ impl HoldReason {
             HoldReason::Closed => "closed",
             HoldReason::Paused => "paused",
             HoldReason::Replay => "replay",
+            HoldReason::Load => "load",
         }
     }
 
     /// Reads [`HoldReason::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Behind, Self::Retry, Self::Closed, Self::Paused, Self::Replay].into_iter().find(|r| r.as_str() == text)
+        [Self::Behind, Self::Retry, Self::Closed, Self::Paused, Self::Replay, Self::Load]
+            .into_iter().find(|r| r.as_str() == text)
     }
 }
 

@@ -1,11 +1,13 @@
 //! One module per command.
 
 mod check;
+mod cursor;
 mod dead;
 mod pause;
 mod pull;
 mod run;
 mod status;
+mod tasks;
 mod who;
 
 use std::process::ExitCode;
@@ -31,6 +33,10 @@ pub async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Pull(args) => pull::pull(args).await,
         Command::Status(args) => status::status(args).await,
         Command::Dead(args) => dead::dead(args).await,
+        Command::Cursor(command) => cursor::cursor(command).await,
+        Command::Load(args) => tasks::load(args).await,
+        Command::Resend(args) => tasks::resend(args).await,
+        Command::Tasks(args) => tasks::tasks(args).await,
         Command::Pause(args) => pause::pause(args).await,
         Command::Resume(args) => pause::resume(args).await,
     }

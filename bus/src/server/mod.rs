@@ -2,6 +2,7 @@
 //! dead letters. Everything beyond loopback asks for a key.
 
 mod admin;
+mod feeds;
 mod guard;
 mod letters;
 mod live;
@@ -9,6 +10,7 @@ mod out;
 mod pauses;
 mod push;
 mod status;
+mod tasks;
 mod triage;
 
 use std::collections::HashMap;
@@ -20,7 +22,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use bus_connectors::push::PushHandle;
 use bus_core::engine::incident::Incidents;
 use bus_core::engine::metrics::Metrics;
@@ -35,6 +37,7 @@ use crate::wire::gates::Gates;
 use crate::wire::operations::Operations;
 
 pub use letters::{summary as dead_summary, whole as dead_whole};
+pub use feeds::standing;
 pub use guard::CLIENT_HEADER;
 pub use live::Live;
 pub use status::{Status, gather};
@@ -89,6 +92,10 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken
         .route("/dead/{id}", get(admin::show).delete(admin::drop_dead))
         .route("/dead/{id}/replay", post(admin::replay))
         .route("/routes/{name}/resume", post(pauses::resume_route))
+        .route("/feeds", get(feeds::list))
+        .route("/feeds/{name}/cursor", post(feeds::rewind))
+        .route("/tasks", get(tasks::list).post(tasks::order))
+        .route("/tasks/{id}", delete(tasks::cancel))
         .route("/pauses", get(pauses::list))
         .route("/pauses/{kind}/{name}", post(pauses::pause).delete(pauses::resume))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), guard::admin))

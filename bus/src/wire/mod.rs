@@ -9,7 +9,7 @@ pub mod operations;
 pub mod parts;
 pub mod reach;
 mod routes;
-mod source;
+pub mod source;
 mod subscriptions;
 mod target;
 

@@ -5,6 +5,9 @@ use std::sync::Arc;
 use anyhow::Context;
 use bus_core::engine::incident::Incidents;
 use bus_core::engine::pauses::Pauses;
+use bus_core::engine::rewind::Rewinds;
+use bus_core::engine::tasks::Tasks;
+use bus_core::ports::cursors::CursorStore;
 use bus_core::ports::triage::TriageStore;
 use bus_storage::SqliteState;
 
@@ -13,12 +16,17 @@ use bus_storage::SqliteState;
 pub struct Operations {
     pub pauses: Pauses,
     pub triage: Arc<dyn TriageStore>,
+    pub tasks: Tasks,
+    pub rewinds: Rewinds,
+    pub cursors: Arc<dyn CursorStore>,
 }
 
 impl Operations {
     /// What an earlier process was told counts on.
     pub async fn open(store: &Arc<SqliteState>, incidents: &Incidents) -> anyhow::Result<Self> {
         let pauses = Pauses::load(Arc::clone(store) as _, incidents.clone()).await.context("the state store")?;
-        Ok(Self { pauses, triage: Arc::clone(store) as _ })
+        let tasks = Tasks::load(Arc::clone(store) as _).await.context("the state store")?;
+        let (triage, cursors) = (Arc::clone(store) as _, Arc::clone(store) as _);
+        Ok(Self { pauses, triage, tasks, rewinds: Rewinds::default(), cursors })
     }
 }

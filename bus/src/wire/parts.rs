@@ -90,6 +90,8 @@ impl Parts {
                 store: Arc::clone(&workshop.store),
                 gate: workshop.gates.at(gate, capacity, false).await?,
                 pauses: workshop.operations.pauses.clone(),
+                tasks: workshop.operations.tasks.clone(),
+                rewinds: workshop.operations.rewinds.clone(),
                 incidents: workshop.incidents.clone(),
                 metrics: workshop.metrics.clone(),
                 chronicle: workshop.chronicle.clone(),

@@ -7,9 +7,10 @@ use bus_core::ports::permits::Permits;
 use bus_core::ports::source::{Batch, BatchLimit, ScanPage, Source, SourceError, SourceFault, SystemReport};
 use bus_core::vocabulary::{Cursor, Key, StreamName};
 
+use super::position::Position;
 use super::postgres::{Asked, Postgres};
 use super::query::{Dialect, Query};
-use super::sqlite::Sqlite;
+use super::sqlite::{Place, Sqlite};
 use super::{CursorColumn, Options};
 
 /// Keys that one existence check asks for.
@@ -117,6 +118,14 @@ impl Source for SqlSource {
             });
         }
         Ok(present)
+    }
+
+    fn cursor_at(&self, value: &str) -> Result<Cursor, SourceError> {
+        let column = &self.cursor()?.column;
+        match &self.system {
+            System::Postgres(_) => Ok(Position::at(column, value.to_owned()).write()),
+            System::Sqlite(_) => Ok(Position::at(column, Place::named(value)).write()),
+        }
     }
 
     /// A query changes nothing at its system, so there is nothing to acknowledge.

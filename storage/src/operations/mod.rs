@@ -1,4 +1,6 @@
-//! What people order: pauses, and what becomes of dead letters. Each file implements one port of `bus_core::ports` for [`crate::SqliteState`].
+//! What people order: pauses, tasks, and what becomes of dead letters. Each file implements one port of `bus_core::ports` for [`crate::SqliteState`].
 
+mod cursors;
 mod pauses;
+mod tasks;
 pub(crate) mod triage;

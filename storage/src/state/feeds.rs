@@ -56,9 +56,11 @@ pub(super) fn advance(connection: &Connection, feed: i64, epoch: u64, batch: &Se
     let mut update = connection.prepare_cached("UPDATE feeds SET cursor = ?2, sealed = NULL WHERE id = ?1")?;
     update.execute((feed, batch.next.as_ref().map(Cursor::as_str)))?;
     let mut upsert = connection.prepare_cached(
-        "INSERT INTO published (stream, key, generation, hash, deleted) VALUES (?1, ?2, ?3, ?4, ?5)
+        "INSERT INTO published (stream, key, generation, hash, deleted, epoch, number)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
          ON CONFLICT (stream, key) DO UPDATE SET
-             generation = excluded.generation, hash = excluded.hash, deleted = excluded.deleted",
+             generation = excluded.generation, hash = excluded.hash, deleted = excluded.deleted,
+             epoch = excluded.epoch, number = excluded.number",
     )?;
     let mut last = None;
     for envelope in &batch.envelopes {
@@ -69,7 +71,9 @@ pub(super) fn advance(connection: &Connection, feed: i64, epoch: u64, batch: &Se
         last = Some((&envelope.stream, stream));
         let deleted = envelope.operation == Operation::Delete;
         let hash = envelope.hash.as_bytes().as_slice();
-        upsert.execute((stream, envelope.key.as_str(), signed(envelope.generation), hash, deleted))?;
+        let (epoch, number) = (signed(envelope.seq.epoch), signed(envelope.seq.number));
+        let generation = signed(envelope.generation);
+        upsert.execute((stream, envelope.key.as_str(), generation, hash, deleted, epoch, number))?;
     }
     Ok(())
 }

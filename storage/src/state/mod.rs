@@ -121,7 +121,10 @@ impl StateStore for SqliteState {
 
     async fn commit(&self, route: &RouteName, changes: Vec<Change>) -> Result<Vec<Applied>, StateError> {
         let route = self.database.number(Kind::Route, route.as_str()).await?;
-        let held = |change: &Change| if let Change::Hold { envelope, .. } = change { envelope.body.len() } else { 0 };
+        let held = |change: &Change| match change {
+            Change::Hold { envelope, .. } | Change::Again { envelope } => envelope.body.len(),
+            _ => 0,
+        };
         let weight = changes.iter().map(held).sum();
         self.database.write(weight, move |connection| route::commit(connection, route, &changes)).await
     }

@@ -60,6 +60,7 @@ impl Route<'_> {
                 }
                 Ok(applied)
             }
+            Change::Again { envelope } => self.again(envelope),
             Change::Mark { id } => self.mark(id),
             Change::Unmark { id } => self.unmark(id),
             Change::Reached { seq } => self.reached(*seq),
@@ -206,6 +207,21 @@ impl Route<'_> {
             return Ok(Applied::Ignored);
         }
         insert_waiting(self.connection, self.route, envelope, not_before, attempts, reason, Replayed::Never)?;
+        self.has_waiting = true;
+        Ok(Applied::Yes)
+    }
+
+    /// L4: as `hold`, but a fence at its own seq is no obstacle.
+    fn again(&mut self, envelope: &Envelope) -> Result<Applied, Failure> {
+        let newer = self.fence(&envelope.key)?.is_some_and(|fence| fence > envelope.seq);
+        if newer || dead::find(self.connection, self.route, &envelope.id)?.is_some() {
+            return Ok(Applied::Ignored);
+        }
+        if self.id_waits(&envelope.id)? || self.highest(&envelope.key)? >= Some(envelope.seq) {
+            return Ok(Applied::Ignored);
+        }
+        let (now, reason) = (Moment::now(), HoldReason::Load);
+        insert_waiting(self.connection, self.route, envelope, now, 0, reason, Replayed::Asked)?;
         self.has_waiting = true;
         Ok(Applied::Yes)
     }

@@ -11,6 +11,7 @@ use bus_core::engine::gate::{Capacity, Gate};
 use bus_core::engine::incident::Incidents;
 use bus_core::engine::metrics::Metrics;
 use bus_core::engine::pauses::Pauses;
+use bus_core::engine::tasks::Tasks;
 use bus_core::engine::worker::{Command, Handle, LeftPolicy, ReplayOutcome, RoutePlan, Worker, WorkerPorts};
 use bus_core::policy::{BreakerOptions, Jitter, RetryPolicy, Schedule};
 use bus_core::ports::broker::{Broker, QueuePlan};
@@ -113,6 +114,7 @@ struct Life {
     gate: Arc<Gate>,
     reads: Arc<Gate>,
     pauses: Pauses,
+    tasks: Tasks,
 }
 
 /// Everything of one test.
@@ -144,7 +146,8 @@ pub struct Route {
     task: JoinHandle<()>,
 }
 
-fn stream() -> StreamName {
+/// The one stream.
+pub fn stream() -> StreamName {
     StreamName::new("остатки").expect("letters are a name")
 }
 
@@ -260,8 +263,9 @@ impl World {
         let reads = opened.expect("opening the gate of the source");
         let pauses = Pauses::load(Arc::new(raw_store.clone()), self.incidents.clone()).await.expect("loading pauses");
         gate.follow(pauses.clone(), system());
+        let tasks = Tasks::load(Arc::new(raw_store.clone())).await.expect("loading tasks");
         self.cuts = cuts;
-        self.life = Some(Life { store, broker, raw_broker, raw_store, gate, reads, pauses });
+        self.life = Some(Life { store, broker, raw_broker, raw_store, gate, reads, pauses, tasks });
     }
 
     fn life(&self) -> &Life {
@@ -289,6 +293,11 @@ impl World {
     /// The gate of the receiver's system.
     pub fn gate(&self) -> &Arc<Gate> {
         &self.life().gate
+    }
+
+    /// What people have ordered.
+    pub fn tasks(&self) -> &Tasks {
+        &self.life().tasks
     }
 
     /// What people have paused.
@@ -319,6 +328,8 @@ impl World {
             store: Arc::clone(&life.store),
             gate: Arc::clone(&life.reads),
             pauses: life.pauses.clone(),
+            tasks: life.tasks.clone(),
+            rewinds: Default::default(),
             incidents: self.incidents.clone(),
             metrics: self.metrics.clone(),
             chronicle: Chronicle::off(),
@@ -397,6 +408,16 @@ impl World {
         let stop = CancellationToken::new();
         let task = tokio::spawn(worker.run(stop.clone()));
         Route { handle, stop, task }
+    }
+
+    /// Takes everything out of the queue unseen: what a receiver that was added later never got.
+    pub async fn lose_the_queue(&self) {
+        let mut left = self.depth().await;
+        let mut deliveries = self.life().raw_broker.consume(&queue(), 1000).await.expect("consuming");
+        while left > 0 {
+            deliveries.next().await.expect("a message").expect("a message").ack().await.expect("an ack");
+            left -= 1;
+        }
     }
 
     /// Messages in the queue, unsettled ones included.

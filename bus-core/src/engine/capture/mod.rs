@@ -4,9 +4,10 @@
 //! each: nothing sealed (the same fetch again); sealed (the same batch is published again, same ids and seq, and the
 //! fences of the workers absorb what had arrived); advanced (`committed` is called again).
 
-mod pause;
+mod between;
 mod publish;
 mod scan;
+mod stock;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,12 +18,15 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::chronicle::Chronicle;
+use self::between::Woken;
 use super::crash::{self, Plant};
 use super::gate::Gate;
 use super::incident::{Incidents, Kind};
 use super::metrics::Metrics;
 use super::pauses::Pauses;
+use super::rewind::Rewinds;
 use super::seal::{LastPublished, Numbering, seal};
+use super::tasks::Tasks;
 use crate::policy::{RetryPolicy, Schedule};
 use crate::ports::broker::Broker;
 use crate::ports::permits::Permits;
@@ -108,6 +112,8 @@ pub struct Capture {
     store: Arc<dyn StateStore>,
     gate: Arc<Gate>,
     pauses: Pauses,
+    tasks: Tasks,
+    rewinds: Rewinds,
     incidents: Incidents,
     metrics: Metrics,
     chronicle: Chronicle,
@@ -158,6 +164,10 @@ pub struct CapturePorts {
     pub gate: Arc<Gate>,
     /// What people have paused.
     pub pauses: Pauses,
+    /// What people want to have read as a whole.
+    pub tasks: Tasks,
+    /// Orders to go on from another position.
+    pub rewinds: Rewinds,
     /// Where trouble is told.
     pub incidents: Incidents,
     /// Counters.
@@ -170,9 +180,10 @@ impl Capture {
     /// A feed that has not been opened yet, and where its status can be watched.
     pub fn new(plan: FeedPlan, ports: CapturePorts) -> (Self, watch::Receiver<FeedStatus>) {
         let (status, watched) = watch::channel(FeedStatus::default());
-        let CapturePorts { source, broker, store, gate, pauses, incidents, metrics, chronicle } = ports;
+        let CapturePorts { source, broker, store, gate, pauses, tasks, rewinds, incidents, metrics, chronicle } =
+            ports;
         let position = None;
-        (Self { plan, source, broker, store, gate, pauses, incidents, metrics, chronicle, status, position }, watched)
+        (Self { plan, source, broker, store, gate, pauses, tasks, rewinds, incidents, metrics, chronicle, status, position }, watched)
     }
 
     /// Runs rounds on schedule until stopped. Ends by itself only when the feed must not go on (another process took
@@ -184,14 +195,21 @@ impl Capture {
 
     async fn rounds(&mut self) {
         let mut failures = 0;
+        let mut task_failed = false;
         let mut next_recheck = self.next_recheck();
         let mut due = self.first_round();
         loop {
             self.status.send_modify(|status| status.next = Some(due));
-            tokio::time::sleep(Moment::now().until(due)).await;
-            self.wait_while_paused().await;
-            let recheck = next_recheck.is_some_and(|at| at <= Moment::now());
-            match self.round(recheck).await {
+            // A scan that fails must not keep the feed from its rounds: they take turns.
+            let for_a_task = self.sleep_until(due, !task_failed).await == Woken::ForATask;
+            task_failed = false;
+            let recheck = !for_a_task && next_recheck.is_some_and(|at| at <= Moment::now());
+            let ended = if for_a_task { self.read_for_tasks().await.map(|()| false) } else { self.round(recheck).await };
+            match ended {
+                Ok(_) if for_a_task => {
+                    failures = 0;
+                    self.succeeded();
+                }
                 Ok(more) => {
                     failures = 0;
                     self.succeeded();
@@ -204,6 +222,7 @@ impl Capture {
                     }
                 }
                 Err(error) => {
+                    task_failed = for_a_task;
                     failures += 1;
                     if self.failed(&error, failures) {
                         return;

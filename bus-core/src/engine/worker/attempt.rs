@@ -125,7 +125,7 @@ impl Worker {
         if self.is_paused() {
             return;
         }
-        if let Some(prepared) = self.sendable.pop_front() {
+        if let Some(prepared) = self.next_to_send() {
             self.attempts.start(self.plan.name.clone(), &self.ports, prepared, ticket);
         }
     }

@@ -2,7 +2,7 @@
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{RouteStatus, Worker};
+use super::{Load, RouteStatus, Worker};
 use crate::policy::RejectStreak;
 use crate::ports::state::{Replay, ReplayMode, StateError};
 use crate::vocabulary::{QueueName, RouteName};
@@ -26,6 +26,8 @@ pub enum Command {
         /// Whether it existed.
         reply: oneshot::Sender<Result<bool, StateError>>,
     },
+    /// Rows of a task.
+    Load(Load),
     /// End a pause now.
     Resume,
 }
@@ -97,6 +99,7 @@ impl Worker {
                 self.reload_dead().await;
                 let _ = reply.send(outcome);
             }
+            Command::Load(load) => self.take_in(load),
             Command::Resume => {
                 self.paused = None;
                 // A person has looked: until the next success, rejects are the messages' own fault.

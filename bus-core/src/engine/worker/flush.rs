@@ -139,6 +139,9 @@ impl Worker {
                 let left = after.effect != Effect::Held || applied == Applied::Ignored;
                 self.line.committed(key, seq, left);
             }
+            if let Some(told) = after.told {
+                told.one_is_durable();
+            }
             if let Some(delivery) = after.delivery {
                 // A failed ack means a redelivery, which meets the fence that was just made durable.
                 drop(delivery.ack().await);

@@ -101,6 +101,11 @@ impl Lanes {
         self.lanes.get(key).is_some_and(|lane| lane.locked)
     }
 
+    /// Whether anything of the key is in hand: in line, or taken out.
+    pub fn has(&self, key: &Key) -> bool {
+        self.lanes.contains_key(key)
+    }
+
     /// Messages in line whose key has nothing under way, for looking at their age.
     pub fn unlocked(&self) -> impl Iterator<Item = &Item> {
         self.lanes.values().filter(|lane| !lane.locked).flat_map(|lane| &lane.items)

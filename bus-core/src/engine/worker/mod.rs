@@ -16,8 +16,10 @@ mod index;
 mod intake;
 mod item;
 mod lanes;
+mod load;
 mod pause;
 mod pending;
+mod share;
 mod verdict;
 mod waiting;
 
@@ -33,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 pub use control::{Command, Handle, ReplayOutcome};
+pub use load::Load;
 
 use self::attempt::Attempts;
 use self::edits::Edits;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::item::{Item, Prepared};
+use super::load::Told;
 use crate::engine::incident::{Incidents, Kind};
 use crate::policy::{Jitter, RetryPolicy};
 use crate::ports::broker::Delivery;
@@ -39,6 +40,8 @@ pub(super) struct After {
     pub effect: Effect,
     /// To be sent again; its key stays locked.
     pub put_back: Option<Prepared>,
+    /// A task waits for this.
+    pub told: Option<Arc<Told>>,
 }
 
 /// What a committed change means for the index and the counters.
@@ -79,7 +82,7 @@ impl Pending {
     /// Keys of messages on their way to `waiting`.
     pub fn held(&self) -> impl Iterator<Item = &Key> {
         self.changes.iter().filter_map(|change| match change {
-            Change::Hold { envelope, .. } => Some(&envelope.key),
+            Change::Hold { envelope, .. } | Change::Again { envelope } => Some(&envelope.key),
             _ => None,
         })
     }
@@ -127,6 +130,6 @@ impl After {
     /// For a message that leaves our hands for good or for `waiting`; unlocks its key if it had been taken out.
     pub fn of(item: Item, unlock: bool, fence: Option<Settled>, effect: Effect) -> Self {
         let (key, seq) = (Some(item.envelope.key.clone()), Some(item.seq()));
-        Self { key, seq, delivery: item.into_delivery(), unlock, fence, effect, put_back: None }
+        Self { key, seq, delivery: item.into_delivery(), unlock, fence, effect, put_back: None, told: None }
     }
 }

@@ -7,6 +7,8 @@ use tokio::time::Instant;
 
 use super::Worker;
 use super::item::{Item, Origin};
+use super::share::Share;
+use crate::ports::state::HoldReason;
 use crate::vocabulary::{Key, Moment, Seq};
 
 /// Rows in hand at a time.
@@ -20,13 +22,19 @@ pub(super) struct Line {
     loaded: HashSet<(Key, Seq)>,
     /// Rows that came from the queue because they grew old in memory: until they are gone, nothing more is taken.
     spilled: HashSet<(Key, Seq)>,
+    /// Of those in hand, the ones that a task put there.
+    by_task: HashSet<(Key, Seq)>,
+    /// How they share the sends with the others.
+    pub share: Share,
     next: Option<Instant>,
 }
 
 impl Line {
     /// The row left our hands: settled, deferred or put down.
     pub fn unload(&mut self, key: &Key, seq: Seq) {
-        self.loaded.remove(&(key.clone(), seq));
+        let row = (key.clone(), seq);
+        self.loaded.remove(&row);
+        self.by_task.remove(&row);
     }
 
     /// An outcome is on disk. `left`: the row is no longer in its place, or never was.
@@ -36,6 +44,7 @@ impl Line {
         }
         let row = (key.clone(), seq);
         self.loaded.remove(&row);
+        self.by_task.remove(&row);
         if left {
             self.spilled.remove(&row);
         }
@@ -48,6 +57,20 @@ impl Line {
 
     pub fn is_spilled(&self) -> bool {
         !self.spilled.is_empty()
+    }
+
+    /// Rows of a task are in hand.
+    pub fn has_loaded_rows(&self) -> bool {
+        !self.by_task.is_empty()
+    }
+
+    /// A task put this row there.
+    pub fn is_loaded_row(&self, key: &Key, seq: Seq) -> bool {
+        self.by_task.contains(&(key.clone(), seq))
+    }
+
+    pub fn set_share(&mut self, percent: u8) {
+        self.share.set(percent);
     }
 
     pub fn in_hand(&self) -> usize {
@@ -92,6 +115,9 @@ impl Worker {
             if in_hand || left_alone.contains(&key) || self.lanes.is_locked(&key) {
                 left_alone.insert(key);
                 continue;
+            }
+            if row.reason == HoldReason::Load {
+                self.line.by_task.insert((key.clone(), seq));
             }
             self.line.loaded.insert((key, seq));
             self.edits.remember(row.envelope.id, row.edited);

@@ -16,7 +16,8 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, InterruptHandle, OpenFlags, Row as SqliteRow, Statement};
 
 use self::scan::Scan;
-use self::value::{Declared, Place};
+use self::value::Declared;
+pub(super) use self::value::Place;
 use super::page::{Flow, Page, not_ordered};
 use super::position::Position;
 use super::postgres::Asked;

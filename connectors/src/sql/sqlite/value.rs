@@ -93,7 +93,7 @@ fn utf8(bytes: &[u8]) -> Result<&str, String> {
 /// A value of the cursor column, ordered as SQLite orders: numbers, then texts byte by byte.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(into = "serde_json::Value", try_from = "serde_json::Value")]
-pub(super) enum Place {
+pub(in crate::sql) enum Place {
     Integer(i64),
     Real(f64),
     Text(String),
@@ -107,6 +107,17 @@ impl Place {
             ValueRef::Real(number) if number.is_finite() => Some(Self::Real(number)),
             ValueRef::Text(bytes) => utf8(bytes).ok().map(|text| Self::Text(text.to_owned())),
             _ => None,
+        }
+    }
+
+    /// As a person names it: a number, or a text (in double quotes if it looks like a number).
+    pub(in crate::sql) fn named(text: &str) -> Self {
+        if let Ok(number) = text.parse() {
+            return Self::Integer(number);
+        }
+        match text.parse::<f64>() {
+            Ok(number) if number.is_finite() => Self::Real(number),
+            _ => Self::Text(serde_json::from_str(text).unwrap_or_else(|_| text.to_owned())),
         }
     }
 

@@ -1,0 +1,172 @@
+//! Tasks: what feeds read for them, and the one job that hands what was read to the routes, a few rows at a time.
+
+mod fill;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use self::fill::Fill;
+use super::worker::{Command, Handle, Load};
+use crate::ports::state::StateError;
+use crate::ports::tasks::{Kind, Order, Stage, Task, TaskStore};
+use crate::vocabulary::{FeedName, RouteName};
+
+/// Between looks at the lines that tasks fill.
+const LOOK: Duration = Duration::from_millis(200);
+/// While a route has more rows than this in its line, it is behind, and nothing is added.
+const BEHIND: u64 = 5000;
+
+/// All tasks of this process. Cloning shares them.
+#[derive(Clone)]
+pub struct Tasks(Arc<Shared>);
+
+struct Shared {
+    store: Arc<dyn TaskStore>,
+    /// The open ones, oldest first.
+    open: Mutex<Vec<Task>>,
+    changed: watch::Sender<u64>,
+}
+
+impl Tasks {
+    /// What an earlier process had begun goes on.
+    pub async fn load(store: Arc<dyn TaskStore>) -> Result<Self, StateError> {
+        let tasks = Self(Arc::new(Shared { store, open: Mutex::default(), changed: watch::Sender::new(0) }));
+        tasks.refresh().await?;
+        Ok(tasks)
+    }
+
+    /// Where they are kept.
+    pub fn store(&self) -> &Arc<dyn TaskStore> {
+        &self.0.store
+    }
+
+    /// Takes an order; it is done from now on, also by the next process.
+    pub async fn order(&self, order: &Order) -> Result<i64, StateError> {
+        let id = self.0.store.order_task(order).await?;
+        let (kind, route) = (order.kind.as_str(), order.route.as_str());
+        tracing::info!(task = id, kind, route, who = order.who, "ordered by a person");
+        self.refresh().await?;
+        Ok(id)
+    }
+
+    /// Ends a task; what is in a route's line already is sent. `false`: it is not open.
+    pub async fn cancel(&self, id: i64) -> Result<bool, StateError> {
+        self.set_stage(id, Stage::Cancelled, None).await
+    }
+
+    /// The oldest task that waits for this feed to read.
+    pub fn to_read(&self, feed: &FeedName) -> Option<Task> {
+        self.open().iter().find(|task| task.stage == Stage::Reading && task.order.feed == *feed).cloned()
+    }
+
+    /// Whether a task is still to be done.
+    pub fn is_open(&self, id: i64) -> bool {
+        self.open().iter().any(|task| task.id == id)
+    }
+
+    /// Returns when there is something to read for this feed. Cancel-safe.
+    pub async fn until_to_read(&self, feed: &FeedName) {
+        let mut changed = self.0.changed.subscribe();
+        while self.to_read(feed).is_none() {
+            // The sender lives as long as we do.
+            let _ = changed.changed().await;
+        }
+    }
+
+    /// Moves a task on. `false`: it is not open, because a person has cancelled it.
+    pub async fn set_stage(&self, id: i64, stage: Stage, error: Option<&str>) -> Result<bool, StateError> {
+        let changed = self.0.store.set_stage(id, stage, error).await?;
+        if changed && !stage.is_open() {
+            tracing::info!(task = id, stage = stage.as_str(), error, "a task has ended");
+        }
+        self.refresh().await?;
+        Ok(changed)
+    }
+
+    /// Hands what was read to the routes until stopped. Dropped at any await, it loses nothing: a row is forgotten only
+    /// when it is durable in its route's line (L5), and offered again it is known there (L3).
+    pub async fn run(self, find: impl Fn(&RouteName) -> Option<Handle> + Send + Sync, stop: CancellationToken) {
+        let work = async {
+            let mut fills: HashMap<RouteName, Fill> = HashMap::new();
+            let mut changed = self.0.changed.subscribe();
+            loop {
+                let sending = self.sending();
+                fills.retain(|route, _| sending.iter().any(|task| task.order.route == *route));
+                for task in &sending {
+                    let fill = fills.entry(task.order.route.clone()).or_default();
+                    if let Err(error) = self.hand_over(task, fill, &find).await {
+                        tracing::warn!(task = task.id, "the task waits for the state store: {error}");
+                    }
+                }
+                if sending.is_empty() {
+                    // The sender lives as long as we do.
+                    let _ = changed.changed().await;
+                } else {
+                    tokio::time::sleep(LOOK).await;
+                }
+            }
+        };
+        let _: Option<()> = stop.run_until_cancelled(work).await;
+    }
+
+    /// The oldest of each route.
+    fn sending(&self) -> Vec<Task> {
+        let mut first: Vec<Task> = Vec::new();
+        for task in self.open().iter().filter(|task| task.stage == Stage::Sending) {
+            if !first.iter().any(|other| other.order.route == task.order.route) {
+                first.push(task.clone());
+            }
+        }
+        first
+    }
+
+    async fn hand_over(
+        &self,
+        task: &Task,
+        fill: &mut Fill,
+        find: impl Fn(&RouteName) -> Option<Handle>,
+    ) -> Result<(), StateError> {
+        let (store, route) = (&self.0.store, &task.order.route);
+        let Some(handle) = find(route) else {
+            self.set_stage(task.id, Stage::Failed, Some("there is no such route any more")).await?;
+            return Ok(());
+        };
+        let line = store.line(route).await?;
+        let room = fill.room(line.loaded, Instant::now());
+        let rows = store.rows(task.id, room.max(1)).await?;
+        if rows.is_empty() && line.loaded == 0 {
+            self.set_stage(task.id, Stage::Done, None).await?;
+        }
+        if rows.is_empty() || room == 0 || line.waiting >= BEHIND {
+            return Ok(());
+        }
+        let (places, envelopes): (Vec<i64>, Vec<_>) = rows.into_iter().unzip();
+        let (reply, answer) = oneshot::channel();
+        let again = task.order.kind == Kind::Resend;
+        let load = Load { envelopes, again, share: task.order.share, reply };
+        if !handle.send(Command::Load(load)).await {
+            return Ok(());
+        }
+        // No answer: the worker has ended, and whatever it did is found out by offering the rows again.
+        let Ok(taken) = answer.await else { return Ok(()) };
+        let taken: Vec<i64> = places.into_iter().zip(taken).filter_map(|(place, taken)| taken.then_some(place)).collect();
+        super::crash::point("task.handed");
+        store.forget_rows(task.id, &taken).await
+    }
+
+    async fn refresh(&self) -> Result<(), StateError> {
+        let tasks = self.0.store.tasks().await?;
+        *self.open() = tasks.into_iter().filter(|task| task.stage.is_open()).collect();
+        self.0.changed.send_modify(|version| *version += 1);
+        Ok(())
+    }
+
+    fn open(&self) -> MutexGuard<'_, Vec<Task>> {
+        self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

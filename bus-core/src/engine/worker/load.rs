@@ -1,0 +1,74 @@
+//! Rows that a task hands over (L2 to L5): they enter `waiting` in the order of this worker's commits.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::oneshot;
+
+use super::Worker;
+use super::pending::{After, Effect};
+use crate::ports::state::{Change, HoldReason};
+use crate::vocabulary::{Envelope, Moment};
+
+/// What a task hands to a route.
+#[derive(Debug)]
+pub struct Load {
+    /// Messages that were published before, each with its own id and seq.
+    pub envelopes: Vec<Envelope>,
+    /// Also those that were settled: they pass a fence at their own seq.
+    pub again: bool,
+    /// Percent of the sends that loaded rows may take while others are ready.
+    pub share: u8,
+    /// Of each, whether it is durable in the line or known not to be needed there. `false`: its key is in hand now, ask
+    /// again.
+    pub reply: oneshot::Sender<Vec<bool>>,
+}
+
+/// Answers when the last of its rows is on disk. Dropped before that with the worker, it answers nothing.
+#[derive(Debug)]
+pub(super) struct Told {
+    left: AtomicUsize,
+    answer: Mutex<Option<(oneshot::Sender<Vec<bool>>, Vec<bool>)>>,
+}
+
+impl Told {
+    pub fn one_is_durable(&self) {
+        if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.answer();
+        }
+    }
+
+    fn answer(&self) {
+        let answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((reply, taken)) = answer {
+            // The task may have gone; its rows are in the line all the same.
+            let _ = reply.send(taken);
+        }
+    }
+}
+
+impl Worker {
+    pub(super) fn take_in(&mut self, load: Load) {
+        let Load { envelopes, again, share, reply } = load;
+        self.line.set_share(share);
+        // A message in hand that fails would enter `waiting` below the loaded one, and R12 would drop it.
+        let taken: Vec<bool> = envelopes.iter().map(|envelope| !self.lanes.has(&envelope.key)).collect();
+        let left = taken.iter().filter(|taken| **taken).count();
+        let told = Arc::new(Told { left: AtomicUsize::new(left), answer: Mutex::new(Some((reply, taken.clone()))) });
+        if left == 0 {
+            return told.answer();
+        }
+        for (envelope, _) in envelopes.into_iter().zip(taken).filter(|(_, taken)| *taken) {
+            let (key, seq) = (envelope.key.clone(), envelope.seq);
+            self.index.held(&key);
+            let change = if again {
+                Change::Again { envelope }
+            } else {
+                let (not_before, reason) = (Moment::now(), HoldReason::Load);
+                Change::Hold { envelope, not_before, attempts: 0, reason, clear_mark: false }
+            };
+            let (key, seq, told) = (Some(key), Some(seq), Some(Arc::clone(&told)));
+            self.pending.push(change, After { key, seq, told, effect: Effect::Held, ..After::default() });
+        }
+    }
+}

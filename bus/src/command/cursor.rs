@@ -1,0 +1,95 @@
+//! `bus cursor`: where feeds stand, and going back.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use bus_config::{FeedSource, Landscape};
+use bus_core::ports::cursors::{CursorStore, Moved};
+use bus_core::vocabulary::{Cursor, FeedName};
+use bus_storage::{Database, SqliteState};
+use serde_json::{Value, json};
+
+use super::who::who;
+use super::{EX_UNAVAILABLE, refused};
+use crate::cli;
+use crate::client::{Answer, Client, encoded, landscape};
+use crate::server::standing;
+use crate::wire;
+
+pub async fn cursor(command: cli::Cursor) -> anyhow::Result<ExitCode> {
+    match command {
+        cli::Cursor::Show(args) => show(args).await,
+        cli::Cursor::Rewind(args) => rewind(args).await,
+    }
+}
+
+async fn show(args: cli::CursorShow) -> anyhow::Result<ExitCode> {
+    let landscape = landscape(&args.config.file)?;
+    let rows: Vec<Value> = match Client::new(&landscape)?.get("/feeds").await? {
+        Answer::Ok(body) => serde_json::from_str(&body)?,
+        Answer::Refused(status, body) => return Ok(refused(status, &body)),
+        Answer::NotRunning => {
+            let state = SqliteState::new(Database::open_readonly(&landscape.bus.state)?);
+            state.standings().await?.iter().map(standing).collect()
+        }
+    };
+    let wanted = |row: &&Value| args.feed.as_ref().is_none_or(|feed| row["feed"] == feed.as_str());
+    let rows: Vec<&Value> = rows.iter().filter(wanted).collect();
+    if args.json {
+        println!("{}", json!(rows));
+        return Ok(ExitCode::SUCCESS);
+    }
+    for row in &rows {
+        let cursor = row["cursor"].as_str().unwrap_or("at the beginning");
+        let sealed = if row["sealed"] == true { "  (a batch is being published)" } else { "" };
+        println!("{}  {cursor}{sealed}", row["feed"].as_str().unwrap_or("-"));
+    }
+    if rows.is_empty() {
+        println!("no feed has run yet");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn rewind(args: cli::CursorRewind) -> anyhow::Result<ExitCode> {
+    let landscape = landscape(&args.config.file)?;
+    let to = position(&landscape, &args.feed, &args.to)?;
+    let path = format!("/feeds/{}/cursor", encoded(&args.feed));
+    let order = json!({ "cursor": to.as_str(), "who": who() });
+    let before = match Client::new(&landscape)?.post_json(&path, &order).await? {
+        Answer::Ok(body) => serde_json::from_str::<Value>(&body)?["before"].as_str().map(str::to_owned),
+        Answer::Refused(status, body) => return Ok(refused(status, &body)),
+        Answer::NotRunning => {
+            let state = SqliteState::new(Database::open(&landscape.bus.state)?);
+            match state.move_cursor(&FeedName::new(&args.feed)?, &to).await? {
+                Moved::Yes => None,
+                Moved::Unknown => bail!("feed {} has never run: it begins at the beginning anyway", args.feed),
+                Moved::Sealed => {
+                    eprintln!("bus: a batch of {} has to be published first: start the bus, then rewind", args.feed);
+                    return Ok(ExitCode::from(EX_UNAVAILABLE));
+                }
+            }
+        }
+    };
+    println!("{} goes on from {}", args.feed, to.as_str());
+    println!("it stood at {}", before.as_deref().unwrap_or("what `bus cursor show` said"));
+    println!(
+        "everything from {} on is read again; what has not changed since it was published is not sent again",
+        args.to
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The position that a value of the cursor column means, as its connector writes it.
+fn position(landscape: &Landscape, name: &str, value: &str) -> anyhow::Result<Cursor> {
+    let Some(feed) = landscape.feeds.iter().find(|feed| feed.name.as_str() == name) else {
+        let known: Vec<_> = landscape.feeds.iter().map(|feed| feed.name.as_str()).collect();
+        bail!("there is no feed {name}; there are {}", known.join(", "))
+    };
+    let FeedSource::Query { system, query, changes, .. } = &feed.source else {
+        bail!("feed {name} is pushed to: its senders alone know what came before")
+    };
+    let stream = feed.streams.first().and_then(|stream| landscape.stream(stream)).context("the feed has no stream")?;
+    let system = landscape.system(system).context("the feed has no system")?;
+    let source = wire::source::sql(system, stream, query, changes)?;
+    Ok(source.cursor_at(value)?)
+}

@@ -1,0 +1,100 @@
+//! `bus load`, `bus resend` and `bus tasks`: orders to the running bus.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, bail, ensure};
+use bus_config::Landscape;
+use serde_json::{Value, json};
+
+use super::who::who;
+use super::{not_running, refused};
+use crate::cli;
+use crate::client::{Answer, Client, landscape};
+
+pub async fn load(args: cli::Load) -> anyhow::Result<ExitCode> {
+    let landscape = landscape(&args.config.file)?;
+    let stream = stream_of(&landscape, &args.to)?;
+    ensure!(stream == args.stream, "route {} takes stream {stream}, not {}", args.to, args.stream);
+    order(&landscape, "load", &args.to, &[], args.share.share).await
+}
+
+pub async fn resend(args: cli::Resend) -> anyhow::Result<ExitCode> {
+    ensure!(args.all || !args.only.is_empty(), "say what: --key KEY, --label LABEL, or --all");
+    let landscape = landscape(&args.config.file)?;
+    order(&landscape, "resend", &args.route, &args.only, args.share.share).await
+}
+
+fn stream_of<'a>(landscape: &'a Landscape, route: &str) -> anyhow::Result<&'a str> {
+    match landscape.routes.iter().find(|known| known.name.as_str() == route) {
+        Some(route) => Ok(route.stream.as_str()),
+        None => {
+            let known: Vec<_> = landscape.routes.iter().map(|route| route.name.as_str()).collect();
+            bail!("there is no route {route}; there are {}", known.join(", "))
+        }
+    }
+}
+
+async fn order(
+    landscape: &Landscape,
+    kind: &str,
+    route: &str,
+    only: &[String],
+    share: u8,
+) -> anyhow::Result<ExitCode> {
+    let stream = stream_of(landscape, route)?;
+    let serves = |feed: &&bus_config::Feed| feed.streams.iter().any(|name| name.as_str() == stream);
+    let feed = landscape.feeds.iter().find(serves).with_context(|| format!("no feed serves stream {stream}"))?;
+    let order = json!({
+        "kind": kind, "feed": feed.name, "stream": stream, "route": route, "only": only, "share": share, "who": who()
+    });
+    Ok(match Client::new(landscape)?.post_json("/tasks", &order).await? {
+        Answer::Ok(body) => {
+            let id = serde_json::from_str::<Value>(&body)?["task"].clone();
+            println!("task {id}: {kind} of {stream} to {route}; it goes on after a restart. How far it is: bus tasks");
+            ExitCode::SUCCESS
+        }
+        Answer::Refused(status, body) => refused(status, &body),
+        Answer::NotRunning => not_running(),
+    })
+}
+
+pub async fn tasks(args: cli::Tasks) -> anyhow::Result<ExitCode> {
+    let client = Client::new(&landscape(&args.config.file)?)?;
+    let answer = match &args.command {
+        Some(cli::TasksCommand::Cancel { id }) => client.delete(&format!("/tasks/{id}")).await?,
+        None => client.get("/tasks").await?,
+    };
+    let body = match answer {
+        Answer::Ok(body) => body,
+        Answer::Refused(status, body) => return Ok(refused(status, &body)),
+        Answer::NotRunning => return Ok(not_running()),
+    };
+    match &args.command {
+        Some(cli::TasksCommand::Cancel { id }) => println!("task {id} is cancelled"),
+        None if args.json => println!("{body}"),
+        None => {
+            let tasks: Vec<Value> = serde_json::from_str(&body)?;
+            tasks.iter().for_each(|task| println!("{}", line(task)));
+            if tasks.is_empty() {
+                println!("no tasks");
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `3  load  orders → orders-to-crm  sending  4100 of 12000 (34 %)  by anna@erp1 since …`
+fn line(task: &Value) -> String {
+    let text = |name: &str| task[name].as_str().unwrap_or("-");
+    let count = |name: &str| task[name].as_u64().unwrap_or(0);
+    let (sent, kept) = (count("sent"), count("kept"));
+    let progress = match text("stage") {
+        "reading" => format!("{} read so far", count("read")),
+        _ if kept == 0 => "nothing to send".to_owned(),
+        _ => format!("{sent} of {kept} ({} %)", sent * 100 / kept),
+    };
+    let error = task["error"].as_str().map_or(String::new(), |error| format!("  {error}"));
+    let (kind, stream, route, stage) = (text("kind"), text("stream"), text("route"), text("stage"));
+    let (who, at) = (text("who"), text("at"));
+    format!("{}  {kind}  {stream} → {route}  {stage}  {progress}  by {who} since {at}{error}", task["id"])
+}

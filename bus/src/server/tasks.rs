@@ -1,0 +1,83 @@
+//! `/tasks`: loads and resends.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use bus_core::ports::tasks::{Kind, Order, Task};
+use bus_core::vocabulary::{FeedName, RouteName, StreamName};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::App;
+use super::admin::unavailable;
+
+/// Keys that one order may name; more of them are a load.
+const MAX_ONLY: usize = 10_000;
+
+#[derive(Deserialize)]
+pub struct Ordered {
+    kind: String,
+    feed: FeedName,
+    stream: StreamName,
+    route: RouteName,
+    #[serde(default)]
+    only: Vec<String>,
+    share: u8,
+    who: String,
+}
+
+pub async fn order(State(app): State<Arc<App>>, Json(ordered): Json<Ordered>) -> Response {
+    let Ordered { kind, feed, stream, route, only, share, who } = ordered;
+    let refuse = |why: String| (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response();
+    let Some(kind) = Kind::parse(&kind) else { return refuse(format!("{kind} is not one of load, resend")) };
+    if app.watch.route(&route).is_none() {
+        return refuse(format!("there is no route {route}"));
+    }
+    if !app.watch.feeds().iter().any(|(name, _)| *name == feed) {
+        return refuse(format!("there is no feed {feed}"));
+    }
+    if !(1..=100).contains(&share) || only.len() > MAX_ONLY {
+        return refuse(format!("a share is 1 to 100 percent, and at most {MAX_ONLY} keys may be named"));
+    }
+    match app.operations.tasks.order(&Order { kind, feed, stream, route, only, share, who }).await {
+        Ok(id) => Json(json!({ "task": id })).into_response(),
+        Err(error) => unavailable(&error),
+    }
+}
+
+pub async fn list(State(app): State<Arc<App>>) -> Response {
+    match app.operations.tasks.store().tasks().await {
+        Ok(tasks) => Json(tasks.iter().map(row).collect::<Vec<_>>()).into_response(),
+        Err(error) => unavailable(&error),
+    }
+}
+
+pub async fn cancel(State(app): State<Arc<App>>, Path(id): Path<i64>) -> Response {
+    match app.operations.tasks.cancel(id).await {
+        Ok(true) => Json(json!({ "cancelled": id })).into_response(),
+        Ok(false) => (StatusCode::NOT_FOUND, format!("task {id} is not under way\n")).into_response(),
+        Err(error) => unavailable(&error),
+    }
+}
+
+fn row(task: &Task) -> Value {
+    let order = &task.order;
+    json!({
+        "id": task.id,
+        "kind": order.kind.as_str(),
+        "stream": order.stream,
+        "route": order.route,
+        "share": order.share,
+        "who": order.who,
+        "at": task.at.to_string(),
+        "stage": task.stage.as_str(),
+        "ended": task.ended.map(|at| at.to_string()),
+        "read": task.read,
+        "kept": task.kept,
+        "sent": task.sent,
+        "error": task.error,
+    })
+}
