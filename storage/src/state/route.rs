@@ -358,7 +358,7 @@ fn replayed_of(code: i64) -> Result<Replayed, Failure> {
     }
 }
 
-pub(super) fn seq(epoch: i64, number: i64) -> Seq {
+pub(crate) fn seq(epoch: i64, number: i64) -> Seq {
     Seq { epoch: unsigned(epoch), number: unsigned(number) }
 }
 
