@@ -154,7 +154,8 @@ impl Tasks {
         }
         // No answer: the worker has ended, and whatever it did is found out by offering the rows again.
         let Ok(taken) = answer.await else { return Ok(()) };
-        let taken: Vec<i64> = places.into_iter().zip(taken).filter_map(|(place, taken)| taken.then_some(place)).collect();
+        let taken: Vec<i64> =
+            places.into_iter().zip(taken).filter_map(|(place, taken)| taken.then_some(place)).collect();
         super::crash::point("task.handed");
         store.forget_rows(task.id, &taken).await
     }

@@ -325,7 +325,8 @@ impl HoldReason {
     /// Reads [`HoldReason::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Behind, Self::Retry, Self::Closed, Self::Paused, Self::Replay, Self::Load]
-            .into_iter().find(|r| r.as_str() == text)
+            .into_iter()
+            .find(|r| r.as_str() == text)
     }
 }
 

@@ -34,13 +34,7 @@ fn stream_of<'a>(landscape: &'a Landscape, route: &str) -> anyhow::Result<&'a st
     }
 }
 
-async fn order(
-    landscape: &Landscape,
-    kind: &str,
-    route: &str,
-    only: &[String],
-    share: u8,
-) -> anyhow::Result<ExitCode> {
+async fn order(landscape: &Landscape, kind: &str, route: &str, only: &[String], share: u8) -> anyhow::Result<ExitCode> {
     let stream = stream_of(landscape, route)?;
     let serves = |feed: &&bus_config::Feed| feed.streams.iter().any(|name| name.as_str() == stream);
     let feed = landscape.feeds.iter().find(serves).with_context(|| format!("no feed serves stream {stream}"))?;

@@ -36,9 +36,9 @@ use tokio_util::sync::CancellationToken;
 use crate::wire::gates::Gates;
 use crate::wire::operations::Operations;
 
-pub use letters::{summary as dead_summary, whole as dead_whole};
 pub use feeds::standing;
 pub use guard::CLIENT_HEADER;
+pub use letters::{summary as dead_summary, whole as dead_whole};
 pub use live::Live;
 pub use status::{Status, gather};
 pub use triage::group as dead_group;

@@ -17,8 +17,8 @@ use chrono_tz::Tz;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::chronicle::Chronicle;
 use self::between::Woken;
+use super::chronicle::Chronicle;
 use super::crash::{self, Plant};
 use super::gate::Gate;
 use super::incident::{Incidents, Kind};
@@ -180,10 +180,26 @@ impl Capture {
     /// A feed that has not been opened yet, and where its status can be watched.
     pub fn new(plan: FeedPlan, ports: CapturePorts) -> (Self, watch::Receiver<FeedStatus>) {
         let (status, watched) = watch::channel(FeedStatus::default());
-        let CapturePorts { source, broker, store, gate, pauses, tasks, rewinds, incidents, metrics, chronicle } =
-            ports;
+        let CapturePorts { source, broker, store, gate, pauses, tasks, rewinds, incidents, metrics, chronicle } = ports;
         let position = None;
-        (Self { plan, source, broker, store, gate, pauses, tasks, rewinds, incidents, metrics, chronicle, status, position }, watched)
+        (
+            Self {
+                plan,
+                source,
+                broker,
+                store,
+                gate,
+                pauses,
+                tasks,
+                rewinds,
+                incidents,
+                metrics,
+                chronicle,
+                status,
+                position,
+            },
+            watched,
+        )
     }
 
     /// Runs rounds on schedule until stopped. Ends by itself only when the feed must not go on (another process took
@@ -204,7 +220,8 @@ impl Capture {
             let for_a_task = self.sleep_until(due, !task_failed).await == Woken::ForATask;
             task_failed = false;
             let recheck = !for_a_task && next_recheck.is_some_and(|at| at <= Moment::now());
-            let ended = if for_a_task { self.read_for_tasks().await.map(|()| false) } else { self.round(recheck).await };
+            let ended =
+                if for_a_task { self.read_for_tasks().await.map(|()| false) } else { self.round(recheck).await };
             match ended {
                 Ok(_) if for_a_task => {
                     failures = 0;

@@ -7,7 +7,7 @@ use crate::engine::crash;
 use crate::ports::permits::Permits;
 use crate::ports::source::{SourceError, SourceFault};
 use crate::ports::state::StateError;
-use crate::ports::tasks::{Stage, Task};
+use crate::ports::tasks::{Stage, Task, TaskStore};
 use crate::vocabulary::{ContentHash, Envelope, MessageId, Moment, Record};
 
 impl Capture {
@@ -51,7 +51,7 @@ impl Capture {
             let cursor = position.cursor.clone();
             self.publish_new(&mut position, page.records, cursor).await?;
             crash::point("task.published");
-            let rows = self.as_published(task, wanted).await?;
+            let rows = as_published(&*store, task, wanted).await?;
             store.keep_rows(task.id, read, &rows).await?;
             if page.complete {
                 self.tasks.set_stage(task.id, Stage::Sending, None).await?;
@@ -61,34 +61,34 @@ impl Capture {
         self.position = Some(position);
         Ok(())
     }
+}
 
-    /// The same messages that were published last: same id, same place.
-    async fn as_published(&self, task: &Task, records: Vec<Record>) -> Result<Vec<Envelope>, StateError> {
-        let keys: Vec<_> = records.iter().map(|record| record.key.clone()).collect();
-        let places = self.tasks.store().places(&task.order.stream, &keys).await?;
-        let (now, mut seen) = (Moment::now(), HashSet::new());
-        let mut rows = Vec::with_capacity(records.len());
-        for (record, place) in records.into_iter().zip(places) {
-            let hash = ContentHash::of(record.operation, &record.body);
-            // Of two rows with one key in a page only the one that was published last is a version.
-            let Some(place) = place.filter(|place| place.hash == hash && seen.insert(record.key.clone())) else {
-                continue;
-            };
-            rows.push(Envelope {
-                id: MessageId::derive(&record.stream, &record.key, place.generation, &hash),
-                stream: record.stream,
-                key: record.key,
-                seq: place.seq,
-                generation: place.generation,
-                operation: record.operation,
-                time: now,
-                label: record.label,
-                hash,
-                body: record.body,
-            });
-        }
-        Ok(rows)
+/// The same messages that were published last: same id, same place.
+async fn as_published(store: &dyn TaskStore, task: &Task, records: Vec<Record>) -> Result<Vec<Envelope>, StateError> {
+    let keys: Vec<_> = records.iter().map(|record| record.key.clone()).collect();
+    let places = store.places(&task.order.stream, &keys).await?;
+    let (now, mut seen) = (Moment::now(), HashSet::new());
+    let mut rows = Vec::with_capacity(records.len());
+    for (record, place) in records.into_iter().zip(places) {
+        let hash = ContentHash::of(record.operation, &record.body);
+        // Of two rows with one key in a page only the one that was published last is a version.
+        let Some(place) = place.filter(|place| place.hash == hash && seen.insert(record.key.clone())) else {
+            continue;
+        };
+        rows.push(Envelope {
+            id: MessageId::derive(&record.stream, &record.key, place.generation, &hash),
+            stream: record.stream,
+            key: record.key,
+            seq: place.seq,
+            generation: place.generation,
+            operation: record.operation,
+            time: now,
+            label: record.label,
+            hash,
+            body: record.body,
+        });
     }
+    Ok(rows)
 }
 
 fn wants(task: &Task, record: &Record) -> bool {
