@@ -85,7 +85,7 @@ fn unquoted(text: &str) -> String {
 fn general(word: &str) -> String {
     let status = word.len() == 3 && word.parse::<u16>().is_ok_and(|code| (400..600).contains(&code));
     let numbered = word.chars().any(|c| c.is_numeric());
-    if numbered && !status { "#".to_owned() } else { word.to_owned() }
+    if numbered && !status { "…".to_owned() } else { word.to_owned() }
 }
 
 #[cfg(test)]
@@ -96,14 +96,15 @@ mod tests {
     fn what_differs_from_letter_to_letter_is_left_out() {
         for (words, key, label, expected) in [
             ("the receiver answered 422", "13", "Анна", "the receiver answered 422"),
-            ("order 17 is unknown", "17", "-", "order # is unknown"),
+            ("order 17 is unknown", "17", "-", "order … is unknown"),
+            ("order 7 is unknown", "7", "-", "order … is unknown"),
             ("Заказ УТ-000123 не проведён", "9", "УТ-000123", "Заказ … не проведён"),
             ("нет значения «Иванов» в 'users'", "1", "", "нет значения … в …"),
-            ("id 3f2504e0-4f89-11d3-9a0c-0305e82c3301 locked", "1", "", "id # locked"),
+            ("id 3f2504e0-4f89-11d3-9a0c-0305e82c3301 locked", "1", "", "id … locked"),
             ("can't parse \"a", "1", "", "can't parse \"a"),
             ("колонка а пуста", "а", "", "колонка а пуста"),
             ("стол занят", "ст", "", "стол занят"),
-            ("timeout\n after  30s", "1", "", "timeout after #"),
+            ("timeout\n after  30s", "1", "", "timeout after …"),
         ] {
             assert_eq!(pattern(words, Some(key), Some(label)), expected);
         }
