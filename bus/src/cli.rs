@@ -40,6 +40,13 @@ pub enum Command {
     /// Look at dead letters by cause, mend them, send them again, or drop them
     #[command(subcommand)]
     Dead(Dead),
+    /// What needs a person: what, where, since when, and what to do
+    Incidents(Incidents),
+    /// Say that the base a feed reads now is the right one, after it was stopped as another or an older one
+    AcceptSource(AcceptSource),
+    /// Tell nobody of incidents while you work at a system
+    #[command(subcommand)]
+    Maintenance(Maintenance),
     /// Pause a route, a feed or a system, until `bus resume`; kept across restarts
     Pause(Pause),
     /// End a pause: one that `bus pause` began, or that a route began itself because nothing was accepted
@@ -126,6 +133,65 @@ pub struct Status {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Incidents {
+    #[command(flatten)]
+    pub config: Config,
+    /// Also so many that are over, the latest first
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub past: usize,
+    /// Say that one is over which nothing else closes, as in gap:orders-to-shop
+    #[arg(long, value_name = "KIND:SUBJECT", conflicts_with = "past")]
+    pub close: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct AcceptSource {
+    #[command(flatten)]
+    pub config: Config,
+    /// The feed (it bears the name of its stream)
+    pub feed: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Maintenance {
+    /// Begin now: incidents are kept and shown, but nobody is told
+    Start(MaintenanceStart),
+    /// End before its time: what is still open is told
+    End(MaintenanceEnd),
+    /// What is under way, by command and by the configuration
+    List(Status),
+}
+
+#[derive(Debug, Args)]
+pub struct MaintenanceStart {
+    #[command(flatten)]
+    pub config: Config,
+    /// Only this system; without it, everything
+    #[arg(long)]
+    pub system: Option<String>,
+    /// How long ("30m", "2h")
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub duration: Duration,
+    /// Why, for those who wonder at the silence
+    #[arg(long)]
+    pub why: String,
+    /// Who; without it, the user of this machine
+    #[arg(long)]
+    pub who: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct MaintenanceEnd {
+    #[command(flatten)]
+    pub config: Config,
+    /// Its number
+    pub id: i64,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use bus_config::Landscape;
 use bus_core::engine::supervisor::{self, Running};
 use bus_storage::Database;
@@ -10,7 +11,9 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::notify;
 use crate::server::{self, App, Live};
+use crate::watch::{self, Oversight};
 use crate::wire::parts::{self, QueueOf};
 use crate::wire::{self, Workshop};
 
@@ -19,6 +22,7 @@ pub struct Instance {
     workshop: Workshop,
     running: Running,
     server: JoinHandle<anyhow::Result<()>>,
+    watching: Vec<JoinHandle<()>>,
     stop: CancellationToken,
     pub app: Arc<App>,
 }
@@ -36,6 +40,11 @@ impl Instance {
         let jobs = parts.open(&workshop).await?;
         let queues = parts::queues(landscape, &queue_of)?;
         let (broker, metrics) = (Arc::clone(&workshop.broker), workshop.metrics.clone());
+        let channels = notify::channels(landscape)?;
+        let oversight = Oversight::new(landscape, Arc::clone(&workshop.watch), wire::peers(landscape)?);
+        let before = oversight.store.open_incidents().await.context("the state store")?;
+        workshop.incidents.restore(before);
+        oversight.quiet.reload().await.context("the state store")?;
         let running = supervisor::start(queues, broker, metrics, workshop.incidents.clone());
         running.launch(jobs);
         let app = Arc::new(App {
@@ -47,6 +56,8 @@ impl Instance {
             incidents: workshop.incidents.clone(),
             gates: Arc::clone(&workshop.gates),
             operations: workshop.operations.clone(),
+            oversight,
+            channels,
             key,
             doors: Live::new(doors.into_values().collect()),
             outs: Live::new(outs),
@@ -56,7 +67,9 @@ impl Instance {
         let tasks = workshop.operations.tasks.clone();
         tokio::spawn(tasks.run(move |route| watch.route(route), stop.clone()));
         let server = tokio::spawn(server::serve(listener, Arc::clone(&app), stop.clone()));
-        Ok(Self { workshop, running, server, stop, app })
+        let mut watching = watch::start(&app, &stop);
+        watching.extend(notify::start(&app, &stop));
+        Ok(Self { workshop, running, server, watching, stop, app })
     }
 
     /// Drains within the bound; `true` if nothing had to be cut off.
@@ -69,6 +82,11 @@ impl Instance {
         // Open connections of slow clients do not hold up the end.
         if tokio::time::timeout(Duration::from_secs(1), self.server).await.is_err() {
             tracing::debug!("a client kept its connection open");
+        }
+        for task in self.watching {
+            if tokio::time::timeout(Duration::from_secs(1), task).await.is_err() {
+                tracing::debug!("an oversight task did not end in time");
+            }
         }
         clean
     }

@@ -6,7 +6,9 @@ mod command;
 mod demo;
 mod instance;
 mod logging;
+mod notify;
 mod server;
+mod watch;
 mod wire;
 
 use std::process::ExitCode;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bus_core::policy::{Idempotency, Profile, RetryPolicy, Schedule};
-use bus_core::vocabulary::{FeedName, RouteName, StreamName, SubscriptionName, SystemName};
+use bus_core::policy::{Calendar, Expectation, Hours, Idempotency, Profile, RetryPolicy, Schedule, TimeOfDay};
+use bus_core::vocabulary::{FeedName, RouteName, Severity, StreamName, SubscriptionName, SystemName};
 use bus_options::{SecretOr, SecretRef};
 use chrono_tz::Tz;
 use std::net::SocketAddr;
@@ -31,6 +31,10 @@ pub struct Landscape {
     pub routes: Vec<Route>,
     /// What is taken.
     pub subscriptions: Vec<Subscription>,
+    /// Who is told of incidents.
+    pub notify: Vec<Channel>,
+    /// When nobody is.
+    pub maintenance: Vec<PlannedMaintenance>,
 }
 
 impl Landscape {
@@ -129,6 +133,8 @@ pub struct HttpSystem {
     pub capacity: Limits,
     /// Kept free below the capacity's pace: 0.01 is 1 %.
     pub margin: f64,
+    /// Whether the pace follows how the system fares.
+    pub adaptive: bool,
     /// How long a request may take.
     pub timeout: Duration,
 }
@@ -213,6 +219,8 @@ pub struct Stream {
     pub key: Vec<String>,
     /// The column people search for.
     pub label: Option<String>,
+    /// How often it changes at least.
+    pub expect: Option<Expectation>,
 }
 
 /// One stream to one receiver.
@@ -240,6 +248,8 @@ pub struct Route {
     pub retry: RetryPolicy,
     /// Records under way at the same time.
     pub concurrency: usize,
+    /// By when nothing may wait any more.
+    pub empty_by: Option<TimeOfDay>,
 }
 
 /// The request that carries a record.
@@ -291,4 +301,68 @@ pub enum Via {
         /// What it must present.
         key: SecretRef,
     },
+}
+
+/// Who is told of incidents, and how.
+#[derive(Debug, Clone)]
+pub struct Channel {
+    /// Its name.
+    pub name: String,
+    /// How it is reached.
+    pub way: Way,
+    /// Incidents that open within this time of each other are one message.
+    pub wait: Duration,
+    /// What stays open is told again after this time.
+    pub repeat: Duration,
+    /// What is told at all.
+    pub level: Severity,
+    /// Warnings wait in these hours.
+    pub quiet: Option<Hours>,
+    /// Whether the end of an incident is told.
+    pub resolved: bool,
+}
+
+/// How a channel is reached.
+#[derive(Debug, Clone)]
+pub enum Way {
+    /// A request.
+    Webhook {
+        /// Where to.
+        url: SecretOr<Url>,
+        /// Sent with it.
+        headers: Vec<(String, SecretOr<String>)>,
+    },
+    /// A message of a bot.
+    Telegram {
+        /// Of the Bot API.
+        url: Url,
+        /// The bot's token.
+        token: SecretRef,
+        /// The chat.
+        chat: String,
+    },
+    /// A mail.
+    Email {
+        /// The mail server.
+        server: Url,
+        /// Its certificate authority (PEM).
+        ca: Option<PathBuf>,
+        /// Who sends.
+        from: String,
+        /// Who reads.
+        to: Vec<String>,
+        /// User and password.
+        login: Option<(String, SecretRef)>,
+    },
+}
+
+/// Hours of planned work.
+#[derive(Debug, Clone)]
+pub struct PlannedMaintenance {
+    /// Its name.
+    pub name: String,
+    /// Only these systems; `None` is everything.
+    pub systems: Option<Vec<SystemName>>,
+    /// When.
+    pub calendar: Calendar,
 }

@@ -8,7 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::language::bus::Bus;
-use crate::language::{Root, profile, route, stream, subscription, system};
+use crate::language::{Root, profile, route, stream, subscription, system, watch};
 use bus_core::vocabulary::{RouteName, StreamName, SubscriptionName, SystemName};
 
 /// More files than anyone maintains by hand: a pattern that catches them is a mistake.
@@ -23,6 +23,8 @@ pub struct Tables {
     pub streams: Definitions<StreamName, stream::Stream>,
     pub routes: Definitions<RouteName, route::Route>,
     pub subscriptions: Definitions<SubscriptionName, subscription::Subscription>,
+    pub notify: Definitions<watch::ChannelName, watch::Notify>,
+    pub maintenance: Definitions<watch::MaintenanceName, watch::Maintenance>,
 }
 
 /// What reading gave.
@@ -86,6 +88,8 @@ impl Loaded {
         extend(&mut tables.streams, root.streams);
         extend(&mut tables.routes, root.routes);
         extend(&mut tables.subscriptions, root.subscriptions);
+        extend(&mut tables.notify, root.notify);
+        extend(&mut tables.maintenance, root.maintenance);
         if main { include } else { Vec::new() }
     }
 

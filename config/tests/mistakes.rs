@@ -225,3 +225,34 @@ fn a_missing_file_is_a_mistake_without_a_place() {
     assert_eq!(checked.diagnostics.len(), 1);
     assert_eq!(checked.diagnostics[0].code.id, "BUS-C001");
 }
+
+#[test]
+fn who_is_told_and_what_is_expected() {
+    one_mistake(
+        "key = \"id\"",
+        "key = \"id\"\nexpect = { within = \"15m\", hours = \"8-22\" }",
+        "BUS-C006",
+        &["08:00-22:00"],
+    );
+    let late = "send = { method = \"PUT\", path = \"/orders/{key}\" }\nempty_by = \"6:00\"";
+    one_mistake("send = { method = \"PUT\", path = \"/orders/{key}\" }", late, "BUS-C006", &["06:00"]);
+    let with = |more: &str| format!("[systems.db]\n{more}");
+    let cases = [
+        (
+            "[notify.m]\nkind = \"email\"\nserver = \"smtp://mail.example\"\nfrom = \"a@b\"\nto = \"c@d\"\nuser = \"u\"\npassword = { env = \"P\" }",
+            "BUS-C030",
+            "smtps://",
+        ),
+        (
+            "[notify.m]\nkind = \"email\"\nserver = \"smtps://mail.example\"\nfrom = \"a@b\"\nto = \"ops\"",
+            "BUS-C006",
+            "`ops` is not a mail address",
+        ),
+        ("[notify.m]\nkind = \"telegram\"\ntoken = \"12:secret\"\nchat = \"7\"", "BUS-C008", "env"),
+        ("[notify.m]\nkind = \"pager\"", "BUS-C006", "telegram"),
+        ("[maintenance.m]\nsystems = [\"dbb\"]\nhours = \"03:00-05:00\"", "BUS-C011", "did you mean `db`"),
+    ];
+    for (more, code, part) in cases {
+        one_mistake("[systems.db]\n", &format!("{more}\n{}", with("")), code, &[part]);
+    }
+}

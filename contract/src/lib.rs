@@ -10,6 +10,8 @@
 pub mod broker;
 pub mod sample;
 pub mod state;
+pub mod watch;
 
 pub use broker::{BrokerFixture, broker_suite};
 pub use state::{StateFixture, state_suite};
+pub use watch::{WatchFixture, watch_suite};

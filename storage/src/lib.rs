@@ -15,6 +15,7 @@ mod queue;
 mod readers;
 mod schema;
 mod state;
+mod watch;
 mod work;
 mod writer;
 

@@ -86,6 +86,22 @@ const MIGRATIONS: &[&str] = &[
     CREATE TABLE task_rows (place INTEGER PRIMARY KEY AUTOINCREMENT, task INTEGER NOT NULL, frame BLOB NOT NULL);
     CREATE INDEX task_rows_of ON task_rows (task, place);
 ",
+    "
+    CREATE TABLE incidents (
+        kind TEXT NOT NULL, subject TEXT NOT NULL, message TEXT NOT NULL, remedy TEXT NOT NULL, since INTEGER NOT NULL,
+        last INTEGER NOT NULL, count INTEGER NOT NULL, closed INTEGER, PRIMARY KEY (kind, subject, since)
+    );
+    CREATE INDEX incidents_closed ON incidents (closed);
+    CREATE TABLE told (
+        channel TEXT NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL, at INTEGER NOT NULL,
+        PRIMARY KEY (channel, kind, subject)
+    ) WITHOUT ROWID;
+    CREATE TABLE maintenance (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, system TEXT, begins INTEGER NOT NULL, ends INTEGER NOT NULL,
+        who TEXT NOT NULL, why TEXT NOT NULL
+    );
+    CREATE TABLE bases (feed INTEGER PRIMARY KEY, base TEXT NOT NULL, timeline INTEGER NOT NULL, position INTEGER);
+",
 ];
 
 /// The version this program writes.

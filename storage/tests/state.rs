@@ -2,8 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 use async_trait::async_trait;
-use bus_contract::{StateFixture, state_suite};
+use bus_contract::{StateFixture, WatchFixture, state_suite, watch_suite};
 use bus_core::ports::state::StateStore;
+use bus_core::ports::watch::WatchStore;
 use bus_storage::{Database, SqliteState};
 use tempfile::TempDir;
 
@@ -36,4 +37,20 @@ impl StateFixture for Fixture {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_sqlite_state_store_keeps_the_contract() {
     state_suite(Fixture::new).await;
+}
+
+#[async_trait]
+impl WatchFixture for Fixture {
+    fn watch(&self) -> &dyn WatchStore {
+        self.state.as_ref().unwrap()
+    }
+
+    async fn reopen_watch(&mut self) {
+        self.reopen().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sqlite_state_store_remembers_troubles() {
+    watch_suite(Fixture::new).await;
 }

@@ -22,6 +22,11 @@ const NEEDS: &[Need] = &[
     },
     Need { what: "PostgreSQL server and pgbench", packages: &["postgresql"], present: postgresql_present },
     Need { what: "npm", packages: &["nodejs", "npm"], present: || on_path("node") && on_path("npm") },
+    Need {
+        what: "aiosmtpd",
+        packages: &["python3-aiosmtpd"],
+        present: || Path::new("/usr/lib/python3/dist-packages/aiosmtpd").exists(),
+    },
     Need { what: "setpriv", packages: &["util-linux"], present: || on_path("setpriv") },
 ];
 

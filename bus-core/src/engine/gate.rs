@@ -12,8 +12,8 @@ use super::incident::{Incidents, Kind};
 use super::metrics::Metrics;
 use super::pauses::Pauses;
 use crate::policy::{
-    Admission, Breaker, BreakerOptions, BreakerState, Change, Micros, Now, Pacer, Pass, Profile, Reservation, Tick,
-    quiet_until,
+    Admission, Breaker, BreakerOptions, BreakerState, Change, Micros, Now, PacePlan, Pacer, Pass, Profile, Reservation,
+    Strain, Tick, quiet_until,
 };
 use crate::ports::pauses::{Pause, Subject};
 use crate::ports::permits::{Closed, Permit, PermitSource};
@@ -38,6 +38,8 @@ pub struct Capacity {
     pub profile: Option<Profile>,
     /// Share of the profile left unused, 0 to 0.5.
     pub margin: f64,
+    /// Whether strain of the system lowers the pace below its profile.
+    pub adaptive: bool,
     /// Requests at the same time.
     pub concurrency: usize,
     /// The longest a request lasts: after a crash nothing is sent until a predecessor's requests must have ended (R11).
@@ -53,6 +55,7 @@ pub struct Gate {
     incidents: Incidents,
     metrics: Metrics,
     places: Arc<Semaphore>,
+    concurrency: usize,
     /// Held by the one who waits for the pace, so that permits are given in turn.
     turn: tokio::sync::Mutex<()>,
     inner: Mutex<Inner>,
@@ -88,6 +91,7 @@ pub struct Ticket {
 pub struct Verdict {
     gate: Arc<Gate>,
     pass: Option<Pass>,
+    took: Option<Duration>,
 }
 
 impl Gate {
@@ -109,7 +113,7 @@ impl Gate {
                 Some(horizon) => Pacer::resume(profile, capacity.margin, now, horizon),
                 None => Pacer::new(profile, capacity.margin, now),
             };
-            pacer.leave_for_jitter(JITTER)
+            pacer.leave_for_jitter(JITTER).adapt(capacity.adaptive)
         });
         let quiet = horizon.filter(|_| crashed).map_or(Duration::ZERO, |horizon| {
             let until = quiet_until(horizon, now.wall, capacity.deadline);
@@ -121,6 +125,7 @@ impl Gate {
             incidents,
             metrics,
             places: Arc::new(Semaphore::new(capacity.concurrency.max(1))),
+            concurrency: capacity.concurrency.max(1),
             turn: tokio::sync::Mutex::new(()),
             inner: Mutex::new(Inner {
                 pacer,
@@ -156,7 +161,9 @@ impl Gate {
             self.wait_for_breaker(give_up).await?;
             let place = self.place(give_up).await?;
             match self.permit(give_up, true).await? {
-                Granted::Pass(pass) => return Ok(Ticket { place, verdict: Verdict { gate: Arc::clone(self), pass } }),
+                Granted::Pass(pass) => {
+                    return Ok(Ticket { place, verdict: Verdict { gate: Arc::clone(self), pass, took: None } });
+                }
                 Granted::BreakerOpened => {}
             }
         }
@@ -179,6 +186,22 @@ impl Gate {
     /// The share of the profile in use after slow-downs, 0.01 to 1.0; `None` without a profile.
     pub fn share(&self) -> Option<f64> {
         self.inner().pacer.as_ref().map(Pacer::share)
+    }
+
+    /// Why that is not all, while it is not.
+    pub fn strain(&self) -> Option<Strain> {
+        self.inner().pacer.as_ref().and_then(Pacer::strain)
+    }
+
+    /// The speed over the week as it is now; `None` without a profile.
+    pub fn plan(&self) -> Option<PacePlan> {
+        let now = self.now();
+        self.inner().pacer.as_ref().map(|pacer| pacer.plan(now))
+    }
+
+    /// Requests at the same time.
+    pub fn concurrency(&self) -> usize {
+        self.concurrency
     }
 
     /// On a clean stop, when every request has ended: gives the unused reservation back. Stored as a negative number,
@@ -338,6 +361,13 @@ impl Inner {
 }
 
 impl Verdict {
+    /// How long the request took, where that says something about the system.
+    #[must_use]
+    pub fn after(mut self, took: Duration) -> Self {
+        self.took = Some(took);
+        self
+    }
+
     /// The request ended; `fault` is `None` for success.
     pub fn tell(mut self, key: &Key, fault: Option<Fault>, error: &str) {
         let gate = Arc::clone(&self.gate);
@@ -351,12 +381,27 @@ impl Verdict {
                     None => inner.not_before = inner.not_before.max(now.mono.after(pause)),
                 }
             }
-            (None, Some(pacer)) => pacer.succeeded(now),
+            (None, Some(pacer)) => {
+                if let Some(took) = self.took {
+                    pacer.took(now, took);
+                }
+                pacer.succeeded(now);
+            }
+            (Some(Fault::Busy | Fault::Unavailable | Fault::Ambiguous), Some(pacer)) => pacer.failed(now),
             _ => {}
         }
+        if let Some(pacer) = &inner.pacer {
+            gate.metrics.pace_share.with_label_values(&[gate.system.as_str()]).set(pacer.share());
+        }
         let pass = self.pass.take();
+        let answered = !matches!(fault, Some(Fault::Unavailable | Fault::Ambiguous));
         let change = pass.and_then(|pass| inner.breaker.settle(pass, key, fault, now.mono, fastrand::f64()));
+        let flows = matches!(inner.breaker.state(), BreakerState::Closed { .. });
         drop(inner);
+        if answered && flows && change.is_none() {
+            // Open from before a restart: this process has never seen the breaker open.
+            gate.incidents.close(Kind::SystemDown, gate.system.as_str());
+        }
         gate.announce(change, error);
     }
 }

@@ -1,67 +1,29 @@
 //! What needs a person, said once: opened with what, where and what to do; closed on recovery.
+//!
+//! The registry is memory, because it is asked in hot places; [`keep`] makes it durable, so that "since" holds over a
+//! restart. What a restart brings back stays open until something here says that it is over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::policy::Sign;
+use crate::ports::state::StateError;
+use crate::ports::watch::WatchStore;
 use crate::vocabulary::Moment;
 
-/// What kind of trouble; a stable word for metrics and JSON.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// A system we write to answers nothing.
-    SystemDown,
-    /// A route takes no message at all (credentials, address, everything rejected).
-    RoutePaused,
-    /// A person has paused a feed, a route or a system.
-    PausedByPerson,
-    /// A source cannot be read.
-    SourceFailing,
-    /// A feed has stopped and does not go on by itself.
-    FeedStopped,
-    /// A queue skipped messages of its stream.
-    Gap,
-    /// A comparison found more deletions than the guard allows.
-    TooManyDeletions,
-    /// The state store or the broker's disk takes no writes.
-    StoreFailing,
-    /// A task of the bus itself has panicked.
-    JobCrashed,
-}
+pub use crate::vocabulary::{Incident, IncidentKind as Kind};
 
-impl Kind {
-    /// A stable word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Kind::SystemDown => "system-down",
-            Kind::RoutePaused => "route-paused",
-            Kind::PausedByPerson => "paused-by-person",
-            Kind::SourceFailing => "source-failing",
-            Kind::FeedStopped => "feed-stopped",
-            Kind::Gap => "gap",
-            Kind::TooManyDeletions => "too-many-deletions",
-            Kind::StoreFailing => "store-failing",
-            Kind::JobCrashed => "job-crashed",
-        }
-    }
-}
-
-/// An open incident.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Incident {
-    /// What kind.
-    pub kind: Kind,
-    /// The system, route or feed.
-    pub subject: String,
-    /// The last error, in words.
-    pub message: String,
-    /// What to do.
-    pub remedy: String,
-    /// Since when.
-    pub since: Moment,
-    /// How often it was seen.
-    pub count: u64,
-}
+/// Closed ones that wait to be stored; more than this only where nobody stores them at all.
+const UNSTORED: usize = 1000;
+/// Counts of open ones are stored at most so often.
+const STORE_EVERY: Duration = Duration::from_secs(5);
+/// What a restart brought back and nothing has confirmed for so long is over: whoever would close it has no traffic.
+const UNCONFIRMED: Duration = Duration::from_secs(3600);
 
 /// The open incidents of this process: one per kind and subject. Cloning shares them.
 #[derive(Debug, Clone, Default)]
@@ -69,29 +31,67 @@ pub struct Incidents(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    open: Mutex<BTreeMap<(Kind, String), Incident>>,
+    inner: Mutex<Inner>,
     /// How many: closing is asked for after every delivery, and nearly always nothing is open.
     count: AtomicUsize,
+    changed: Notify,
+}
+
+type Id = (Kind, String);
+
+#[derive(Debug, Default)]
+struct Inner {
+    open: BTreeMap<Id, Incident>,
+    /// To be stored.
+    dirty: BTreeSet<Id>,
+    closed: Vec<Incident>,
+    /// From before the restart, and not seen since.
+    carried: BTreeMap<Id, Moment>,
 }
 
 impl Incidents {
     /// Opens an incident, or counts it once more; logs only when it is new.
     pub fn open(&self, kind: Kind, subject: &str, message: &str, remedy: &str) {
-        let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let incident = open.entry((kind, subject.to_owned())).or_insert_with(|| {
+        self.seen(kind, subject, message, remedy, 1);
+    }
+
+    /// What a condition says that is looked at again and again: opens it, closes it, or leaves it as it is.
+    pub fn judge(&self, kind: Kind, subject: &str, sign: Sign, remedy: &str) {
+        match sign {
+            Sign::Bad(message) => self.seen(kind, subject, &message, remedy, 0),
+            Sign::Good => self.close(kind, subject),
+            Sign::Unknown => {}
+        }
+    }
+
+    fn seen(&self, kind: Kind, subject: &str, message: &str, remedy: &str, again: u64) {
+        let mut inner = self.inner();
+        let id = (kind, subject.to_owned());
+        let now = Moment::now();
+        let confirmed = inner.carried.remove(&id).is_some();
+        let mut new = false;
+        let incident = inner.open.entry(id.clone()).or_insert_with(|| {
             tracing::error!(incident = kind.as_str(), subject, remedy, "{message}");
-            Incident {
-                kind,
-                subject: subject.to_owned(),
-                message: String::new(),
-                remedy: remedy.to_owned(),
-                since: Moment::now(),
-                count: 0,
-            }
+            new = true;
+            let subject = subject.to_owned();
+            let (message, remedy) = (String::new(), remedy.to_owned());
+            Incident { kind, subject, message, remedy, since: now, last: now, count: 1 - again, closed: None }
         });
-        incident.message = message.to_owned();
-        incident.count += 1;
-        self.0.count.store(open.len(), Ordering::Release);
+        let same = incident.message == message && again == 0;
+        if !same {
+            message.clone_into(&mut incident.message);
+            remedy.clone_into(&mut incident.remedy);
+            incident.count += again;
+        }
+        incident.last = now;
+        self.0.count.store(inner.open.len(), Ordering::Release);
+        if !same || confirmed {
+            inner.dirty.insert(id);
+        }
+        drop(inner);
+        if new {
+            self.0.changed.notify_one();
+        }
     }
 
     /// Closes an incident, if it is open.
@@ -99,25 +99,135 @@ impl Incidents {
         if self.0.count.load(Ordering::Acquire) == 0 {
             return;
         }
-        let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let closed = open.remove(&(kind, subject.to_owned()));
-        self.0.count.store(open.len(), Ordering::Release);
-        drop(open);
-        if let Some(incident) = closed {
-            let seconds = incident.since.until(Moment::now()).as_secs();
-            tracing::info!(incident = kind.as_str(), subject, seconds, "resolved");
+        let mut inner = self.inner();
+        let id = (kind, subject.to_owned());
+        let Some(mut incident) = inner.open.remove(&id) else { return };
+        inner.carried.remove(&id);
+        inner.dirty.remove(&id);
+        self.0.count.store(inner.open.len(), Ordering::Release);
+        let now = Moment::now();
+        incident.closed = Some(now);
+        let seconds = incident.since.until(now).as_secs();
+        if inner.closed.len() < UNSTORED {
+            inner.closed.push(incident);
         }
+        drop(inner);
+        tracing::info!(incident = kind.as_str(), subject, seconds, "resolved");
+        self.0.changed.notify_one();
+    }
+
+    /// Whether one is open.
+    pub fn is_open(&self, kind: Kind, subject: &str) -> bool {
+        self.0.count.load(Ordering::Acquire) > 0 && self.inner().open.contains_key(&(kind, subject.to_owned()))
     }
 
     /// Everything open now, by kind and subject.
     pub fn list(&self) -> Vec<Incident> {
-        self.0.open.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.inner().open.values().cloned().collect()
+    }
+
+    /// Takes over what was open before a restart. A job that had crashed runs again: that is over.
+    pub fn restore(&self, stored: Vec<Incident>) {
+        let now = Moment::now();
+        let mut inner = self.inner();
+        for mut incident in stored {
+            let id = (incident.kind, incident.subject.clone());
+            if incident.kind == Kind::JobCrashed {
+                incident.closed = Some(now);
+                inner.closed.push(incident);
+                continue;
+            }
+            match inner.open.get_mut(&id) {
+                // Seen again already: it goes on, and did not begin anew.
+                Some(open) => {
+                    open.count += incident.count;
+                    open.since = incident.since;
+                    inner.dirty.insert(id);
+                }
+                None => {
+                    inner.carried.insert(id.clone(), now);
+                    inner.open.insert(id, incident);
+                }
+            }
+        }
+        self.0.count.store(inner.open.len(), Ordering::Release);
+    }
+
+    /// Closes what a restart brought back and nobody has seen since: subjects that are gone (`known` says no), and
+    /// troubles that only traffic would close, after an hour.
+    pub fn forget_unconfirmed(&self, known: impl Fn(&Incident) -> bool, now: Moment) {
+        let over: Vec<Id> = {
+            let inner = self.inner();
+            let old = |since: Moment| since.until(now) >= UNCONFIRMED;
+            let by_traffic = |kind| matches!(kind, Kind::SystemDown | Kind::RoutePaused | Kind::StoreFailing);
+            let over = |(id, since): &(&Id, &Moment)| {
+                inner.open.get(*id).is_none_or(|incident| !known(incident)) || (by_traffic(id.0) && old(**since))
+            };
+            inner.carried.iter().filter(over).map(|(id, _)| id.clone()).collect()
+        };
+        for (kind, subject) in over {
+            self.close(kind, &subject);
+        }
+    }
+
+    /// Waits until one opens or closes. One waiter.
+    pub async fn changed(&self) {
+        self.0.changed.notified().await;
+    }
+
+    /// Stores what has changed; on failure it is kept for the next time.
+    pub async fn store(&self, store: &dyn WatchStore) -> Result<(), StateError> {
+        let (rows, ids, closed) = {
+            let mut inner = self.inner();
+            let ids = std::mem::take(&mut inner.dirty);
+            let closed = std::mem::take(&mut inner.closed);
+            let open = ids.iter().filter_map(|id| inner.open.get(id)).cloned();
+            (open.chain(closed.iter().cloned()).collect::<Vec<_>>(), ids, closed)
+        };
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let kept = store.keep_incidents(&rows).await;
+        if kept.is_err() {
+            let mut inner = self.inner();
+            inner.dirty.extend(ids);
+            inner.closed.splice(0..0, closed);
+        }
+        kept
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Stores incidents as they open and close, until stopped, and once more then.
+pub async fn keep(incidents: Incidents, store: Arc<dyn WatchStore>, stop: CancellationToken) {
+    loop {
+        let due = async {
+            tokio::select! {
+                () = incidents.changed() => {}
+                () = tokio::time::sleep(STORE_EVERY) => {}
+            }
+        };
+        let stopped = stop.run_until_cancelled(due).await.is_none();
+        if let Err(error) = incidents.store(&*store).await {
+            tracing::warn!("open incidents could not be stored, trying again: {error}");
+            stop.run_until_cancelled(tokio::time::sleep(STORE_EVERY)).await;
+        }
+        if stopped {
+            return;
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn subjects(incidents: &Incidents) -> Vec<(String, u64)> {
+        incidents.list().into_iter().map(|incident| (incident.subject, incident.count)).collect()
+    }
 
     #[test]
     fn one_incident_per_kind_and_subject() {
@@ -126,10 +236,49 @@ mod tests {
             incidents.open(Kind::SystemDown, "shop", "connection refused", "start it");
         }
         incidents.open(Kind::SystemDown, "erp", "connection refused", "start it");
-        let open = incidents.list();
-        assert_eq!(open.iter().map(|i| (i.subject.as_str(), i.count)).collect::<Vec<_>>(), [("erp", 1), ("shop", 3)]);
+        assert_eq!(subjects(&incidents), [("erp".into(), 1), ("shop".into(), 3)]);
         incidents.close(Kind::SystemDown, "shop");
         incidents.close(Kind::SystemDown, "shop");
         assert_eq!(incidents.list().len(), 1);
+    }
+
+    #[test]
+    fn a_condition_is_one_occurrence_however_often_it_is_looked_at() {
+        let incidents = Incidents::default();
+        for words in ["7 letters", "7 letters", "8 letters"] {
+            incidents.judge(Kind::DeadLetters, "заказы", Sign::Bad(words.into()), "bus dead list");
+        }
+        incidents.judge(Kind::DeadLetters, "заказы", Sign::Unknown, "");
+        assert_eq!(
+            (subjects(&incidents), incidents.list()[0].message.as_str()),
+            (vec![("заказы".into(), 1)], "8 letters")
+        );
+        incidents.judge(Kind::DeadLetters, "заказы", Sign::Good, "");
+        assert!(incidents.list().is_empty());
+    }
+
+    #[test]
+    fn what_was_open_before_a_restart_goes_on_and_is_forgotten_only_when_nothing_confirms_it() {
+        let before = Incidents::default();
+        for kind in [Kind::SystemDown, Kind::Gap, Kind::JobCrashed, Kind::RoutePaused] {
+            before.open(kind, "x", "words", "remedy");
+        }
+        let mut stored = before.list();
+        stored.iter_mut().for_each(|incident| incident.since = Moment(1000));
+
+        let after = Incidents::default();
+        after.open(Kind::RoutePaused, "x", "again", "remedy");
+        after.restore(stored);
+        let kinds = |incidents: &Incidents| incidents.list().iter().map(|i| i.kind).collect::<Vec<_>>();
+        assert_eq!(kinds(&after), [Kind::SystemDown, Kind::RoutePaused, Kind::Gap]);
+        assert!(after.list().iter().all(|incident| incident.since == Moment(1000)));
+
+        let later = Moment::now().after(UNCONFIRMED);
+        after.forget_unconfirmed(|_| true, Moment::now());
+        assert_eq!(after.list().len(), 3);
+        after.forget_unconfirmed(|_| true, later);
+        assert_eq!(kinds(&after), [Kind::RoutePaused, Kind::Gap], "a gap is for a person, a pause was seen again");
+        after.forget_unconfirmed(|incident| incident.kind != Kind::Gap, later);
+        assert_eq!(kinds(&after), [Kind::RoutePaused], "its subject is gone");
     }
 }

@@ -2,7 +2,8 @@
 //! words only, so their number is bounded by the configuration.
 
 use prometheus::{
-    HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
+    GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    core::Collector,
 };
 
 /// All metrics of one process. Cloning shares them.
@@ -37,6 +38,16 @@ pub struct Metrics {
     pub breaker_open: IntGaugeVec,
     /// 1 while an incident is open, by kind and subject.
     pub incidents: IntGaugeVec,
+    /// The share of its profile that a system's pace may use, 0.01 to 1.
+    pub pace_share: GaugeVec,
+    /// When a route will be empty: Unix seconds, 0 when it is, infinite when never.
+    pub empty_at: GaugeVec,
+    /// Messages to people, by channel and result (`ok`, `failed`).
+    pub notifications: IntCounterVec,
+    /// 1 while a channel reaches nobody.
+    pub notify_failing: IntGaugeVec,
+    /// Bytes that may still be written on the disk of the state store.
+    pub disk_free: IntGauge,
     /// Messages in a queue or an outbox, by queue.
     pub queue_depth: IntGaugeVec,
 }
@@ -56,6 +67,9 @@ impl Metrics {
         };
         let gauge = |name: &str, help: &str, labels: &[&str]| {
             register(&registry, IntGaugeVec::new(Opts::new(name, help), labels).expect("constant metric is valid"))
+        };
+        let real = |name: &str, help: &str, labels: &[&str]| {
+            register(&registry, GaugeVec::new(Opts::new(name, help), labels).expect("constant metric is valid"))
         };
         Self {
             read: counter("bus_records_read_total", "Records read from the source.", &["stream"]),
@@ -80,6 +94,19 @@ impl Metrics {
             last_round: gauge("bus_feed_last_success_timestamp_seconds", "Last round without an error.", &["feed"]),
             breaker_open: gauge("bus_circuit_breaker_open", "1 while the breaker is not closed.", &["system"]),
             incidents: gauge("bus_incident_open", "1 while an incident is open.", &["kind", "subject"]),
+            pace_share: real("bus_system_pace_share", "Share of the profile in use, 0.01 to 1.", &["system"]),
+            empty_at: real(
+                "bus_route_empty_at_seconds",
+                "When the route will be empty, by forecast: Unix time, 0 when it is, +Inf when never.",
+                &["route"],
+            ),
+            notifications: counter("bus_notifications_total", "Messages about incidents.", &["channel", "result"]),
+            notify_failing: gauge("bus_notify_failing", "1 while a channel reaches nobody.", &["channel"]),
+            disk_free: register(
+                &registry,
+                IntGauge::new("bus_state_disk_free_bytes", "Free bytes on the disk of the state store.")
+                    .expect("constant metric is valid"),
+            ),
             queue_depth: gauge("bus_queue_messages", "Messages in a queue or an outbox.", &["queue"]),
             registry,
         }

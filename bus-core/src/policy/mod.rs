@@ -1,13 +1,16 @@
 //! Decisions as pure state machines: no I/O, no async, no clock of their own; `now` and jitter are arguments.
 
 mod breaker;
+mod cause;
 mod clock;
 mod cron;
 mod decide;
 mod excess;
 mod fingerprint;
+mod forecast;
 mod local;
 mod mask;
+mod notify;
 mod pace;
 mod profile;
 mod rate;
@@ -17,23 +20,32 @@ mod schedule;
 mod slowdown;
 mod span;
 mod streak;
+mod watch;
 mod when;
 mod window;
 
 pub use breaker::{Admission, Breaker, Change, Options as BreakerOptions, Pass, State as BreakerState};
+pub use cause::{Cause, Topology};
 pub use clock::{Micros, Now, Tick};
 pub use cron::{Cron, CronError};
 pub use decide::{Attempt, Disposition, Idempotency, decide, may_send};
 pub use excess::{max_excess, sends_while_closed};
 pub use fingerprint::{fingerprint, pattern};
+pub use forecast::{Empty, Load, forecast};
 pub use mask::{Compared, MASKED, Masks, compare, is_sign};
-pub use pace::{DEFAULT_MARGIN, Pacer};
+pub use notify::{CauseId, Due, TellRules, Teller};
+pub use pace::{DEFAULT_MARGIN, PacePlan, Pacer};
 pub use profile::{Piece, Profile, Uncovered, uncovered};
 pub use rate::{Rate, RateError};
 pub use reservation::{AHEAD as RESERVED_AHEAD, Reservation, last_grant, quiet_until};
 pub use retry::{Jitter, RetryPolicy};
 pub use schedule::{Schedule, ScheduleError};
+pub use slowdown::Strain;
 pub use span::{SpanError, parse_duration};
 pub use streak::RejectStreak;
+pub use watch::{
+    BacklogWatch, Calendar, ConsumerLook, ConsumerWatch, CursorRound, CursorWatch, DiskLook, DiskWatch, Expectation,
+    Sign, TimeOfDay, certificate, same_base,
+};
 pub use when::parse_moment;
 pub use window::{Days, Hours, Window, WindowError};

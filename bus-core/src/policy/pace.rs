@@ -14,7 +14,7 @@ use super::clock::{Micros, Now, Tick, span};
 use super::profile::{Piece, Profile};
 use super::rate::Rate;
 use super::reservation::last_grant;
-use super::slowdown::{FULL, SlowDown};
+use super::slowdown::{FULL, SlowDown, Strain};
 
 /// One permit, in units of credit.
 const ONE: u128 = 1 << 70;
@@ -141,6 +141,42 @@ impl Pacer {
         self.hold(now.mono.after(retry_after));
     }
 
+    /// The system failed (5xx, a time-out): often enough, the pace falls by a third.
+    pub fn failed(&mut self, now: Now) {
+        self.count(now);
+        self.slow_down.failed(now.mono);
+    }
+
+    /// How long an accepted request took; answers that take ever longer lower the pace by a fifth.
+    pub fn took(&mut self, now: Now, time: Duration) {
+        self.count(now);
+        self.slow_down.took(now.mono, time);
+    }
+
+    /// Whether strain of the system lowers the pace; `Retry-After` is obeyed either way.
+    #[must_use]
+    pub fn adapt(mut self, adaptive: bool) -> Self {
+        self.slow_down.adapt(adaptive);
+        self
+    }
+
+    /// Why the pace is below the profile, while it is.
+    pub fn strain(&self) -> Option<Strain> {
+        self.slow_down.strain()
+    }
+
+    /// The speed over the week as it is now, for forecasts.
+    pub fn plan(&self, now: Now) -> PacePlan {
+        let hold = self.not_before.saturating_sub(now.mono.micros()).max(0);
+        PacePlan {
+            profile: self.profile.clone(),
+            usable: self.usable,
+            share: self.slow_down.share(),
+            jitter: self.jitter,
+            not_before: Micros(now.wall.0.saturating_add(hold)),
+        }
+    }
+
     /// The system accepted a request: after enough of them a slowed pace rises by 10 % of the profile.
     pub fn succeeded(&mut self, now: Now) {
         self.count(now);
@@ -209,11 +245,47 @@ impl Pacer {
     /// Credit per microsecond, rounded up, so that 100/min is 600 ms and not a microsecond more. At most 2³⁰ events · 2⁷⁰ ·
     /// 2²⁰ fits in 128 bits.
     fn speed(&self, rate: Rate) -> u128 {
-        let share = u128::from(self.usable) * u128::from(self.slow_down.share()) / u128::from(FULL);
-        let share = share - share * jitter_share(rate, self.jitter) / u128::from(FULL);
-        let per = u128::try_from(span(rate.per())).unwrap_or(u128::MAX);
-        (u128::from(rate.events()) * ONE * share).div_ceil(per * u128::from(FULL))
+        speed(rate, self.usable, self.slow_down.share(), self.jitter)
     }
+}
+
+/// How fast a pacer goes over the week, taken out of it at one moment.
+#[derive(Debug, Clone)]
+pub struct PacePlan {
+    profile: Profile,
+    usable: u32,
+    share: u32,
+    jitter: Duration,
+    /// Nothing goes before.
+    pub not_before: Micros,
+}
+
+impl PacePlan {
+    /// Permits a second at an instant, and how long that holds.
+    pub fn speed_at(&self, at: Micros) -> (f64, i64) {
+        let piece = self.profile.paced_piece_at(at);
+        let speed = speed(piece.rate, self.usable, self.share, self.jitter) as f64 / ONE as f64 * 1e6;
+        (speed, piece.until.0)
+    }
+
+    /// Permits from `from` to `to`.
+    pub fn permits_between(&self, from: Micros, to: Micros) -> f64 {
+        let (mut at, mut sum) = (from.0, 0.0);
+        while at < to.0 {
+            let (speed, until) = self.speed_at(Micros(at));
+            let end = until.min(to.0);
+            sum += speed * (end - at) as f64 / 1e6;
+            at = end;
+        }
+        sum
+    }
+}
+
+fn speed(rate: Rate, usable: u32, share: u32, jitter: Duration) -> u128 {
+    let share = u128::from(usable) * u128::from(share) / u128::from(FULL);
+    let share = share - share * jitter_share(rate, jitter) / u128::from(FULL);
+    let per = u128::try_from(span(rate.per())).unwrap_or(u128::MAX);
+    (u128::from(rate.events()) * ONE * share).div_ceil(per * u128::from(FULL))
 }
 
 /// The part of an interval (of [`FULL`]) that is kept free for jitter.

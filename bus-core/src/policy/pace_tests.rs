@@ -174,6 +174,10 @@ enum Step {
     Jump(i64),
     /// The receiver asks for less.
     Throttle(i64),
+    /// So many requests fail.
+    Fail(u8),
+    /// So many are accepted after so many milliseconds each.
+    Took(u8, u16),
     /// Accepted requests.
     Succeed(u8),
     /// kill -9 and a new process after so long; the wall clock may have been set *back* meanwhile.
@@ -189,6 +193,8 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => prop_oneof![-hours..hours, -SECOND..SECOND].prop_map(Step::Jump),
         1 => (0..10 * SECOND).prop_map(Step::Throttle),
         1 => (0_u8..30).prop_map(Step::Succeed),
+        1 => (0_u8..30).prop_map(Step::Fail),
+        2 => (0_u8..30, 0_u16..3000).prop_map(|(n, millis)| Step::Took(n, millis)),
         1 => (0..3 * SECOND, prop_oneof![Just(0), 0..hours]).prop_map(|(down, back)| Step::Restart { down, back }),
     ]
 }
@@ -250,6 +256,12 @@ impl World {
             }
             Step::Restart { .. } if self.set_forward && self.profile.slowest_interval() > Some(CAUTION) => {}
             Step::Throttle(micros) => self.pacer.throttled(self.now(), Duration::from_micros(micros as u64)),
+            Step::Fail(count) => (0..count).for_each(|_| self.pacer.failed(self.now())),
+            Step::Took(count, millis) => (0..count).for_each(|_| {
+                self.pacer.took(self.now(), Duration::from_millis(millis.into()));
+                self.pacer.succeeded(self.now());
+                assert!((0.01..=1.0).contains(&self.pacer.share()), "{}", self.pacer.share());
+            }),
             Step::Succeed(count) => (0..count).for_each(|_| self.pacer.succeeded(self.now())),
             Step::Restart { down, back } => {
                 self.pass(down);

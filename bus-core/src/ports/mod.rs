@@ -12,3 +12,4 @@ pub mod state;
 pub mod target;
 pub mod tasks;
 pub mod triage;
+pub mod watch;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::permits::Permits;
-use crate::vocabulary::{Cursor, Key, Record, StreamName, UnreadableRecord};
+use crate::vocabulary::{Cursor, Identity, Key, Record, StreamName, UnreadableRecord};
 
 /// A reader of one system: usually one stream, for a 1C exchange-plan node several.
 ///
@@ -43,6 +43,12 @@ pub trait Source: Send {
     fn cursor_at(&self, _value: &str) -> Result<Cursor, SourceError> {
         let why = "this source has no position that a person could name";
         Err(SourceError::new(SourceFault::Misconfigured, why))
+    }
+
+    /// Which base answers, and how far its history has come; `None` where the system cannot say.
+    async fn identity(&mut self, permits: &Permits) -> Result<Option<Identity>, SourceError> {
+        let _ = permits;
+        Ok(None)
     }
 
     /// Everything up to `cursor` is durable in the broker. May repeat, and is called after a restart before any fetch.
@@ -105,6 +111,8 @@ pub enum SourceFault {
     },
     /// Credentials, rights, address or query: a person is needed; asked again at long intervals.
     Misconfigured,
+    /// Another base than last time, or an earlier state of it: nothing is read until a person has agreed.
+    AnotherBase,
     /// The stored cursor cannot be read: the feed stops. It never means "start over".
     CursorUnreadable,
 }

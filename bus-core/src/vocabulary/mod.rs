@@ -1,9 +1,11 @@
 //! The words of the bus as types: no I/O, no async, no clock.
 
+mod base;
 mod cursor;
 mod envelope;
 mod fault;
 mod identity;
+mod incident;
 mod key;
 mod moment;
 mod name;
@@ -11,10 +13,12 @@ mod order;
 mod record;
 mod secret;
 
+pub use base::Identity;
 pub use cursor::Cursor;
 pub use envelope::{Envelope, FrameError, Operation};
 pub use fault::{DeliveryError, Exchange, Fault, Receipt};
 pub use identity::{ContentHash, MessageId};
+pub use incident::{Incident, IncidentKind, Severity};
 pub use key::{Key, KeyError};
 pub use moment::Moment;
 pub use name::{FeedName, NameError, QueueName, RouteName, StreamName, SubscriptionName, SystemName};

@@ -3,6 +3,7 @@
 mod check;
 mod cursor;
 mod dead;
+mod incidents;
 mod pause;
 mod pull;
 mod run;
@@ -39,6 +40,9 @@ pub async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Tasks(args) => tasks::tasks(args).await,
         Command::Pause(args) => pause::pause(args).await,
         Command::Resume(args) => pause::resume(args).await,
+        Command::Incidents(args) => incidents::incidents(args).await,
+        Command::AcceptSource(args) => incidents::accept_source(args).await,
+        Command::Maintenance(args) => incidents::maintenance(args).await,
     }
 }
 

@@ -54,22 +54,35 @@ fn page(status: &Status) -> String {
             route.dead,
             route.delivered
         ));
+        if let Some(words) = &route.forecast {
+            out.push_str(&format!("       {}  {words}\n", pad("")));
+        }
         if let Some(reason) = &route.paused {
             out.push_str(&format!("       {}  PAUSED: {reason}\n", pad("")));
         }
     }
     for system in &status.systems {
-        out.push_str(&format!("system {}  {}\n", pad(&system.name), system.gate));
+        let pace = match (system.pace, &system.strain) {
+            (Some(share), Some(why)) => format!(", pace {:.0} % of profile: {why}", share * 100.0),
+            _ => String::new(),
+        };
+        out.push_str(&format!("system {}  {}{pace}\n", pad(&system.name), system.gate));
     }
     for subscription in &status.subscriptions {
         let oldest = subscription.oldest.as_ref().map_or(String::new(), |at| format!(", oldest {at}"));
         out.push_str(&format!("out    {}  {} messages{oldest}\n", pad(&subscription.name), subscription.messages));
     }
+    for channel in &status.notify {
+        let state = match (&channel.error, &channel.last_sent) {
+            (Some(error), _) => format!("REACHES NOBODY: {error}"),
+            (None, Some(at)) => format!("last told at {at}"),
+            (None, None) => "nothing told yet".to_owned(),
+        };
+        out.push_str(&format!("notify {}  {state}\n", pad(&channel.name)));
+    }
     for incident in &status.incidents {
-        out.push_str(&format!(
-            "\nINCIDENT {} {} since {} ({} times)\n  {}\n  what to do: {}\n",
-            incident.kind, incident.subject, incident.since, incident.count, incident.message, incident.remedy
-        ));
+        out.push('\n');
+        out.push_str(&super::incidents::page(incident));
     }
     out
 }

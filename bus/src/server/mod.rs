@@ -12,6 +12,7 @@ mod push;
 mod status;
 mod tasks;
 mod triage;
+mod watch;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -24,7 +25,6 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::{delete, get, post};
 use bus_connectors::push::PushHandle;
-use bus_core::engine::incident::Incidents;
 use bus_core::engine::metrics::Metrics;
 use bus_core::engine::supervisor::Watch;
 use bus_core::ports::broker::{Broker, BrokerHealth};
@@ -33,6 +33,8 @@ use bus_core::vocabulary::{FeedName, Secret, SubscriptionName};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::notify::Channel;
+use crate::watch::Oversight;
 use crate::wire::gates::Gates;
 use crate::wire::operations::Operations;
 
@@ -42,6 +44,7 @@ pub use letters::{summary as dead_summary, whole as dead_whole};
 pub use live::Live;
 pub use status::{Status, gather};
 pub use triage::group as dead_group;
+pub use watch::{Incident, Incidents, Window};
 
 /// Larger bodies are refused; a page of a thousand records stays far below.
 const MAX_BODY: usize = 16 * 1024 * 1024;
@@ -53,9 +56,11 @@ pub struct App {
     pub store: Arc<dyn StateStore>,
     pub broker: Arc<dyn Broker>,
     pub metrics: Metrics,
-    pub incidents: Incidents,
+    pub incidents: bus_core::engine::incident::Incidents,
     pub gates: Arc<Gates>,
     pub operations: Operations,
+    pub oversight: Oversight,
+    pub channels: Vec<Arc<Channel>>,
     /// Asked for by everything but health; always there beyond loopback.
     pub key: Option<Secret>,
     /// By path.
@@ -85,6 +90,11 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/status", get(status::get))
+        .route("/incidents", get(watch::list))
+        .route("/incidents/close", post(watch::close))
+        .route("/feeds/{name}/accept", post(watch::accept))
+        .route("/maintenance", get(watch::windows).post(watch::begin))
+        .route("/maintenance/{id}/end", post(watch::end))
         .route("/dead", get(admin::list))
         .route("/dead/groups", get(triage::groups))
         .route("/dead/import", post(triage::import))
@@ -110,8 +120,8 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken
 
 async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     app.metrics.incidents.reset();
-    for incident in app.incidents.list() {
-        app.metrics.incidents.with_label_values(&[incident.kind.as_str(), &incident.subject]).set(1);
+    for incident in watch::open(&app) {
+        app.metrics.incidents.with_label_values(&[&incident.kind, &incident.subject]).set(1);
     }
     ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], app.metrics.render())
 }

@@ -8,7 +8,8 @@ use bus_core::ports::broker::BrokerHealth;
 use bus_core::vocabulary::Moment;
 use serde::{Deserialize, Serialize};
 
-use super::App;
+use super::{App, Incident};
+use crate::notify::ChannelStatus;
 
 /// Everything that status tells. Times are RFC 3339, counts are messages.
 #[derive(Debug, Serialize, Deserialize)]
@@ -22,6 +23,8 @@ pub struct Status {
     pub systems: Vec<System>,
     pub subscriptions: Vec<Subscription>,
     pub incidents: Vec<Incident>,
+    #[serde(default)]
+    pub notify: Vec<ChannelStatus>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -48,13 +51,23 @@ pub struct Route {
     pub paused: Option<String>,
     pub last_error: Option<String>,
     pub last_delivered: Option<String>,
+    /// When it will be empty, if something waits and a time can be given.
+    #[serde(default)]
+    pub empty_at: Option<String>,
+    /// The same in words.
+    #[serde(default)]
+    pub forecast: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct System {
     pub name: String,
     pub gate: String,
+    /// Share of the profile in use.
     pub pace: Option<f64>,
+    /// Why that is not all.
+    #[serde(default)]
+    pub strain: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -63,16 +76,6 @@ pub struct Subscription {
     pub messages: u64,
     pub bytes: u64,
     pub oldest: Option<String>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Incident {
-    pub kind: String,
-    pub subject: String,
-    pub since: String,
-    pub count: u64,
-    pub message: String,
-    pub remedy: String,
 }
 
 pub async fn get(State(app): State<Arc<App>>) -> Json<Status> {
@@ -97,6 +100,7 @@ pub async fn gather(app: &App) -> Status {
         let name = handle.route().as_str();
         let settled = |outcome: &str| app.metrics.settled.with_label_values(&[name, outcome]).get();
         let queued = app.broker.depth(handle.queue()).await.ok().map(|depth| depth.messages);
+        let foreseen = app.oversight.forecasts.of(name);
         routes.push(Route {
             name: name.to_owned(),
             queued,
@@ -109,6 +113,8 @@ pub async fn gather(app: &App) -> Status {
             paused: status.paused,
             last_error: status.last_error,
             last_delivered: text(status.last_delivered),
+            empty_at: foreseen.as_ref().and_then(|foreseen| text(foreseen.at)),
+            forecast: foreseen.map(|foreseen| foreseen.words),
         });
     }
     let mut subscriptions = Vec::new();
@@ -126,14 +132,6 @@ pub async fn gather(app: &App) -> Status {
         BrokerHealth::Blocked(reason) => format!("blocked: {reason}"),
         BrokerHealth::Disconnected(error) => format!("disconnected: {error}"),
     };
-    let incidents = app.incidents.list().into_iter().map(|incident| Incident {
-        kind: incident.kind.as_str().to_owned(),
-        subject: incident.subject,
-        since: incident.since.to_string(),
-        count: incident.count,
-        message: incident.message,
-        remedy: incident.remedy,
-    });
     Status {
         name: app.name.clone(),
         time: Moment::now().to_string(),
@@ -145,9 +143,15 @@ pub async fn gather(app: &App) -> Status {
             .gates
             .delivering()
             .iter()
-            .map(|(name, gate)| System { name: name.to_string(), gate: gate.to_string(), pace: gate.share() })
+            .map(|(name, gate)| System {
+                name: name.to_string(),
+                gate: gate.to_string(),
+                pace: gate.share(),
+                strain: gate.strain().map(|strain| strain.as_str().to_owned()),
+            })
             .collect(),
         subscriptions,
-        incidents: incidents.collect(),
+        incidents: super::watch::open(app),
+        notify: app.channels.iter().map(|channel| channel.status()).collect(),
     }
 }

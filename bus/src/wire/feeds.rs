@@ -79,6 +79,7 @@ fn reading(profile: Option<bus_core::policy::Profile>, concurrency: usize) -> Ca
     Capacity {
         profile,
         margin: DEFAULT_MARGIN,
+        adaptive: true,
         concurrency,
         deadline: Duration::ZERO,
         breaker: BreakerOptions::default(),

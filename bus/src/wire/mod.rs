@@ -17,12 +17,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use bus_config::{Broker as BrokerChoice, Landscape};
+use bus_config::{Broker as BrokerChoice, HttpSystem, Landscape, SystemKind};
 use bus_core::engine::chronicle::Chronicle;
 use bus_core::engine::incident::Incidents;
 use bus_core::engine::metrics::Metrics;
 use bus_core::ports::broker::Broker;
 use bus_core::ports::state::StateStore;
+use bus_core::ports::watch::WatchStore;
 use bus_core::vocabulary::Secret;
 use bus_options::{SecretOr, SecretRef};
 use bus_rabbitmq::RabbitMq;
@@ -30,6 +31,7 @@ use bus_storage::{Database, EmbeddedBroker, SqliteState};
 
 use self::gates::Gates;
 use self::operations::Operations;
+use crate::watch::Peer;
 
 /// What all parts of one process share, for as long as it runs.
 pub struct Workshop {
@@ -40,6 +42,7 @@ pub struct Workshop {
     pub incidents: Incidents,
     pub gates: Arc<Gates>,
     pub operations: Operations,
+    pub watch: Arc<dyn WatchStore>,
 }
 
 impl Workshop {
@@ -52,8 +55,27 @@ impl Workshop {
         let operations = Operations::open(&state, &incidents).await?;
         let (pauses, noted) = (operations.pauses.clone(), incidents.clone());
         let gates = Arc::new(Gates::new(Arc::clone(&store), pauses, noted, metrics.clone()));
-        Ok(Self { store, chronicle: Chronicle::off(), broker, metrics, incidents, gates, operations })
+        Ok(Self { store, chronicle: Chronicle::off(), broker, metrics, incidents, gates, operations, watch: state })
     }
+}
+
+/// Servers that show a certificate.
+pub fn peers(landscape: &Landscape) -> anyhow::Result<Vec<Peer>> {
+    let mut addresses = Vec::new();
+    if let BrokerChoice::Amqp { url, .. } = &landscape.bus.broker {
+        addresses.push(("broker", url));
+    }
+    for system in &landscape.systems {
+        let (SystemKind::Http(HttpSystem { url, .. }) | SystemKind::Sql { url, .. }) = &system.kind;
+        addresses.push((system.name.as_str(), url));
+    }
+    let mut peers = Vec::new();
+    for (name, url) in addresses {
+        // What is not an address is told by whoever needs it.
+        let url = url::Url::parse(secret_url(url, name)?.expose()).ok();
+        peers.extend(url.and_then(|url| Peer::of(name, &url)));
+    }
+    Ok(peers)
 }
 
 async fn broker(landscape: &Landscape, database: &Database) -> anyhow::Result<Arc<dyn Broker>> {

@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bus_config::Landscape;
-use bus_core::engine::capture::CapturePorts;
+use bus_core::engine::base::Watched;
+use bus_core::engine::capture::{CapturePorts, Changes, FeedPlan};
 use bus_core::engine::outbox::Outbox;
 use bus_core::engine::supervisor::{JobName, Jobs};
 use bus_core::engine::worker::WorkerPorts;
 use bus_core::ports::broker::QueuePlan;
+use bus_core::ports::source::Source;
 use bus_core::vocabulary::{FeedName, QueueName, RouteName, Secret, SubscriptionName};
 
 use super::feeds::{self, FeedPart};
@@ -79,13 +81,22 @@ fn queue_of_route(queue_of: &QueueOf, route: &RouteName) -> anyhow::Result<Queue
     }
 }
 
+/// What is pushed says by itself who it is.
+fn watched(source: Box<dyn Source>, plan: &FeedPlan, workshop: &Workshop) -> Box<dyn Source> {
+    if matches!(plan.changes, Changes::Push) {
+        return source;
+    }
+    let (store, incidents) = (Arc::clone(&workshop.watch), workshop.incidents.clone());
+    Box::new(Watched::new(source, plan.name.clone(), store, incidents))
+}
+
 impl Parts {
     /// Opens the gates that are not open yet, and makes jobs.
     pub async fn open(self, workshop: &Workshop) -> anyhow::Result<Jobs> {
         let mut jobs = Jobs { outboxes: self.outboxes, ..Jobs::default() };
         for FeedPart { plan, source, gate, capacity, .. } in self.feeds {
             let ports = CapturePorts {
-                source,
+                source: watched(source, &plan, workshop),
                 broker: Arc::clone(&workshop.broker),
                 store: Arc::clone(&workshop.store),
                 gate: workshop.gates.at(gate, capacity, false).await?,

@@ -50,6 +50,7 @@ impl Builder {
         let capacity = Capacity {
             profile: http.capacity.pace.clone(),
             margin: http.margin,
+            adaptive: http.adaptive,
             concurrency: http.capacity.concurrency,
             deadline: client.deadline(),
             // A probe must be over before the next one, and recovery noticed within seconds.

@@ -7,6 +7,7 @@ pub mod route;
 pub mod stream;
 pub mod subscription;
 pub mod system;
+pub mod watch;
 
 use bus_core::vocabulary::{RouteName, StreamName, SubscriptionName, SystemName};
 use bus_options::{Apart, DefaultsOf, Definitions, Located, options};
@@ -33,7 +34,11 @@ options! {
         routes: Apart<Definitions<RouteName, route::Route>>, optional;
         /// Outside systems that take a stream by themselves.
         subscriptions: Apart<Definitions<SubscriptionName, subscription::Subscription>>, optional;
-    } planned ["feeds", "maps", "alerts"]
+        /// Who is told of incidents, and how.
+        notify: Apart<Definitions<watch::ChannelName, watch::Notify>>, optional;
+        /// Hours in which nobody is told, because work is planned.
+        maintenance: Apart<Definitions<watch::MaintenanceName, watch::Maintenance>>, optional;
+    } planned ["feeds", "maps"]
 }
 
 options! {

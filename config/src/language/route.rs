@@ -10,6 +10,7 @@ use bus_options::{
 use serde_json::{Value, json};
 
 use super::system::Headers;
+use super::watch::EmptyBy;
 use crate::shape::{Condition, Fields, Transform};
 
 options! {
@@ -38,6 +39,8 @@ options! {
         retry: Retry, shared = {};
         /// Records under way at the same time; always one per key.
         concurrency: Whole<1, 256>, shared = 4;
+        /// The time of day by which nothing may wait any more; otherwise it is an incident.
+        empty_by: EmptyBy, optional, shared;
     } planned ["on_reject", "delivery", "batch", "requires", "schedule", "maps", "operation", "echo"]
 }
 

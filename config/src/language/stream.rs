@@ -10,6 +10,8 @@ use bus_options::{
 };
 use serde_json::{Value, json};
 
+use super::watch::Expect;
+
 options! {
     /// One entity, read once: from a system (`from`, `query`, `schedule`, `changes`), or pushed to the bus (`listen`).
     pub struct Stream("[streams.NAME]") {
@@ -27,6 +29,8 @@ options! {
         key: Located<OneOrMany<Filled>>, required;
         /// The column that people search for.
         label: Filled, optional;
+        /// How often it changes at least: silence for longer is an incident.
+        expect: Expect, optional;
     } planned ["entity", "guard", "identity"]
 }
 

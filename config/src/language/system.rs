@@ -64,6 +64,9 @@ options! {
         concurrency: Whole<1, 1000> = 4;
         /// Kept free below `rate`, for clocks and networks that are not exact.
         margin: Percent = "1%";
+        /// Whether answers that ask for less, errors and rising answer times lower the pace below `rate`; it comes back in
+        /// steps, and is never above.
+        adaptive: bool = true;
     } planned ["unit", "operations"]
 }
 

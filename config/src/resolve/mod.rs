@@ -4,6 +4,7 @@ mod bus;
 mod route;
 mod stream;
 mod system;
+mod watch;
 
 use std::sync::Arc;
 
@@ -19,14 +20,16 @@ pub fn resolve(tables: Tables, report: &mut Report) -> Option<Landscape> {
     let bus = bus::resolve(tables.bus, report)?;
     let zone = bus.timezone;
     let systems = system::resolve(&tables.systems, &tables.profiles, zone, report);
-    let (feeds, streams) = stream::resolve(&tables.streams, &tables.systems, report);
+    let (feeds, streams) = stream::resolve(&tables.streams, &tables.systems, zone, report);
     let routes = route::routes(tables.routes, &tables.systems, zone, report);
     let subscriptions = route::subscriptions(tables.subscriptions, &bus.broker, zone, report);
+    let notify = watch::channels(tables.notify, report);
+    let maintenance = watch::maintenance(tables.maintenance, zone);
     for (name, span) in report.unused("stream") {
         let hint = "add a route or a subscription with this stream, or remove it";
         report.add_with_hint(codes::NOBODY_TAKES, &span, format!("nobody takes the stream `{name}`"), hint);
     }
-    Some(Landscape { bus, systems, feeds, streams, routes, subscriptions })
+    Some(Landscape { bus, systems, feeds, streams, routes, subscriptions, notify, maintenance })
 }
 
 /// Filter and body of a route or subscription; `transform` and `fields` exclude each other.

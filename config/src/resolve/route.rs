@@ -65,6 +65,7 @@ fn route(
             jitter: Jitter::default(),
         },
         concurrency: route.concurrency.get() as usize,
+        empty_by: route.empty_by.map(|by| by.0),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use bus_core::vocabulary::{FeedName, StreamName, SystemName};
 use bus_options::{Definitions, Entry, Report, Span, codes};
+use chrono_tz::Tz;
 
 use crate::landscape::{Changes, Feed, FeedSource, Recheck, Stream};
 use crate::language::stream as language;
@@ -13,6 +14,7 @@ type Written = Entry<StreamName, language::Stream>;
 pub fn resolve(
     written: &Definitions<StreamName, language::Stream>,
     systems: &Systems,
+    zone: Tz,
     report: &mut Report,
 ) -> (Vec<Feed>, Vec<Stream>) {
     let (mut feeds, mut streams) = (Vec::new(), Vec::new());
@@ -23,6 +25,7 @@ pub fn resolve(
             name: entry.key.value.clone(),
             key: entry.value.key.value.0.iter().map(|column| column.0.clone()).collect(),
             label: entry.value.label.as_ref().map(|label| label.0.clone()),
+            expect: entry.value.expect.as_ref().map(|expect| super::watch::expectation(expect, zone)),
         });
         let name = FeedName::new(entry.key.value.as_str());
         if let (Some(source), Ok(name)) = (source(entry, systems, report), name) {

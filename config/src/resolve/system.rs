@@ -60,6 +60,7 @@ fn http(http: &language::HttpSystem, profiles: &Profiles, zone: Tz, report: &mut
         basic,
         capacity,
         margin: http.capacity.margin.share(),
+        adaptive: http.capacity.adaptive,
         timeout: http.timeout,
     }
 }

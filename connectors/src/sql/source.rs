@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use bus_core::ports::permits::Permits;
 use bus_core::ports::source::{Batch, BatchLimit, ScanPage, Source, SourceError, SourceFault, SystemReport};
-use bus_core::vocabulary::{Cursor, Key, StreamName};
+use bus_core::vocabulary::{Cursor, Identity, Key, StreamName};
 
 use super::position::Position;
 use super::postgres::{Asked, Postgres};
@@ -126,6 +126,13 @@ impl Source for SqlSource {
             System::Postgres(_) => Ok(Position::at(column, value.to_owned()).write()),
             System::Sqlite(_) => Ok(Position::at(column, Place::named(value)).write()),
         }
+    }
+
+    /// An SQLite file has no name of its own, so only PostgreSQL can say.
+    async fn identity(&mut self, permits: &Permits) -> Result<Option<Identity>, SourceError> {
+        let System::Postgres(postgres) = &mut self.system else { return Ok(None) };
+        let _permit = permits.take().await.map_err(closed)?;
+        postgres.identity(Asked { options: &self.options, query: &self.query }).await
     }
 
     /// A query changes nothing at its system, so there is nothing to acknowledge.

@@ -251,8 +251,14 @@ impl World {
             breaks: Arc::clone(&self.breaks),
             sabotage: self.setup.sabotage,
         });
-        let capacity =
-            |deadline| Capacity { profile: None, margin: 0.0, concurrency: 32, deadline, breaker: self.setup.breaker };
+        let capacity = |deadline| Capacity {
+            profile: None,
+            margin: 0.0,
+            adaptive: true,
+            concurrency: 32,
+            deadline,
+            breaker: self.setup.breaker,
+        };
         let (incidents, metrics) = (self.incidents.clone(), self.metrics.clone());
         let opened = Gate::open(system(), capacity(self.setup.deadline), Arc::clone(&store), incidents, metrics).await;
         let gate = opened.expect("opening the gate");

@@ -4,11 +4,13 @@ mod json_server;
 mod management;
 mod postgres;
 mod rabbitmq;
+mod smtp;
 
 pub use json_server::JsonServer;
 pub use management::Management;
 pub use postgres::Postgres;
 pub use rabbitmq::{Options as RabbitMqOptions, RabbitMq, VirtualHost};
+pub use smtp::Smtp;
 
 use std::path::{Path, PathBuf};
 use std::sync::Once;

@@ -400,7 +400,9 @@ impl Capture {
     fn succeeded(&self) {
         let now = Moment::now();
         self.metrics.last_round.with_label_values(&[self.plan.name.as_str()]).set(now.0 / 1000);
-        self.incidents.close(Kind::SourceFailing, self.plan.name.as_str());
+        for kind in [Kind::SourceFailing, Kind::FeedStopped, Kind::SourceChanged] {
+            self.incidents.close(kind, self.plan.name.as_str());
+        }
         self.status.send_modify(|status| {
             status.last_success = Some(now);
             status.error = None;
@@ -415,10 +417,17 @@ impl Capture {
             status.error = Some(message.clone());
             status.stopped = stopped;
         });
+        let another = matches!(error, RoundError::Source(SourceError { fault: SourceFault::AnotherBase, .. }));
         let misconfigured = matches!(error, RoundError::Source(SourceError { fault: SourceFault::Misconfigured, .. }));
         if stopped {
             let remedy = "the feed does not go on by itself: find the cause, then restart the bus";
             self.incidents.open(Kind::FeedStopped, feed, &message, remedy);
+        } else if another {
+            let remedy = format!(
+                "nothing is read meanwhile; if this base is right, `bus accept-source {feed}`, and compare everything once \
+                 if changes may be missing; if not, correct the address"
+            );
+            self.incidents.open(Kind::SourceChanged, feed, &message, &remedy);
         } else if misconfigured || failures >= 3 {
             let remedy = "the feed tries again by itself, at most a minute apart; check the system and the query";
             self.incidents.open(Kind::SourceFailing, feed, &message, remedy);

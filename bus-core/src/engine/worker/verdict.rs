@@ -26,7 +26,7 @@ impl Worker {
             Ok(_) => (None, ""),
             Err(error) => (Some(error.fault), error.message.as_str()),
         };
-        verdict.tell(&prepared.item.envelope.key, fault, message);
+        verdict.after(elapsed).tell(&prepared.item.envelope.key, fault, message);
         self.note_attempt(&prepared, elapsed, &outcome);
         self.conclude(prepared, outcome);
     }

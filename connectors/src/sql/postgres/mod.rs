@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bus_core::ports::source::{Batch, BatchLimit, ScanPage, SourceError, SourceFault, SystemReport};
-use bus_core::vocabulary::{Cursor, Key};
+use bus_core::vocabulary::{Cursor, Identity, Key};
 use sqlx::Arguments;
 use sqlx::postgres::{PgArguments, PgRow};
 
@@ -92,6 +92,28 @@ impl Postgres {
             );
         }
         Ok(SystemReport { version, latency, remarks })
+    }
+
+    /// The cluster, the database in it (loaded anew from a dump it is another), its timeline, and how far its log is.
+    pub(super) async fn identity(&mut self, asked: Asked<'_>) -> Result<Option<Identity>, SourceError> {
+        let mut session = self.session(asked.options).await?;
+        let sql = "SELECT s.system_identifier::text || '/' || d.oid::text, c.timeline_id::text, \
+                          CASE WHEN pg_is_in_recovery() THEN NULL \
+                               ELSE pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::text END \
+                   FROM pg_control_system() s, pg_control_checkpoint() c, pg_database d \
+                   WHERE d.datname = current_database()";
+        let rows = match session.rows(sql.to_owned(), PgArguments::default()).await {
+            Ok(rows) => rows,
+            // A managed server that keeps these functions to itself: then nobody can tell, and reading goes on.
+            Err(error) if error.fault == SourceFault::Misconfigured => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let row = rows.first().ok_or_else(|| broken("nothing"))?;
+        let number = |index| Ok::<_, SourceError>(text(row, index)?.and_then(|text| text.parse::<u64>().ok()));
+        let base = text(row, 0)?.ok_or_else(|| broken("no identifier"))?;
+        let identity = Identity { base, timeline: number(1)?.unwrap_or(0), position: number(2)? };
+        self.session = Some(session);
+        Ok(Some(identity))
     }
 
     /// One page after the position.

@@ -1,0 +1,140 @@
+//! A source that is asked which base it is, before it is read: a test copy that answers by mistake, or a restored
+//! backup, must not overwrite what receivers hold.
+//!
+//! Asked at the start, after every failure (a restore cuts connections) and now and then. The first answer is believed
+//! and kept; another one stops the reading until a person has agreed.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use super::incident::{Incidents, Kind};
+use crate::policy::{CursorRound, CursorWatch, same_base};
+use crate::ports::permits::Permits;
+use crate::ports::source::{Batch, BatchLimit, ScanPage, Source, SourceError, SourceFault, SystemReport};
+use crate::ports::watch::WatchStore;
+use crate::vocabulary::{Cursor, FeedName, Identity, Key, Moment, StreamName};
+
+/// One request more in ten minutes. What was written since the last look cannot tell a snapshot of that time from now.
+const AGAIN: Duration = Duration::from_secs(600);
+
+/// What a person does about a position that stays.
+const CURSOR_REMEDY: &str = "the cursor column does not follow the changes: look at its values in the newest rows, and \
+                             whether the query orders by it";
+
+/// See the module's comment.
+pub struct Watched {
+    inner: Box<dyn Source>,
+    feed: FeedName,
+    store: Arc<dyn WatchStore>,
+    incidents: Incidents,
+    /// When it has to be asked again; `None` before anything.
+    again: Option<Instant>,
+    cursor: CursorWatch,
+    last: u64,
+}
+
+impl Watched {
+    /// Watches a source of a feed.
+    pub fn new(inner: Box<dyn Source>, feed: FeedName, store: Arc<dyn WatchStore>, incidents: Incidents) -> Self {
+        Self { inner, feed, store, incidents, again: None, cursor: CursorWatch::default(), last: 0 }
+    }
+
+    async fn same(&mut self, permits: &Permits) -> Result<(), SourceError> {
+        if self.again.is_some_and(|again| Instant::now() < again) {
+            return Ok(());
+        }
+        self.again = None;
+        if let Some(now) = self.inner.identity(permits).await? {
+            let known = self.store.identity(&self.feed).await.map_err(unavailable)?;
+            if let Some(known) = &known {
+                same_base(known, &now).map_err(|words| SourceError::new(SourceFault::AnotherBase, words))?;
+            }
+            let position = now.position.max(known.as_ref().and_then(|known| known.position));
+            let now = Identity { position, ..now };
+            if known.as_ref() != Some(&now) {
+                self.store.keep_identity(&self.feed, Some(&now)).await.map_err(unavailable)?;
+            }
+        }
+        self.again = Some(Instant::now() + AGAIN);
+        Ok(())
+    }
+
+    /// After a failure nobody knows who answers next.
+    fn noted<T>(&mut self, result: Result<T, SourceError>) -> Result<T, SourceError> {
+        if result.is_err() {
+            self.again = None;
+        }
+        result
+    }
+
+    fn watch_cursor(&mut self, after: Option<&Cursor>, batch: &Batch) {
+        let mut hash = DefaultHasher::new();
+        for record in &batch.records {
+            (&record.key, &record.body).hash(&mut hash);
+        }
+        let content = hash.finish();
+        let moved = batch.next.as_ref().is_some_and(|next| Some(next) != after);
+        let changed = content != self.last && !batch.records.is_empty();
+        let sign = self.cursor.judge(CursorRound { changed, more: batch.more, moved }, Moment::now());
+        self.last = content;
+        self.incidents.judge(Kind::CursorStuck, self.feed.as_str(), sign, CURSOR_REMEDY);
+    }
+}
+
+fn unavailable(error: crate::ports::state::StateError) -> SourceError {
+    SourceError::new(SourceFault::Unavailable, error.to_string())
+}
+
+#[async_trait]
+impl Source for Watched {
+    async fn check(&mut self) -> Result<SystemReport, SourceError> {
+        self.inner.check().await
+    }
+
+    async fn fetch(
+        &mut self,
+        after: Option<&Cursor>,
+        limit: BatchLimit,
+        permits: &Permits,
+    ) -> Result<Batch, SourceError> {
+        self.same(permits).await?;
+        let fetched = self.inner.fetch(after, limit, permits).await;
+        let batch = self.noted(fetched)?;
+        self.watch_cursor(after, &batch);
+        Ok(batch)
+    }
+
+    async fn scan(&mut self, restart: bool, limit: BatchLimit, permits: &Permits) -> Result<ScanPage, SourceError> {
+        self.same(permits).await?;
+        let page = self.inner.scan(restart, limit, permits).await;
+        self.noted(page)
+    }
+
+    async fn present(
+        &mut self,
+        stream: &StreamName,
+        keys: &[Key],
+        permits: &Permits,
+    ) -> Result<Vec<bool>, SourceError> {
+        let present = self.inner.present(stream, keys, permits).await;
+        self.noted(present)
+    }
+
+    fn cursor_at(&self, value: &str) -> Result<Cursor, SourceError> {
+        self.inner.cursor_at(value)
+    }
+
+    async fn identity(&mut self, permits: &Permits) -> Result<Option<Identity>, SourceError> {
+        self.inner.identity(permits).await
+    }
+
+    async fn committed(&mut self, cursor: Option<&Cursor>) -> Result<(), SourceError> {
+        let committed = self.inner.committed(cursor).await;
+        self.noted(committed)
+    }
+}

@@ -1,0 +1,186 @@
+//! Samples the running engine and the disk every few seconds, and lets `policy::watch` judge. Reads memory only, but for
+//! one question to the file system a minute and one to the store when a dead letter comes.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bus_core::engine::incident::Kind;
+use bus_core::engine::worker::Handle;
+use bus_core::policy::{BacklogWatch, BreakerState, ConsumerLook, ConsumerWatch, DiskLook, DiskWatch, Sign};
+use bus_core::ports::state::DeadFilter;
+use bus_core::vocabulary::Moment;
+use tokio_util::sync::CancellationToken;
+
+use super::forecast::Forecaster;
+use crate::server::App;
+
+/// Between looks: soon enough for a person, and nothing to the machine.
+const TICK: Duration = Duration::from_secs(2);
+/// A gate that gives a permit within this time is open, however slow its pace.
+const OPEN: Duration = Duration::from_secs(60);
+/// Between looks at the disk.
+const DISK: Duration = Duration::from_secs(60);
+/// A file system that does not answer (a network's) is left alone.
+const DISK_PATIENCE: Duration = Duration::from_secs(5);
+
+struct Looks {
+    started: Moment,
+    /// Changes published, and when the last of them was noticed; by stream.
+    heard: HashMap<String, (u64, Option<Moment>)>,
+    consumers: HashMap<String, ConsumerWatch>,
+    backlogs: HashMap<String, BacklogWatch>,
+    dead: HashMap<String, (usize, String)>,
+    forecaster: Forecaster,
+    disk: DiskWatch,
+    next_disk: Moment,
+}
+
+/// Looks until stopped.
+pub async fn run(app: Arc<App>, stop: CancellationToken) {
+    let now = Moment::now();
+    let mut looks = Looks {
+        started: now,
+        heard: HashMap::new(),
+        consumers: HashMap::new(),
+        backlogs: HashMap::new(),
+        dead: HashMap::new(),
+        forecaster: Forecaster::default(),
+        disk: DiskWatch::default(),
+        next_disk: now,
+    };
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let work = async {
+        loop {
+            tick.tick().await;
+            looks.all(&app, Moment::now()).await;
+        }
+    };
+    let _: Option<()> = stop.run_until_cancelled(work).await;
+}
+
+impl Looks {
+    async fn all(&mut self, app: &App, now: Moment) {
+        self.silence(app, now);
+        for handle in app.watch.routes() {
+            self.route(app, &handle, now);
+            self.dead_letters(app, &handle).await;
+        }
+        self.forecaster.turn(app, now);
+        if self.next_disk <= now {
+            self.next_disk = now.after(DISK);
+            self.disk(app, now).await;
+        }
+        let plan = app.oversight.plan();
+        app.incidents.forget_unconfirmed(|incident| plan.topology.knows(incident), now);
+    }
+
+    fn silence(&mut self, app: &App, now: Moment) {
+        for (stream, expected) in &app.oversight.plan().expect {
+            let published = app.metrics.published.with_label_values(&[stream]).get();
+            let heard = self.heard.entry(stream.clone()).or_insert((published, None));
+            if heard.0 != published {
+                *heard = (published, Some(now));
+            }
+            let sign = expected.judge(heard.1, self.started, now);
+            let remedy = "look whether people work there as usual; then at the source, its job and the way to it";
+            app.incidents.judge(Kind::SourceSilent, stream, sign, remedy);
+        }
+    }
+
+    fn route(&mut self, app: &App, handle: &Handle, now: Moment) {
+        let (plan, name, status) = (app.oversight.plan(), handle.route().as_str(), handle.status());
+        let queued = app.metrics.queue_depth.with_label_values(&[handle.queue().as_str()]).get();
+        let queued = u64::try_from(queued).unwrap_or(0);
+        let system = plan.topology.route.get(name);
+        let gates = app.gates.delivering();
+        let gate = gates.iter().find(|(of, _)| Some(of.as_str()) == system.map(String::as_str));
+        let open = gate.is_none_or(|(_, gate)| {
+            matches!(gate.breaker(), BreakerState::Closed { .. }) && gate.wait().is_some_and(|wait| wait <= OPEN)
+        });
+        let look = ConsumerLook {
+            queued,
+            may_send: open && status.paused.is_none(),
+            progress: progress(app, name, status.waiting),
+        };
+        let sign = self.consumers.entry(name.to_owned()).or_default().judge(look, now);
+        let remedy = "nothing is lost; look at the log of the bus, then restart it, and report this with the log";
+        app.incidents.judge(Kind::ConsumerStuck, name, sign, remedy);
+
+        let Some(by) = plan.empty_by.get(name) else { return };
+        let backlog = queued.saturating_sub(status.in_flight as u64) + status.waiting as u64;
+        let watch = self.backlogs.entry(name.to_owned()).or_insert_with(|| BacklogWatch::new(now));
+        let sign = watch.judge(*by, plan.zone, backlog, now);
+        let remedy = "nothing is lost; `bus status` says what it waits for and when it will be empty";
+        app.incidents.judge(Kind::BacklogLate, name, sign, remedy);
+    }
+
+    async fn dead_letters(&mut self, app: &App, handle: &Handle) {
+        let (name, keys) = (handle.route().as_str(), handle.status().dead_keys);
+        let known = self.dead.entry(name.to_owned()).or_default();
+        if known.0 != keys && keys > 0 {
+            let filter = DeadFilter { route: Some(handle.route().clone()), limit: 1, ..DeadFilter::default() };
+            if let Ok(rows) = app.store.dead_letters(&filter).await {
+                known.1 = rows.last().map(|row| row.letter.message.clone()).unwrap_or_default();
+            }
+        }
+        known.0 = keys;
+        let sign = match (keys, app.watch.is_ready()) {
+            // A worker that has not opened yet knows of none.
+            (0, false) => Sign::Unknown,
+            (0, true) => Sign::Good,
+            (1, _) => Sign::Bad(format!("one key has a dead letter: {}", known.1)),
+            (keys, _) => Sign::Bad(format!("{keys} keys have dead letters, the last: {}", known.1)),
+        };
+        let remedy = format!("`bus dead list --route {name}` shows them; mend the cause, then replay or drop them");
+        app.incidents.judge(Kind::DeadLetters, name, sign, &remedy);
+    }
+
+    async fn disk(&mut self, app: &App, now: Moment) {
+        let path = app.oversight.database.clone();
+        let asked = tokio::task::spawn_blocking(move || look_at_disk(&path));
+        let Ok(Ok(Ok(look))) = tokio::time::timeout(DISK_PATIENCE, asked).await else { return };
+        app.metrics.disk_free.set(i64::try_from(look.free).unwrap_or(i64::MAX));
+        let sign = self.disk.judge(look, now);
+        let remedy = "make room on this disk, or shorten what is kept (`keep` of subscriptions); full, the bus stops \
+                      reading and sending, and loses nothing";
+        app.incidents.judge(Kind::DiskFilling, &app.name, sign, remedy);
+    }
+}
+
+/// Another number whenever the route did something.
+fn progress(app: &App, route: &str, waiting: usize) -> u64 {
+    let settled = ["delivered", "skipped", "superseded", "dead_lettered"];
+    let settled: u64 = settled.iter().map(|o| app.metrics.settled.with_label_values(&[route, *o]).get()).sum();
+    let attempts = app.metrics.attempt_seconds.with_label_values(&[route]).get_sample_count();
+    // Messages put aside: their number may fall, but together with the rest it does not come back to the same.
+    settled.wrapping_add(attempts).wrapping_mul(1_000_003).wrapping_add(waiting as u64)
+}
+
+fn look_at_disk(database: &Path) -> std::io::Result<DiskLook> {
+    let folder = database.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let disk = rustix::fs::statvfs(folder)?;
+    let log = database.with_extension("db-wal");
+    let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+    Ok(DiskLook { free: disk.f_bavail.saturating_mul(disk.f_frsize), ours: size(database) + size(&log) })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_disk_answers() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("bus.db");
+        std::fs::write(&file, [0; 1000]).unwrap();
+        std::fs::write(folder.path().join("bus.db-wal"), [0; 24]).unwrap();
+        let look = look_at_disk(&file).unwrap();
+        assert_eq!(look.ours, 1024);
+        assert!(look.free > 0);
+        assert!(look_at_disk(Path::new("/нет/bus.db")).is_err());
+    }
+}

@@ -1,0 +1,125 @@
+//! Oversight: what is looked at from time to time, who is told, and when nobody is.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `look` | samples the running engine and the disk, and lets `policy::watch` judge |
+//! | `forecast` | when each route will be empty |
+//! | `certificate` | reads the dates of the certificates that servers show |
+//! | `maintenance` | whether nobody is told now |
+
+mod certificate;
+mod forecast;
+mod look;
+mod maintenance;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bus_config::{FeedSource, Landscape, PlannedMaintenance};
+use bus_core::engine::incident;
+use bus_core::policy::{Expectation, TimeOfDay, Topology};
+use bus_core::ports::watch::WatchStore;
+use chrono_tz::Tz;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub use certificate::Peer;
+pub use forecast::Forecasts;
+pub use maintenance::{Quiet, open as open_maintenance};
+
+use crate::server::{App, Live};
+
+/// Looks after things, for as long as the process runs.
+pub struct Oversight {
+    /// What the configuration says; a reload replaces it. Channels and certificates stay as they were at the start.
+    pub plan: Live<Plan>,
+    /// Where incidents, maintenance and identities are kept.
+    pub store: Arc<dyn WatchStore>,
+    /// When nobody is told.
+    pub quiet: Quiet,
+    /// What was last foreseen.
+    pub forecasts: Forecasts,
+    database: PathBuf,
+    peers: Vec<Peer>,
+}
+
+/// What the configuration says about looking after things.
+pub struct Plan {
+    /// Who depends on whom.
+    pub topology: Topology,
+    /// Hours in which nobody is told.
+    pub maintenance: Vec<PlannedMaintenance>,
+    /// By stream.
+    expect: Vec<(String, Expectation)>,
+    /// By route.
+    empty_by: BTreeMap<String, TimeOfDay>,
+    /// Records under way at the same time, by route.
+    concurrency: BTreeMap<String, usize>,
+    zone: Tz,
+}
+
+impl Plan {
+    /// From a checked landscape.
+    pub fn of(landscape: &Landscape) -> Self {
+        let expect = landscape.streams.iter().filter_map(|s| Some((s.name.to_string(), s.expect?)));
+        let empty_by = landscape.routes.iter().filter_map(|r| Some((r.name.to_string(), r.empty_by?)));
+        Self {
+            topology: topology(landscape),
+            maintenance: landscape.maintenance.clone(),
+            expect: expect.collect(),
+            empty_by: empty_by.collect(),
+            concurrency: landscape.routes.iter().map(|route| (route.name.to_string(), route.concurrency)).collect(),
+            zone: landscape.bus.timezone,
+        }
+    }
+}
+
+impl Oversight {
+    /// Takes from the landscape what has to be looked after. `peers` show certificates.
+    pub fn new(landscape: &Landscape, store: Arc<dyn WatchStore>, peers: Vec<Peer>) -> Self {
+        Self {
+            plan: Live::new(Plan::of(landscape)),
+            quiet: Quiet::new(Arc::clone(&store)),
+            store,
+            forecasts: Forecasts::default(),
+            database: landscape.bus.state.clone(),
+            peers,
+        }
+    }
+
+    /// What the configuration says now.
+    pub fn plan(&self) -> Arc<Plan> {
+        self.plan.get()
+    }
+
+    /// Whether nobody is told about a system now.
+    pub fn is_quiet(&self, system: Option<&str>, now: bus_core::vocabulary::Moment) -> bool {
+        self.quiet.covers(&self.plan().maintenance, system, now)
+    }
+}
+
+/// Who writes to whom and who reads from whom. Streams bear the names of their feeds.
+fn topology(landscape: &Landscape) -> Topology {
+    let route = landscape.routes.iter().map(|route| (route.name.to_string(), route.to.to_string())).collect();
+    let mut feed = BTreeMap::new();
+    for one in &landscape.feeds {
+        let system = match &one.source {
+            FeedSource::Query { system, .. } => system.to_string(),
+            FeedSource::Push { .. } => one.name.to_string(),
+        };
+        feed.insert(one.name.to_string(), system.clone());
+        feed.extend(one.streams.iter().map(|stream| (stream.to_string(), system.clone())));
+    }
+    Topology { route, feed }
+}
+
+/// Starts to look, until stopped.
+pub fn start(app: &Arc<App>, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
+    let store = Arc::clone(&app.oversight.store);
+    vec![
+        tokio::spawn(incident::keep(app.incidents.clone(), store, stop.clone())),
+        tokio::spawn(look::run(Arc::clone(app), stop.clone())),
+        tokio::spawn(certificate::run(Arc::clone(app), stop.clone())),
+    ]
+}

@@ -1,0 +1,233 @@
+//! Incidents as an operator meets them: one per cause, with its beginning over a restart, and over when it is over.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use bus_tests::bus::Bus;
+use bus_tests::eventually::eventually;
+use bus_tests::receiver::{Receiver, Script};
+use bus_tests::servers::{Postgres, Smtp, http_client};
+use bus_tests::tls::Certificates;
+use serde_json::{Value, json};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Three routes of one pushed stream to one shop.
+fn routes(bus: &Bus, receiver: &Receiver, more: &str) -> String {
+    let route = |name: &str| {
+        format!(
+            r#"
+            [routes."{name}"]
+            stream = "заказы"
+            to = "shop"
+            send = {{ method = "PUT", path = "/{name}/{{key}}" }}
+            "#
+        )
+    };
+    format!(
+        r#"
+        [bus]
+        name = "проверка"
+        listen = "{}"
+        [systems.shop]
+        kind = "http"
+        url = "{}"
+        timeout = "2s"
+        [streams."заказы"]
+        listen = {{ path = "/in/orders", key = {{ env = "PUSH_KEY" }} }}
+        key = "id"
+        expect = {{ within = "1s" }}
+        {} {} {}
+        {more}
+        "#,
+        bus.listen(),
+        receiver.url(),
+        route("a"),
+        route("b"),
+        route("c"),
+    )
+}
+
+async fn push(bus: &Bus, body: &str) -> Result<()> {
+    let url = format!("{}/in/orders", bus.url());
+    let answer = http_client().post(url).header("x-api-key", "push-secret").body(body.to_owned()).send().await?;
+    ensure!(answer.status() == 204, "{}", answer.status());
+    Ok(())
+}
+
+async fn command(bus: &Bus, arguments: &[&str]) -> Result<String> {
+    let output = bus.run(arguments).await?;
+    ensure!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+async fn incidents(bus: &Bus, past: &str) -> Result<Value> {
+    Ok(serde_json::from_str(&command(bus, &["incidents", "--json", "--past", past]).await?)?)
+}
+
+/// The open incident of a kind, once it is there.
+async fn opened(bus: &Bus, kind: &str) -> Result<Value> {
+    eventually(kind, LIMIT, || async {
+        let found = incidents(bus, "0").await?;
+        let open = found["open"].as_array().context("open")?;
+        Ok(open.iter().find(|one| one["kind"] == kind).cloned())
+    })
+    .await
+}
+
+async fn closed(bus: &Bus, kind: &str) -> Result<()> {
+    eventually(&format!("the end of {kind}"), LIMIT, || async {
+        let found = incidents(bus, "0").await?;
+        let open = found["open"].as_array().context("open")?;
+        Ok(open.iter().all(|one| one["kind"] != kind).then_some(()))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_dead_shop_is_one_incident_from_before_a_kill_until_it_answers() -> Result<()> {
+    let receiver = Receiver::start(&Script::default()).await?;
+    let mut bus = Bus::new()?;
+    bus.env("PUSH_KEY", "push-secret");
+    bus.routes(&routes(&bus, &receiver, ""))?;
+    bus.start().await?;
+    receiver.down(None).await?;
+    push(&bus, r#"[{"id":1},{"id":2}]"#).await?;
+    let first = opened(&bus, "system-down").await?;
+    assert_eq!((&first["subject"], &first["severity"]), (&json!("shop"), &json!("critical")));
+    assert_eq!(first["routes"], json!(["a", "b", "c"]));
+    let page = command(&bus, &["incidents"]).await?;
+    assert!(page.contains("what to do:") && page.contains("a, b, c"), "{page}");
+    let metrics = bus.metrics().await?;
+    assert!(metrics.contains(r#"bus_incident_open{kind="system-down",subject="shop"} 1"#), "{metrics}");
+    // Silence is noticed, too: nothing else is pushed.
+    let silent = opened(&bus, "source-silent").await?;
+    assert_eq!(silent["subject"], "заказы");
+
+    // `since` is on disk within the keeper's turn; then nothing may forget it.
+    let stored = || async {
+        let connection =
+            sqlx::SqlitePool::connect(&format!("sqlite:{}/data/bus.db?mode=ro", bus.directory().display())).await?;
+        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM incidents").fetch_one(&connection).await?;
+        connection.close().await;
+        Ok((count >= 2).then_some(()))
+    };
+    eventually("stored incidents", LIMIT, stored).await?;
+    bus.kill9();
+    bus.start().await?;
+    let again = opened(&bus, "system-down").await?;
+    assert_eq!(again["since"], first["since"]);
+    assert_eq!(opened(&bus, "source-silent").await?["since"], silent["since"]);
+
+    receiver.up().await?;
+    closed(&bus, "system-down").await?;
+    push(&bus, r#"{"id":3}"#).await?;
+    closed(&bus, "source-silent").await?;
+    let past = incidents(&bus, "10").await?;
+    let shop =
+        past["past"].as_array().and_then(|past| past.iter().find(|one| one["subject"] == "shop")).context("past")?;
+    assert_eq!(shop["since"], first["since"]);
+    assert!(shop["closed"].is_string());
+    Ok(())
+}
+
+#[tokio::test]
+async fn maintenance_is_kept_with_who_and_why() -> Result<()> {
+    let receiver = Receiver::start(&Script::default()).await?;
+    let mut bus = Bus::new()?;
+    bus.env("PUSH_KEY", "push-secret");
+    bus.routes(&routes(&bus, &receiver, ""))?;
+    bus.start().await?;
+    let begin = ["maintenance", "start", "--system", "shop", "--for", "1h", "--why", "новый диск", "--who", "Аня"];
+    let said = command(&bus, &begin).await?;
+    assert!(said.starts_with("maintenance 1 until "), "{said}");
+    let unknown = bus.run(&["maintenance", "start", "--system", "shopp", "--for", "1h", "--why", "x"]).await?;
+    assert!(!unknown.status.success() && String::from_utf8_lossy(&unknown.stderr).contains("shopp"));
+    bus.kill9();
+    bus.start().await?;
+    let list = command(&bus, &["maintenance", "list"]).await?;
+    assert!(list.contains("shop") && list.contains("Аня: новый диск"), "{list}");
+    receiver.down(None).await?;
+    push(&bus, r#"{"id":1}"#).await?;
+    assert_eq!(opened(&bus, "system-down").await?["maintenance"], true);
+    command(&bus, &["maintenance", "end", "1"]).await?;
+    assert_eq!(opened(&bus, "system-down").await?["maintenance"], false);
+    assert!(command(&bus, &["maintenance", "list"]).await?.contains("no maintenance"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_base_that_was_loaded_anew_is_not_read_until_a_person_agrees() -> Result<()> {
+    let postgres = Postgres::shared().await?;
+    let base = postgres.database().await?;
+    let table = "CREATE TABLE goods (id int PRIMARY KEY, at timestamptz NOT NULL)";
+    postgres.execute(&base, &format!("{table}; INSERT INTO goods VALUES (1, now())")).await?;
+    let receiver = Receiver::start(&Script::default()).await?;
+    let mut bus = Bus::new()?;
+    bus.routes(&format!(
+        r#"
+        [bus]
+        listen = "{}"
+        [systems.shop]
+        kind = "http"
+        url = "{}"
+        [systems.erp]
+        kind = "sql"
+        url = "{}"
+        [streams.goods]
+        from = "erp"
+        query = "SELECT id, at FROM goods WHERE at >= :cursor ORDER BY at"
+        key = "id"
+        schedule = "100ms"
+        changes = {{ cursor = "at" }}
+        [routes.out]
+        stream = "goods"
+        to = "shop"
+        send = {{ method = "PUT", path = "/goods/{{key}}" }}
+        "#,
+        bus.listen(),
+        receiver.url(),
+        postgres.url_of(&base),
+    ))?;
+    bus.start().await?;
+    let applied = |count: usize| {
+        let receiver = &receiver;
+        eventually("the receiver has it", LIMIT, move || async move {
+            let ledger = receiver.ledger()?;
+            Ok((ledger.applied().count() >= count).then_some(()))
+        })
+    };
+    applied(1).await?;
+    // What a restored dump looks like: the same name, the same rows and more, another base.
+    postgres.execute("postgres", &format!("DROP DATABASE \"{base}\" WITH (FORCE)")).await?;
+    postgres.execute("postgres", &format!("CREATE DATABASE \"{base}\"")).await?;
+    postgres.execute(&base, &format!("{table}; INSERT INTO goods VALUES (2, now())")).await?;
+    let changed = opened(&bus, "source-changed").await?;
+    assert!(changed["message"].as_str().is_some_and(|words| words.contains("another base")), "{changed}");
+    assert_eq!(receiver.ledger()?.applied().count(), 1, "nothing of it was read");
+    command(&bus, &["accept-source", "goods"]).await?;
+    applied(2).await?;
+    closed(&bus, "source-changed").await
+}
+
+#[tokio::test]
+async fn a_certificate_that_ends_is_told_of_before_anything_fails() -> Result<()> {
+    let certificates = Certificates::ending(Duration::from_secs(10 * 86_400 + 3600))?;
+    // Any server that speaks TLS from the first byte will do: nothing is sent to it.
+    let nothing = Script::default();
+    let (receiver, server) = tokio::join!(Receiver::start(&nothing), Smtp::with(&certificates));
+    let (receiver, server) = (receiver?, server?);
+    let mut bus = Bus::new()?;
+    bus.env("PUSH_KEY", "push-secret");
+    let more = format!(
+        "[systems.crm]\nkind = \"http\"\nurl = \"https://127.0.0.1:{}\"\n\
+         [routes.d]\nstream = \"заказы\"\nto = \"crm\"\nsend = {{ method = \"PUT\", path = \"/d/{{key}}\" }}",
+        server.port()
+    );
+    bus.routes(&routes(&bus, &receiver, &more))?;
+    bus.start().await?;
+    let ending = opened(&bus, "certificate-ending").await?;
+    assert_eq!(ending["subject"], "crm");
+    assert!(ending["message"].as_str().is_some_and(|words| words.contains("in 10 days")), "{ending}");
+    Ok(())
+}

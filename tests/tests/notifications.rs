@@ -1,0 +1,181 @@
+//! People are told: by webhook, Telegram and mail, once for each cause, over restarts, and not during maintenance.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use bus_tests::bus::Bus;
+use bus_tests::eventually::eventually;
+use bus_tests::receiver::{Answer, Entry, Receiver, Rule, Script};
+use bus_tests::servers::{Smtp, http_client};
+use serde_json::{Value, json};
+
+const LIMIT: Duration = Duration::from_secs(40);
+
+/// A shop with two routes, and channels.
+fn routes(bus: &Bus, shop: &Receiver, channels: &str) -> String {
+    format!(
+        r#"
+        [bus]
+        name = "проверка"
+        listen = "{}"
+        [systems.shop]
+        kind = "http"
+        url = "{}"
+        timeout = "2s"
+        [streams.orders]
+        listen = {{ path = "/in/orders", key = {{ env = "PUSH_KEY" }} }}
+        key = "id"
+        [routes.a]
+        stream = "orders"
+        to = "shop"
+        send = {{ method = "PUT", path = "/a/{{key}}" }}
+        [routes.b]
+        stream = "orders"
+        to = "shop"
+        send = {{ method = "PUT", path = "/b/{{key}}" }}
+        {channels}
+        "#,
+        bus.listen(),
+        shop.url()
+    )
+}
+
+async fn push(bus: &Bus, body: &str) -> Result<()> {
+    let url = format!("{}/in/orders", bus.url());
+    let answer = http_client().post(url).header("x-api-key", "push-secret").body(body.to_owned()).send().await?;
+    ensure!(answer.status() == 204, "{}", answer.status());
+    Ok(())
+}
+
+/// What came at a path of the people's receiver, once there are so many.
+async fn told(people: &Receiver, path: &str, count: usize) -> Result<Vec<Entry>> {
+    eventually(&format!("{count} messages at {path}"), LIMIT, || async {
+        let entries: Vec<_> = people.ledger()?.entries.into_iter().filter(|entry| entry.path == path).collect();
+        Ok((entries.len() >= count).then_some(entries))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_dead_shop_is_told_once_everywhere_and_so_is_its_end() -> Result<()> {
+    let nothing = Script::default();
+    let (shop, people, smtp) = tokio::join!(Receiver::start(&nothing), Receiver::start(&nothing), Smtp::start());
+    let (shop, people, smtp) = (shop?, people?, smtp?);
+    let mut bus = Bus::new()?;
+    bus.env("PUSH_KEY", "push-secret");
+    bus.env("BOT", "12345:bot-secret");
+    bus.env("HOOK_KEY", "hook-secret");
+    let tell = r#"{ wait = "1s", repeat = "1h" }"#;
+    bus.routes(&routes(
+        &bus,
+        &shop,
+        &format!(
+            r#"
+            [notify.hook]
+            kind = "webhook"
+            url = "{0}/hook"
+            headers = {{ X-Api-Key = {{ env = "HOOK_KEY" }} }}
+            tell = {tell}
+            [notify."чат"]
+            kind = "telegram"
+            token = {{ env = "BOT" }}
+            chat = "-1001"
+            url = "{0}"
+            tell = {tell}
+            [notify.mail]
+            kind = "email"
+            server = "{1}"
+            ca = "{2}"
+            from = "Шина <bus@shop.example>"
+            to = ["ops@shop.example", "boss@shop.example"]
+            tell = {tell}
+            "#,
+            people.url(),
+            smtp.url(),
+            smtp.authority().display()
+        ),
+    ))?;
+    bus.start().await?;
+    shop.down(None).await?;
+    push(&bus, r#"[{"id":"ключ-77"},{"id":"ключ-78"}]"#).await?;
+
+    let hook = told(&people, "/hook", 1).await?;
+    assert_eq!(hook[0].headers["x-api-key"], "hook-secret");
+    let body: Value = serde_json::from_str(&hook[0].body)?;
+    assert_eq!((&body["bus"], &body["incidents"][0]["subject"]), (&json!("проверка"), &json!("shop")));
+    assert_eq!(body["incidents"][0]["routes"], json!(["a", "b"]));
+    let chat = told(&people, "/bot12345:bot-secret/sendMessage", 1).await?;
+    let message: Value = serde_json::from_str(&chat[0].body)?;
+    assert_eq!(message["chat_id"], "-1001");
+    let text = message["text"].as_str().context("text")?;
+    assert!(
+        text.contains("CRITICAL system-down shop") && text.contains("what to do:") && !text.contains("ключ-7"),
+        "{text}"
+    );
+    let mail = eventually("the mail", LIMIT, || async {
+        let mails = smtp.mails().await?;
+        Ok(mails.first().cloned())
+    })
+    .await?;
+    assert!(mail.contains("Subject:[проверка] system-down shop") && mail.contains("boss@shop.example"), "{mail}");
+    assert!(mail.contains("routes that wait: a, b"), "{mail}");
+
+    // A restart tells nothing anew; the end is told once.
+    bus.kill9();
+    bus.start().await?;
+    push(&bus, r#"{"id":"ключ-79"}"#).await?;
+    shop.up().await?;
+    let hook = told(&people, "/hook", 2).await?;
+    let body: Value = serde_json::from_str(&hook[1].body)?;
+    assert_eq!(
+        body["incidents"],
+        json!([
+            { "state": "resolved", "kind": "system-down", "severity": "critical", "subject": "shop" }
+        ])
+    );
+    let chat = told(&people, "/bot12345:bot-secret/sendMessage", 2).await?;
+    assert!(chat[1].body.contains("resolved: system-down shop"), "{}", chat[1].body);
+    let metrics = bus.metrics().await?;
+    assert!(metrics.contains(r#"bus_notifications_total{channel="hook",result="ok"} 1"#), "{metrics}");
+    assert!(!metrics.contains("secret"));
+    assert_eq!((told(&people, "/hook", 2).await?.len(), chat.len()), (2, 2), "no more than that");
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_cannot_be_told_shows_in_status_and_holds_up_nobody() -> Result<()> {
+    let nothing = Script::default();
+    let (shop, people) = tokio::join!(Receiver::start(&nothing), Receiver::start(&nothing));
+    let (shop, people) = (shop?, people?);
+    let refuse = Rule { path: Some("/bot".into()), ..Rule::always(Answer::Status { code: 403, retry_after: None }) };
+    people.set_script(&Script { rules: vec![refuse], ..Script::default() }).await?;
+    let mut bus = Bus::new()?;
+    bus.env("PUSH_KEY", "push-secret");
+    bus.env("BOT", "12345:bot-secret");
+    let channels = format!(
+        "[notify.chat]\nkind = \"telegram\"\ntoken = {{ env = \"BOT\" }}\nchat = \"7\"\nurl = \"{}\"\ntell = {{ wait = \"0s\" }}",
+        people.url()
+    );
+    bus.routes(&routes(&bus, &shop, &channels))?;
+    bus.start().await?;
+    // Maintenance first: nobody is told at all.
+    let begin = ["maintenance", "start", "--system", "shop", "--for", "1h", "--why", "диск"];
+    ensure!(bus.run(&begin).await?.status.success());
+    shop.down(None).await?;
+    push(&bus, r#"{"id":1}"#).await?;
+    let metrics = |part: &'static str| {
+        let bus = &bus;
+        eventually(part, LIMIT, move || async move { Ok(bus.metrics().await?.contains(part).then_some(())) })
+    };
+    metrics(r#"bus_incident_open{kind="system-down",subject="shop"} 1"#).await?;
+    assert!(people.ledger()?.entries.is_empty(), "told during maintenance");
+    ensure!(bus.run(&["maintenance", "end", "1"]).await?.status.success());
+    metrics(r#"bus_notify_failing{channel="chat"} 1"#).await?;
+    let page = String::from_utf8(bus.run(&["status"]).await?.stdout)?;
+    assert!(page.contains("REACHES NOBODY: Telegram answered 403") && !page.contains("bot-secret"), "{page}");
+    let log = bus.log().context("log")?.tail(2000);
+    assert!(log.contains("nobody could be told") && !log.contains("bot-secret"), "{log}");
+    // And the bus itself goes on.
+    shop.up().await?;
+    eventually("delivery", LIMIT, || async { Ok((shop.ledger()?.applied().count() >= 2).then_some(())) }).await
+}

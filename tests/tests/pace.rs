@@ -1,0 +1,119 @@
+//! What `bus status` foresees, and how a system under strain is spared.
+
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, ensure};
+use bus_tests::bus::Bus;
+use bus_tests::eventually::eventually;
+use bus_tests::receiver::{Answer, Receiver, Rule, Script};
+use bus_tests::servers::http_client;
+use serde_json::Value;
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// One pushed stream to systems with these capacities, all of them the same receiver.
+fn routes(bus: &Bus, receiver: &Receiver, systems: &[(&str, &str)]) -> String {
+    let system = |(name, capacity): &(&str, &str)| {
+        format!(
+            r#"
+            [systems.{name}]
+            kind = "http"
+            url = "{}"
+            capacity = {{ {capacity} }}
+            [routes.to-{name}]
+            stream = "orders"
+            to = "{name}"
+            send = {{ method = "PUT", path = "/{name}/{{key}}" }}
+            "#,
+            receiver.url()
+        )
+    };
+    format!(
+        r#"
+        [bus]
+        listen = "{}"
+        [streams.orders]
+        listen = {{ path = "/in/orders", key = {{ env = "PUSH_KEY" }} }}
+        key = "id"
+        {}
+        "#,
+        bus.listen(),
+        systems.iter().map(system).collect::<String>()
+    )
+}
+
+async fn pushed(bus: &Bus, count: usize) -> Result<()> {
+    let records: Vec<Value> = (0..count).map(|id| serde_json::json!({ "id": id })).collect();
+    let url = format!("{}/in/orders", bus.url());
+    let request = http_client().post(url).header("x-api-key", "push-secret").body(Value::from(records).to_string());
+    let answer = request.send().await?;
+    ensure!(answer.status() == 204, "{}", answer.status());
+    Ok(())
+}
+
+async fn status(bus: &Bus) -> Result<Value> {
+    Ok(serde_json::from_slice(&bus.run(&["status", "--json"]).await?.stdout)?)
+}
+
+fn named<'a>(list: &'a Value, name: &str) -> Result<&'a Value> {
+    let found = list.as_array().and_then(|list| list.iter().find(|one| one["name"] == name));
+    found.with_context(|| format!("{name} is missing"))
+}
+
+#[tokio::test]
+async fn a_backlog_says_when_it_will_be_empty_or_that_it_never_will() -> Result<()> {
+    let receiver = Receiver::start(&Script::default()).await?;
+    let mut bus = Bus::new()?;
+    bus.env("PUSH_KEY", "push-secret");
+    bus.routes(&routes(&bus, &receiver, &[("slow", r#"rate = "10/min""#), ("shut", r#"rate = "0/min""#)]))?;
+    bus.start().await?;
+    pushed(&bus, 100).await?;
+    let seen = eventually("forecasts", LIMIT, || async {
+        let status = status(&bus).await?;
+        let known = |name| named(&status["routes"], name).map(|route| route["forecast"].is_string());
+        Ok((known("to-slow")? && known("to-shut")?).then_some(status))
+    })
+    .await?;
+    assert_eq!(named(&seen["routes"], "to-shut")?["empty_at"], Value::Null);
+    let never = named(&seen["routes"], "to-shut")?["forecast"].as_str().context("words")?;
+    assert!(never.starts_with("never under this profile"), "{never}");
+    let metrics = bus.metrics().await?;
+    assert!(metrics.contains(r#"bus_route_empty_at_seconds{route="to-shut"} +Inf"#), "{metrics}");
+    let line = metrics.lines().find_map(|line| line.strip_prefix(r#"bus_route_empty_at_seconds{route="to-slow"} "#));
+    let at: f64 = line.context("the metric")?.parse()?;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs_f64();
+    // Ten a minute, less a hundredth: 100 take ten minutes.
+    assert!((500.0..700.0).contains(&(at - now)), "in {} s", at - now);
+    let page = String::from_utf8(bus.run(&["status"]).await?.stdout)?;
+    assert!(page.contains("empty at ") && page.contains("never under this profile"), "{page}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_system_that_asks_for_less_gets_less_unless_that_is_switched_off() -> Result<()> {
+    let less = Answer::Status { code: 429, retry_after: Some(1) };
+    let receiver = Receiver::start(&Script { rules: vec![Rule::times(4, less)], ..Script::default() }).await?;
+    let mut bus = Bus::new()?;
+    bus.env("PUSH_KEY", "push-secret");
+    let systems = [("shop", r#"rate = "600/min""#), ("rigid", r#"rate = "600/min", adaptive = false"#)];
+    bus.routes(&routes(&bus, &receiver, &systems))?;
+    bus.start().await?;
+    pushed(&bus, 40).await?;
+    let system = eventually("strain", LIMIT, || async {
+        let status = status(&bus).await?;
+        let system = named(&status["systems"], "shop")?;
+        Ok(system["strain"].is_string().then(|| system.clone()))
+    })
+    .await?;
+    assert!(system["strain"].as_str().is_some_and(|why| why.contains("429")), "{system}");
+    assert!(system["pace"].as_f64().is_some_and(|share| (0.01..1.0).contains(&share)), "{system}");
+    let page = String::from_utf8(bus.run(&["status"]).await?.stdout)?;
+    assert!(page.contains("% of profile: it asks for less (429)"), "{page}");
+    eventually("everything delivered", LIMIT, || async {
+        Ok((receiver.ledger()?.applied().count() >= 80).then_some(()))
+    })
+    .await?;
+    let metrics = bus.metrics().await?;
+    assert!(metrics.contains(r#"bus_system_pace_share{system="rigid"} 1"#), "{metrics}");
+    Ok(())
+}
