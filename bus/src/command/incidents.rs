@@ -95,13 +95,9 @@ pub async fn maintenance(command: cli::Maintenance) -> anyhow::Result<ExitCode> 
 
 async fn start(args: cli::MaintenanceStart) -> anyhow::Result<ExitCode> {
     let client = Client::new(&landscape(&args.config.file)?)?;
-    let who = args.who.or_else(|| std::env::var("SUDO_USER").ok()).or_else(|| std::env::var("USER").ok());
-    let mut path = format!(
-        "/maintenance?seconds={}&who={}&why={}",
-        args.duration.as_secs(),
-        encoded(who.as_deref().unwrap_or("unknown")),
-        encoded(&args.why)
-    );
+    let who = args.who.unwrap_or_else(super::who::who);
+    let mut path =
+        format!("/maintenance?seconds={}&who={}&why={}", args.duration.as_secs(), encoded(&who), encoded(&args.why));
     if let Some(system) = &args.system {
         path.push_str(&format!("&system={}", encoded(system)));
     }

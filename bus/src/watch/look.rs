@@ -98,7 +98,9 @@ impl Looks {
         let gates = app.gates.delivering();
         let gate = gates.iter().find(|(of, _)| Some(of.as_str()) == system.map(String::as_str));
         let open = gate.is_none_or(|(_, gate)| {
-            matches!(gate.breaker(), BreakerState::Closed { .. }) && gate.wait().is_some_and(|wait| wait <= OPEN)
+            matches!(gate.breaker(), BreakerState::Closed { .. })
+                && gate.pause().is_none()
+                && gate.wait().is_some_and(|wait| wait <= OPEN)
         });
         let look = ConsumerLook {
             queued,
