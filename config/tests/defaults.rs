@@ -140,7 +140,7 @@ fn the_schema_offers_what_may_stand_in_defaults() {
         keys.sort();
         keys
     };
-    assert_eq!(keys("routes"), ["concurrency", "retry", "when_left"]);
+    assert_eq!(keys("routes"), ["concurrency", "empty_by", "retry", "when_left"]);
     assert_eq!(keys("streams"), ["schedule"]);
     assert_eq!(keys("systems"), ["ca", "capacity", "reads", "timeout"]);
     assert_eq!(keys("subscriptions"), ["keep"]);

@@ -97,7 +97,7 @@ impl Metrics {
             pace_share: real("bus_system_pace_share", "Share of the profile in use, 0.01 to 1.", &["system"]),
             empty_at: real(
                 "bus_route_empty_at_seconds",
-                "When the route will be empty, by forecast: Unix time, 0 when it is, +Inf when never.",
+                "When the route will be empty, by forecast: Unix time, 0 when it is, infinite when never.",
                 &["route"],
             ),
             notifications: counter("bus_notifications_total", "Messages about incidents.", &["channel", "result"]),
