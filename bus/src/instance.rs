@@ -41,7 +41,7 @@ impl Instance {
         let queues = parts::queues(landscape, &queue_of)?;
         let (broker, metrics) = (Arc::clone(&workshop.broker), workshop.metrics.clone());
         let channels = notify::channels(landscape)?;
-        let oversight = Oversight::new(landscape, Arc::clone(&workshop.watch), wire::peers(landscape)?);
+        let oversight = Oversight::new(landscape, Arc::clone(&workshop.watch), wire::peers(landscape));
         let before = oversight.store.open_incidents().await.context("the state store")?;
         workshop.incidents.restore(before);
         oversight.quiet.reload().await.context("the state store")?;

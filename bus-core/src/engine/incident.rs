@@ -126,13 +126,15 @@ impl Incidents {
         self.inner().open.values().cloned().collect()
     }
 
-    /// Takes over what was open before a restart. A job that had crashed runs again: that is over.
+    /// Takes over what was open before a restart. A job that had crashed runs again, and a pause that was not told
+    /// again has ended: that is over.
     pub fn restore(&self, stored: Vec<Incident>) {
         let now = Moment::now();
         let mut inner = self.inner();
         for mut incident in stored {
             let id = (incident.kind, incident.subject.clone());
-            if incident.kind == Kind::JobCrashed {
+            let paused = incident.kind == Kind::PausedByPerson && !inner.open.contains_key(&id);
+            if incident.kind == Kind::JobCrashed || paused {
                 incident.closed = Some(now);
                 inner.closed.push(incident);
                 continue;
@@ -153,17 +155,17 @@ impl Incidents {
         self.0.count.store(inner.open.len(), Ordering::Release);
     }
 
-    /// Closes what a restart brought back and nobody has seen since: subjects that are gone (`known` says no), and
-    /// troubles that only traffic would close, after an hour.
-    pub fn forget_unconfirmed(&self, known: impl Fn(&Incident) -> bool, now: Moment) {
+    /// Closes what nothing will close any more: subjects that are gone (`known` says no), and what a restart brought back,
+    /// only traffic would close, and nobody has seen for an hour.
+    pub fn forget(&self, known: impl Fn(&Incident) -> bool, now: Moment) {
         let over: Vec<Id> = {
             let inner = self.inner();
-            let old = |since: Moment| since.until(now) >= UNCONFIRMED;
             let by_traffic = |kind| matches!(kind, Kind::SystemDown | Kind::RoutePaused | Kind::StoreFailing);
-            let over = |(id, since): &(&Id, &Moment)| {
-                inner.open.get(*id).is_none_or(|incident| !known(incident)) || (by_traffic(id.0) && old(**since))
+            let unconfirmed = |id: &Id| {
+                by_traffic(id.0) && inner.carried.get(id).is_some_and(|since| since.until(now) >= UNCONFIRMED)
             };
-            inner.carried.iter().filter(over).map(|(id, _)| id.clone()).collect()
+            let over = |(id, incident): &(&Id, &Incident)| !known(incident) || unconfirmed(id);
+            inner.open.iter().filter(over).map(|(id, _)| id.clone()).collect()
         };
         for (kind, subject) in over {
             self.close(kind, &subject);
@@ -274,11 +276,11 @@ mod tests {
         assert!(after.list().iter().all(|incident| incident.since == Moment(1000)));
 
         let later = Moment::now().after(UNCONFIRMED);
-        after.forget_unconfirmed(|_| true, Moment::now());
+        after.forget(|_| true, Moment::now());
         assert_eq!(after.list().len(), 3);
-        after.forget_unconfirmed(|_| true, later);
+        after.forget(|_| true, later);
         assert_eq!(kinds(&after), [Kind::RoutePaused, Kind::Gap], "a gap is for a person, a pause was seen again");
-        after.forget_unconfirmed(|incident| incident.kind != Kind::Gap, later);
+        after.forget(|incident| incident.kind != Kind::Gap, later);
         assert_eq!(kinds(&after), [Kind::RoutePaused], "its subject is gone");
     }
 }

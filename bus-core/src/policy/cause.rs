@@ -95,12 +95,21 @@ impl Topology {
     /// Whether the subject is still in the configuration, as far as it names routes and feeds.
     pub fn knows(&self, incident: &Incident) -> bool {
         match incident.kind {
-            Kind::RoutePaused | Kind::ConsumerStuck | Kind::BacklogLate => self.route.contains_key(&incident.subject),
-            Kind::SourceFailing | Kind::FeedStopped | Kind::SourceChanged | Kind::CursorStuck => {
-                self.feed.contains_key(&incident.subject)
+            Kind::RoutePaused | Kind::ConsumerStuck | Kind::BacklogLate | Kind::Gap | Kind::DeadLetters => {
+                self.route.contains_key(&incident.subject)
             }
+            Kind::SourceFailing
+            | Kind::FeedStopped
+            | Kind::SourceChanged
+            | Kind::CursorStuck
+            | Kind::SourceSilent
+            | Kind::TooManyDeletions => self.feed.contains_key(&incident.subject),
             Kind::SystemDown => self.route.values().any(|system| *system == incident.subject),
-            _ => true,
+            Kind::StoreFailing
+            | Kind::JobCrashed
+            | Kind::DiskFilling
+            | Kind::CertificateEnding
+            | Kind::PausedByPerson => true,
         }
     }
 

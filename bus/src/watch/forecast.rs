@@ -88,7 +88,7 @@ impl Forecaster {
             let empties = forecast(gate.plan().as_ref(), at_most, &loads, Micros::from(now));
             for ((handle, ..), empty) in here.iter().zip(empties) {
                 let name = handle.route().as_str();
-                let foreseen = foreseen(empty, gate, handle, plan.zone);
+                let foreseen = foreseen(empty, gate, handle, plan.zone, now);
                 app.metrics.empty_at.with_label_values(&[name]).set(seconds_of(empty, foreseen.as_ref()));
                 all.extend(foreseen.map(|foreseen| (name.to_owned(), foreseen)));
             }
@@ -146,7 +146,7 @@ fn steady(marks: &VecDeque<Reading>) -> f64 {
 }
 
 /// `None`: nothing waits.
-fn foreseen(empty: Empty, gate: &Gate, handle: &Handle, zone: Tz) -> Option<Foreseen> {
+fn foreseen(empty: Empty, gate: &Gate, handle: &Handle, zone: Tz, now: Moment) -> Option<Foreseen> {
     let unknown = |words: &str| Some(Foreseen { at: None, words: words.to_owned() });
     let share = gate.share().filter(|share| *share < 1.0);
     let slowed = share.map_or(String::new(), |share| format!(" at the present {:.0} % of the profile", share * 100.0));
@@ -154,6 +154,8 @@ fn foreseen(empty: Empty, gate: &Gate, handle: &Handle, zone: Tz) -> Option<Fore
         Empty::Now => None,
         _ if handle.status().paused.is_some() || gate.pause().is_some() => unknown("not before its pause ends"),
         _ if !matches!(gate.breaker(), BreakerState::Closed { .. }) => unknown("not before its system answers"),
+        // Before anybody has read it.
+        Empty::At(at) if now.until(at.moment()) <= EVERY => None,
         Empty::At(at) => {
             let at = at.moment();
             Some(Foreseen { at: Some(at), words: format!("empty at {}{slowed}", local(at, zone)) })
@@ -165,9 +167,10 @@ fn foreseen(empty: Empty, gate: &Gate, handle: &Handle, zone: Tz) -> Option<Fore
 
 /// For the metric.
 fn seconds_of(empty: Empty, foreseen: Option<&Foreseen>) -> f64 {
-    match (empty, foreseen.and_then(|foreseen| foreseen.at)) {
+    match (empty, foreseen) {
         (Empty::Now, _) => 0.0,
-        (_, Some(at)) => at.0 as f64 / 1000.0,
+        (Empty::At(at), None) => at.0 as f64 / 1e6,
+        (_, Some(Foreseen { at: Some(at), .. })) => at.0 as f64 / 1000.0,
         _ => f64::INFINITY,
     }
 }

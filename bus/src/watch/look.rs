@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bus_core::engine::incident::Kind;
+use bus_core::engine::incident::{Incident, Kind};
 use bus_core::engine::worker::Handle;
 use bus_core::policy::{BacklogWatch, BreakerState, ConsumerLook, ConsumerWatch, DiskLook, DiskWatch, Sign};
 use bus_core::ports::state::DeadFilter;
@@ -73,8 +73,7 @@ impl Looks {
             self.next_disk = now.after(DISK);
             self.disk(app, now).await;
         }
-        let plan = app.oversight.plan();
-        app.incidents.forget_unconfirmed(|incident| plan.topology.knows(incident), now);
+        app.incidents.forget(|incident| known(app, incident), now);
     }
 
     fn silence(&mut self, app: &App, now: Moment) {
@@ -150,6 +149,19 @@ impl Looks {
                       reading and sending, and loses nothing";
         app.incidents.judge(Kind::DiskFilling, &app.name, sign, remedy);
     }
+}
+
+/// Whether anybody still looks at the subject of an incident.
+fn known(app: &App, incident: &Incident) -> bool {
+    let (plan, subject) = (app.oversight.plan(), &incident.subject);
+    plan.topology.knows(incident)
+        && match incident.kind {
+            Kind::SourceSilent => plan.expect.iter().any(|(stream, _)| stream == subject),
+            Kind::BacklogLate => plan.empty_by.contains_key(subject),
+            Kind::CertificateEnding => app.oversight.peers.iter().any(|peer| peer.name == *subject),
+            Kind::DiskFilling => *subject == app.name,
+            _ => true,
+        }
 }
 
 /// Another number whenever the route did something.
