@@ -6,6 +6,7 @@ mod hint;
 mod number;
 mod path;
 mod program;
+mod read;
 mod record;
 
 pub use fields::Fields;

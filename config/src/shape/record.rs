@@ -5,14 +5,13 @@
 
 use bus_core::ports::shape::ShapeError;
 use bytes::Bytes;
-use serde_json::Value as Json;
 use vrl::path::{OwnedSegment, OwnedTargetPath, PathPrefix};
-use vrl::value::{ObjectMap, Value};
+use vrl::value::Value;
 
-use super::number;
+use super::read;
 
 /// Begins the mark of a carried value. No source writes NUL into a text; one that does is carried too.
-const MARK: &str = "\0carried:";
+pub(super) const MARK: &str = "\0carried:";
 
 /// A JSON object as a program sees it.
 #[derive(Debug)]
@@ -22,24 +21,18 @@ pub struct Record {
     carried: Vec<Carried>,
 }
 
+/// A value that travels beside the program.
 #[derive(Debug)]
-struct Carried {
-    path: Vec<OwnedSegment>,
+pub(super) struct Carried {
+    pub path: Vec<OwnedSegment>,
     /// JSON text.
-    raw: String,
+    pub raw: String,
 }
 
 impl Record {
-    /// Reads a body.
-    pub fn from_json(body: &[u8]) -> Result<Self, ShapeError> {
-        let json: Json = serde_json::from_slice(body).map_err(|error| {
-            ShapeError(format!("the record is not JSON (line {}, column {})", error.line(), error.column()))
-        })?;
-        if !json.is_object() {
-            return Err(ShapeError("the record is not a JSON object".into()));
-        }
-        let (mut carried, mut path) = (Vec::new(), Vec::new());
-        let value = convert(json, &mut path, &mut carried);
+    /// Reads a body. Texts without escapes share its memory.
+    pub fn from_json(body: &Bytes) -> Result<Self, ShapeError> {
+        let (value, carried) = read::object(body)?;
         Ok(Self { value, carried })
     }
 
@@ -119,40 +112,6 @@ impl Record {
 
 fn write_json<T: serde::Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(), ShapeError> {
     serde_json::to_writer(out, value).map_err(|error| ShapeError(format!("the result cannot be written: {error}")))
-}
-
-fn convert(json: Json, path: &mut Vec<OwnedSegment>, carried: &mut Vec<Carried>) -> Value {
-    let carry = |raw: String, path: &[OwnedSegment], carried: &mut Vec<Carried>| {
-        carried.push(Carried { path: path.to_vec(), raw });
-        Value::from(format!("{MARK}{}", carried.len() - 1).as_str())
-    };
-    match json {
-        Json::Null => Value::Null,
-        Json::Bool(value) => Value::Boolean(value),
-        Json::Number(number) => {
-            number::exact(number.as_str()).unwrap_or_else(|| carry(number.as_str().to_owned(), path, carried))
-        }
-        Json::String(text) if text.starts_with(MARK) => carry(Json::String(text).to_string(), path, carried),
-        Json::String(text) => Value::from(text.as_str()),
-        Json::Array(items) => {
-            let items = items.into_iter().enumerate().map(|(at, item)| {
-                path.push(OwnedSegment::index(at as isize));
-                let value = convert(item, path, carried);
-                path.pop();
-                value
-            });
-            Value::Array(items.collect())
-        }
-        Json::Object(fields) => {
-            let mut object = ObjectMap::new();
-            for (key, item) in fields {
-                path.push(OwnedSegment::field(&key));
-                object.insert(key.into(), convert(item, path, carried));
-                path.pop();
-            }
-            Value::Object(object)
-        }
-    }
 }
 
 /// Whether the query takes the value at `path`, or something it stands in.

@@ -112,6 +112,26 @@ fn a_text_that_looks_like_a_mark_stays_a_text() {
 }
 
 #[test]
+fn texts_names_and_depth_of_a_record_are_read_as_they_are_written() {
+    let body = r#" {"и\u043cя":"а\n\"б\"\ud83d\ude00","list":[[],{},[1,-2.5]],"$serde_json::private::Number":"1"} "#;
+    let expected = r#"{"$serde_json::private::Number":"1","a":2,"list":[[],{},[1,-2.5]],"имя":"а\n\"б\"😀"}"#;
+    assert_eq!(shape(&transform(".a = 2"), body), Ok(expected.into()));
+    let nested = |levels: usize| format!("{{\"a\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
+    assert!(shape(&transform(".b = 2"), &nested(100)).is_ok());
+    let error = shape(&transform(".b = 2"), &nested(100_000)).unwrap_err();
+    assert!(error.contains("deeper than 128"), "{error}");
+    for (body, expected) in [
+        (r#"{"a":"\ud800"}"#, "Unicode"),
+        ("{\"a\":1}\n{", "line 2"),
+        ("{\"a\":\"\n\"}", "not JSON"),
+        ("[1]", "not a JSON object"),
+    ] {
+        let error = shape(&transform(".b = 2"), body).unwrap_err();
+        assert!(error.contains(expected), "{body}: {error}");
+    }
+}
+
+#[test]
 fn deletes_pass_filter_and_program() {
     let shaper = when("false", Body::Transform(read("a = '. = {}'").unwrap()));
     let gone = envelope(Operation::Delete, r#"{"id":1}"#);

@@ -18,8 +18,10 @@ const MASKED_FROM: usize = 4;
 #[derive(Clone)]
 pub struct Client {
     pub(super) http: reqwest::Client,
-    /// Without user and password.
-    base: String,
+    /// Without user, password and query. Parsed once: the host is the dear part of an address.
+    base: Url,
+    /// Its path without slashes at the end.
+    prefix: String,
     pub(super) basic: Option<(String, Secret)>,
     pub(super) headers: Vec<Header>,
     pub(super) timeout: Duration,
@@ -50,16 +52,22 @@ impl Client {
             let decode = |text| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
             basic = Some((decode(url.username()), Secret::new(decode(password))));
         }
-        let base = bare(&mut url);
+        let prefix = bare(&mut url);
         let mut secrets: Vec<Secret> = basic.iter().map(|(_, password)| password.clone()).collect();
         secrets.extend(secret_values(&options.headers));
-        Ok(Self { http, base, basic, headers: options.headers, timeout: options.timeout, secrets })
+        Ok(Self { http, base: url, prefix, basic, headers: options.headers, timeout: options.timeout, secrets })
     }
 
     /// The address of a filled path.
-    pub(super) fn url(&self, path: &str) -> Result<Url, url::ParseError> {
-        let slash = if path.is_empty() || path.starts_with(['/', '?']) { "" } else { "/" };
-        Url::parse(&format!("{}{slash}{path}", self.base))
+    pub(super) fn url(&self, filled: &str) -> Url {
+        // What stands behind '#' is for browsers and never sent.
+        let filled = filled.split('#').next().unwrap_or_default();
+        let (path, query) = filled.split_once('?').map_or((filled, None), |(path, query)| (path, Some(query)));
+        let slash = if path.is_empty() || path.starts_with('/') { "" } else { "/" };
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}{slash}{path}", self.prefix));
+        url.set_query(query);
+        url
     }
 
     /// Replaces secrets that a receiver has sent back.
@@ -73,13 +81,14 @@ impl Client {
     }
 }
 
+/// Leaves scheme, host, port and path; gives the path without slashes at its end.
 fn bare(url: &mut Url) -> String {
     // Both fail only for addresses that cannot have a user, such as file:.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url.set_query(None);
     url.set_fragment(None);
-    url.as_str().trim_end_matches('/').to_owned()
+    url.path().trim_end_matches('/').to_owned()
 }
 
 /// The secrets among headers.
@@ -88,4 +97,36 @@ pub(super) fn secret_values(headers: &[Header]) -> impl Iterator<Item = Secret> 
         HeaderValue::Secret(secret) => Some(secret.clone()),
         HeaderValue::Template(_) => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// The base is not parsed again for each request; the address is the same as if it were.
+    #[test]
+    fn an_address_is_what_parsing_the_whole_text_would_give() {
+        for base in ["http://h", "http://h/", "http://bus:pw@h:81/api/v1/?old=1#x", "https://пример.рф/а б"] {
+            let url: Url = base.parse().unwrap();
+            let options = Options {
+                url: url.clone(),
+                headers: Vec::new(),
+                basic: None,
+                ca_pem: None,
+                timeout: Duration::from_secs(1),
+            };
+            let client = Client::new(options).unwrap();
+            let mut whole = url;
+            bare(&mut whole);
+            let whole = whole.as_str().trim_end_matches('/').to_owned();
+            for path in ["", "/", "/orders/%D0%A3%D0%A2-1%2F2", "orders/1", "?q=1", "/a?q=x%20y&z=/я", "/a/?", "/a b"]
+            {
+                let slash = if path.is_empty() || path.starts_with(['/', '?']) { "" } else { "/" };
+                let expected = Url::parse(&format!("{whole}{slash}{path}")).unwrap();
+                assert_eq!(client.url(path), expected, "{base} {path}");
+            }
+            assert_eq!(client.url("/a#part").fragment(), None);
+        }
+    }
 }

@@ -25,23 +25,33 @@ use super::{Header, HeaderValue, Repeats, Request, Send, classify};
 /// Between the request's own timeout and the moment by which it is certainly aborted.
 const ABORT: Duration = Duration::from_secs(1);
 
+static SEQ: HeaderName = HeaderName::from_static("bus-seq");
+static MESSAGE_ID: HeaderName = HeaderName::from_static("bus-message-id");
+static STREAM: HeaderName = HeaderName::from_static("bus-stream");
+static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
 /// Sends the records of one route.
 pub struct HttpTarget {
     client: Client,
     send: Send,
     secrets: Vec<Secret>,
+    /// Carries the idempotency key.
+    idempotency: Option<HeaderName>,
 }
 
 impl HttpTarget {
     /// Checks the header names; connects to nothing.
     pub fn new(client: Client, send: Send) -> Result<Self, DeliveryError> {
-        let names = client.headers.iter().chain(&send.headers).map(|header| &header.name);
-        for name in names.chain(&send.idempotency_header) {
-            HeaderName::from_bytes(name.as_bytes())
-                .map_err(|_| misconfigured(format!("{name:?} is no header name")))?;
+        let parsed = |name: &String| {
+            HeaderName::from_bytes(name.as_bytes()).map_err(|_| misconfigured(format!("{name:?} is no header name")))
+        };
+        for header in client.headers.iter().chain(&send.headers) {
+            parsed(&header.name)?;
         }
+        let recognised = (send.repeats == Repeats::Recognised).then(|| IDEMPOTENCY_KEY.clone());
+        let idempotency = send.idempotency_header.as_ref().map(parsed).transpose()?.or(recognised);
         let secrets = secret_values(&send.headers).collect();
-        Ok(Self { client, send, secrets })
+        Ok(Self { client, send, secrets, idempotency })
     }
 
     fn request(&self, operation: Operation) -> Option<&Request> {
@@ -71,7 +81,7 @@ impl HttpTarget {
             }
             Err(reason) => return Err(rejected(format!("{} cannot be filled: {reason}", request.path.as_str()))),
         };
-        let url = self.client.url(&path).map_err(|_| rejected("the path does not make an address".to_owned()))?;
+        let url = self.client.url(&path);
         let headers = self.headers(parcel)?;
         let mut builder = self.client.http.request(request.method.clone(), url.clone()).headers(headers);
         if let Some((user, password)) = &self.client.basic {
@@ -148,17 +158,16 @@ impl HttpTarget {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, RawValue::from_static("application/json"));
         let envelope = &parcel.envelope;
-        let mut own = vec![
-            ("bus-seq", envelope.seq.to_string()),
-            ("bus-message-id", envelope.id.to_string()),
-            ("bus-stream", header_text(envelope.stream.as_str())),
-        ];
-        let recognised = (self.send.repeats == Repeats::Recognised).then_some("idempotency-key");
-        if let Some(name) = self.send.idempotency_header.as_deref().or(recognised) {
-            own.push((name, header_text(&parcel.idempotency_key)));
-        }
-        for (name, value) in own {
-            set(&mut headers, name, &value)?;
+        let mut own = |name: &HeaderName, value: String| {
+            let value = RawValue::try_from(value).map_err(|_| rejected(format!("header {name} cannot be written")))?;
+            headers.insert(name, value);
+            Ok(())
+        };
+        own(&SEQ, envelope.seq.to_string())?;
+        own(&MESSAGE_ID, envelope.id.to_string())?;
+        own(&STREAM, header_text(envelope.stream.as_str()))?;
+        if let Some(name) = &self.idempotency {
+            own(name, header_text(&parcel.idempotency_key))?;
         }
         for header in self.client.headers.iter().chain(&self.send.headers) {
             insert(&mut headers, header, Some(parcel))?;
@@ -177,8 +186,7 @@ impl Target for HttpTarget {
                 insert(&mut headers, header, None)?;
             }
         }
-        let url = self.client.url("").map_err(|_| misconfigured("the address cannot be read".to_owned()))?;
-        let mut builder = self.client.http.head(url).headers(headers).timeout(self.client.timeout);
+        let mut builder = self.client.http.head(self.client.url("")).headers(headers).timeout(self.client.timeout);
         if let Some((user, password)) = &self.client.basic {
             builder = builder.basic_auth(user, Some(password.expose()));
         }
