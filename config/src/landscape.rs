@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use url::Url;
 
 pub use crate::language::bus::LogFormat;
-pub use crate::language::route::{Method, WhenLeft};
+pub use crate::language::route::{Delivery, Method, WhenLeft};
 pub use crate::language::stream::Overlap;
 use crate::shape::Shaper;
 
@@ -236,6 +236,8 @@ pub struct Route {
     pub shape: Arc<Shaper>,
     /// What happens to a record that the filter no longer wants.
     pub when_left: WhenLeft,
+    /// Which versions of a record are sent.
+    pub delivery: Delivery,
     /// The request that carries a record.
     pub send: Send,
     /// The request that deletes one; `None`: deletions are skipped.

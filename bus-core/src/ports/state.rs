@@ -187,6 +187,8 @@ pub struct Settled {
     pub id: Option<MessageId>,
     /// The receiver holds the record.
     pub present: bool,
+    /// It may hold one although `present` says no: a version that may have been tried was superseded (D10).
+    pub doubt: bool,
     /// The receiver's own id.
     pub receiver_id: Option<String>,
 }
@@ -219,6 +221,10 @@ pub enum Change {
         reason: HoldReason,
         /// Clears the attempt mark: the receiver is known not to have applied it (D7).
         clear_mark: bool,
+        /// `latest`: takes the place of the key's newest row, unless a person replayed that one (D9).
+        latest: bool,
+        /// An older version of the key is in the worker's hands and may have been tried (D10).
+        doubt: bool,
     },
     /// A message from `waiting` failed for now: all rows of its key wait until `not_before`.
     Defer {
@@ -272,6 +278,12 @@ pub enum Settlement {
     },
     /// Not sent, with a counted reason; raises the fence and keeps id, presence and receiver's id.
     Skipped,
+    /// A newer version stands in its place (`latest`). The fence stays: an older version may be under way. Of an upsert
+    /// the receiver may hold something from now on, because whether it was tried before a crash is not known (D10).
+    Superseded {
+        /// It was an upsert.
+        upsert: bool,
+    },
     /// Kept for a person; raises the fence (R9).
     DeadLettered {
         /// The letter.
@@ -288,6 +300,13 @@ pub enum Applied {
     Yes,
     /// It was not needed any more, by its own condition.
     Ignored,
+    /// It stands in the place of an older version, which is superseded.
+    Replaced {
+        /// The older one's.
+        seq: Seq,
+    },
+    /// A newer version waits already, and this one is superseded.
+    Outdated,
     /// A dead letter was stored under this number.
     Dead(i64),
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use bus_config::{HttpSystem, Landscape, Route, System, SystemKind, WhenLeft};
+use bus_config::{Delivery, HttpSystem, Landscape, Route, System, SystemKind, WhenLeft};
 use bus_core::engine::gate::Capacity;
-use bus_core::engine::worker::{LeftPolicy, RoutePlan};
+use bus_core::engine::worker::{Delivered, LeftPolicy, RoutePlan};
 use bus_core::policy::BreakerOptions;
 use bus_core::ports::shape::Shape;
 use bus_core::ports::target::Target;
@@ -81,6 +81,10 @@ fn route_plan(landscape: &Landscape, route: &Route, queue: QueueName) -> RoutePl
         when_left: match route.when_left {
             WhenLeft::Delete => LeftPolicy::Delete,
             WhenLeft::Ignore => LeftPolicy::Ignore,
+        },
+        delivery: match route.delivery {
+            Delivery::Every => Delivered::Every,
+            Delivery::Latest => Delivered::Latest,
         },
         sends_deletes: route.on_delete.is_some(),
         retry: route.retry,

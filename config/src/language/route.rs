@@ -37,11 +37,13 @@ options! {
         idempotent: Idempotent, optional;
         /// How often and how long one record is tried again.
         retry: Retry, shared = {};
+        /// Every version of a record, or only the latest of those that wait, in the place of the first.
+        delivery: Delivery = "every";
         /// Records under way at the same time; always one per key.
         concurrency: Whole<1, 256>, shared = 4;
         /// The time of day by which nothing may wait any more; otherwise it is an incident.
         empty_by: EmptyBy, optional, shared;
-    } planned ["on_reject", "delivery", "batch", "requires", "schedule", "maps", "operation", "echo"]
+    } planned ["on_reject", "batch", "requires", "schedule", "maps", "operation", "echo"]
 }
 
 choices! {
@@ -51,6 +53,16 @@ choices! {
         Delete = "delete",
         /// It stays as it was.
         Ignore = "ignore",
+    }
+}
+
+choices! {
+    /// Which versions of a record are sent.
+    pub enum Delivery {
+        /// All of them, in order.
+        Every = "every",
+        /// While one waits, a newer one takes its place.
+        Latest = "latest",
     }
 }
 

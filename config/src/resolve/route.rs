@@ -45,6 +45,7 @@ fn route(
         to: route.to.name().clone(),
         shape: shaper(route.when, route.transform, route.fields, zone, report),
         when_left,
+        delivery: route.delivery,
         send: Send {
             method: send.method,
             path: send.path.value.0,

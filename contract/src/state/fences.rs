@@ -18,7 +18,7 @@ pub async fn fences_rise_and_never_fall(fixture: &mut impl StateFixture) {
     assert_eq!(one(fixture.store(), &route, settle(&low, Settlement::Skipped)).await, Applied::Ignored);
     assert_eq!(one(fixture.store(), &route, buried(&low)).await, Applied::Ignored);
     fixture.reopen().await;
-    let expected = Settled { seq: seq(9), id: Some(high.id), present: true, receiver_id: None };
+    let expected = Settled { seq: seq(9), id: Some(high.id), present: true, doubt: false, receiver_id: None };
     assert_eq!(fence(fixture.store(), &route, &high.key).await, Some(expected.clone()));
 
     // D1: the epoch goes first.
@@ -38,14 +38,15 @@ pub async fn skipping_keeps_what_the_receiver_holds(fixture: &mut impl StateFixt
     let outcome = Settlement::Delivered { present: true, receiver_id: Some("42".into()) };
     one(store, &route, settle(&first, outcome)).await;
     one(store, &route, settle(&second, Settlement::Skipped)).await;
-    let expected = Settled { seq: seq(2), id: Some(first.id), present: true, receiver_id: Some("42".into()) };
+    let expected =
+        Settled { seq: seq(2), id: Some(first.id), present: true, doubt: false, receiver_id: Some("42".into()) };
     assert_eq!(fence(store, &route, &first.key).await, Some(expected.clone()));
     one(store, &route, buried(&third)).await;
     assert_eq!(fence(store, &route, &first.key).await, Some(Settled { seq: seq(3), ..expected }));
 
     let never = sample::envelope(&stream, "другой", 5);
     one(store, &route, settle(&never, Settlement::Skipped)).await;
-    let expected = Settled { seq: seq(5), id: None, present: false, receiver_id: None };
+    let expected = Settled { seq: seq(5), id: None, present: false, doubt: false, receiver_id: None };
     assert_eq!(fence(store, &route, &never.key).await, Some(expected));
 }
 
@@ -142,6 +143,8 @@ pub async fn marks_last_until_a_known_outcome(fixture: &mut impl StateFixture) {
         attempts: 1,
         reason: HoldReason::Retry,
         clear_mark,
+        latest: false,
+        doubt: false,
     };
     let table = [
         ("delivered", delivered(&envelope), false),

@@ -3,6 +3,7 @@
 mod capture;
 mod dead_letters;
 mod fences;
+mod latest;
 mod outboxes;
 mod waiting;
 
@@ -13,6 +14,7 @@ use bus_core::vocabulary::{Envelope, Exchange, FeedName, Key, Moment, RouteName,
 pub use capture::*;
 pub use dead_letters::*;
 pub use fences::*;
+pub use latest::*;
 pub use outboxes::*;
 pub use waiting::*;
 
@@ -63,6 +65,10 @@ where
         held_messages_wait_in_line,
         a_hold_is_ignored_when_it_is_not_needed_any_more,
         a_later_version_never_overtakes_a_deferred_one,
+        the_newest_version_stands_in_the_oldest_place,
+        an_attempt_ends_though_its_row_was_written_over,
+        a_superseded_version_raises_no_fence_and_leaves_a_doubt,
+        a_replayed_row_is_sent_before_what_comes_after_it,
         deferring_counts_attempts_and_moves_the_whole_key,
         settling_removes_exactly_its_own_row,
         an_opened_route_knows_its_keys,
@@ -116,6 +122,8 @@ pub(crate) fn hold(envelope: &Envelope, not_before: i64) -> Change {
         attempts: 0,
         reason: HoldReason::Behind,
         clear_mark: false,
+        latest: false,
+        doubt: false,
     }
 }
 

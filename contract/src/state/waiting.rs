@@ -16,6 +16,8 @@ pub async fn held_messages_wait_in_line(fixture: &mut impl StateFixture) {
         attempts: 4,
         reason: HoldReason::Closed,
         clear_mark: false,
+        latest: false,
+        doubt: false,
     };
     commit(fixture.store(), &route, vec![change, hold(&messages[1], 50), hold(&messages[2], 60)]).await;
     fixture.reopen().await;

@@ -45,10 +45,13 @@ impl Route<'_> {
     fn apply(&mut self, change: &Change) -> Result<Applied, Failure> {
         match change {
             Change::Settle { key, seq, id, outcome } => self.settle(key, *seq, id, outcome),
-            Change::Hold { envelope, not_before, attempts, reason, clear_mark } => {
-                let applied = self.hold(envelope, *not_before, *attempts, *reason)?;
+            Change::Hold { envelope, not_before, attempts, reason, clear_mark, latest, doubt } => {
+                let applied = self.hold(envelope, *not_before, *attempts, *reason, *latest)?;
+                if *doubt && applied == Applied::Yes {
+                    self.superseded(&envelope.key, true)?;
+                }
                 // D7: the mark goes in the transaction that records the known non-application.
-                if *clear_mark && applied == Applied::Yes {
+                if *clear_mark && applied != Applied::Ignored {
                     self.unmark(&envelope.id)?;
                 }
                 Ok(applied)
@@ -84,6 +87,7 @@ impl Route<'_> {
                 self.delivered(key, seq, id, *present, receiver_id.as_deref(), replayed)?
             }
             Settlement::Skipped => self.raise(key, seq)?,
+            Settlement::Superseded { upsert } => self.superseded(key, *upsert)?,
             Settlement::DeadLettered { letter, keep_mark } => {
                 let applied = self.dead_lettered(key, seq, id, letter, replayed)?;
                 if *keep_mark {
@@ -101,7 +105,9 @@ impl Route<'_> {
         }
         let applied = if applied == Applied::Ignored && waits.is_some() { Applied::Yes } else { applied };
         if applied != Applied::Ignored {
-            let keep = matches!(outcome, Settlement::DeadLettered { keep_mark: true, .. });
+            // A superseded message may come again, if its ack fails: then its mark still has to say that it was sent.
+            let again = matches!(outcome, Settlement::Superseded { .. }) && waits.is_none();
+            let keep = again || matches!(outcome, Settlement::DeadLettered { keep_mark: true, .. });
             self.clear_mark_unless(keep, id)?;
         }
         Ok(applied)
@@ -153,6 +159,18 @@ impl Route<'_> {
         Ok(if raised { Applied::Yes } else { Applied::Ignored })
     }
 
+    /// D10: no fence is raised, but of an upsert the receiver may hold something.
+    fn superseded(&self, key: &Key, upsert: bool) -> Result<Applied, Failure> {
+        if upsert {
+            let mut doubt = self.connection.prepare_cached(
+                "INSERT INTO settled (route, key, epoch, number, present) VALUES (?1, ?2, 0, 0, 2)
+                 ON CONFLICT (route, key) DO UPDATE SET present = 2 WHERE present = 0",
+            )?;
+            doubt.execute((self.route, key.as_str()))?;
+        }
+        Ok(Applied::Yes)
+    }
+
     /// R9: letter, fence and the end of the waiting row in one transaction. A message whose fence stands at or above
     /// it had its outcome: only a replayed row is buried again, and a repeat names the letter there is (D6).
     fn dead_lettered(
@@ -198,13 +216,23 @@ impl Route<'_> {
         not_before: Moment,
         attempts: u32,
         reason: HoldReason,
+        latest: bool,
     ) -> Result<Applied, Failure> {
         let fenced = self.fence(&envelope.key)?.is_some_and(|fence| fence >= envelope.seq);
         if fenced || dead::find(self.connection, self.route, &envelope.id)?.is_some() {
             return Ok(Applied::Ignored);
         }
-        if self.has_waiting && (self.id_waits(&envelope.id)? || self.highest(&envelope.key)? >= Some(envelope.seq)) {
+        if self.has_waiting && self.id_waits(&envelope.id)? {
             return Ok(Applied::Ignored);
+        }
+        if self.has_waiting && self.highest(&envelope.key)? >= Some(envelope.seq) {
+            return if latest { self.outdated(envelope, not_before) } else { Ok(Applied::Ignored) };
+        }
+        if latest
+            && self.has_waiting
+            && let Some(applied) = self.replace(envelope, not_before, attempts, reason)?
+        {
+            return Ok(applied);
         }
         insert_waiting(self.connection, self.route, envelope, not_before, attempts, reason, Replayed::Never)?;
         self.has_waiting = true;
@@ -226,6 +254,49 @@ impl Route<'_> {
         Ok(Applied::Yes)
     }
 
+    /// R12 where a newer version has taken the place: the key's delay counts for that one too, and so does what is not known.
+    fn outdated(&self, envelope: &Envelope, not_before: Moment) -> Result<Applied, Failure> {
+        self.superseded(&envelope.key, envelope.operation == Operation::Upsert)?;
+        let mut wait = self
+            .connection
+            .prepare_cached("UPDATE waiting SET not_before = max(not_before, ?3) WHERE route = ?1 AND key = ?2")?;
+        wait.execute((self.route, envelope.key.as_str(), not_before.0))?;
+        Ok(Applied::Outdated)
+    }
+
+    /// D9: over the key's newest row, in its place and with its time; not over one that a person replayed. The mark of the
+    /// older one stays: it may be in the worker's hands, and what was sent before a crash must not be sent blindly again.
+    fn replace(
+        &self,
+        envelope: &Envelope,
+        not_before: Moment,
+        attempts: u32,
+        reason: HoldReason,
+    ) -> Result<Option<Applied>, Failure> {
+        let mut newest = self.connection.prepare_cached(
+            "SELECT place, epoch, number, replayed, frame FROM waiting WHERE route = ?1 AND key = ?2
+             ORDER BY epoch DESC, number DESC LIMIT 1",
+        )?;
+        let row = newest.query_row((self.route, envelope.key.as_str()), |row| {
+            let seq = seq(row.get(1)?, row.get(2)?);
+            Ok((row.get::<_, i64>(0)?, seq, row.get::<_, i64>(3)?, row.get::<_, Vec<u8>>(4)?))
+        });
+        let Some((place, older, replayed, frame)) = row.optional()? else { return Ok(None) };
+        if replayed != 0 {
+            return Ok(None);
+        }
+        let frame = Envelope::from_frame(frame.into()).map_err(damaged)?;
+        self.superseded(&envelope.key, frame.operation == Operation::Upsert)?;
+        let mut update = self.connection.prepare_cached(
+            "UPDATE waiting SET epoch = ?2, number = ?3, id = ?4, not_before = max(not_before, ?5), attempts = ?6,
+                    reason = ?7, frame = ?8 WHERE place = ?1",
+        )?;
+        let (seq, id, bytes) = (envelope.seq, envelope.id.as_bytes().as_slice(), envelope.to_frame());
+        let (epoch, number) = (signed(seq.epoch), signed(seq.number));
+        update.execute((place, epoch, number, id, not_before.0, attempts, reason.as_str(), bytes.as_ref()))?;
+        Ok(Some(Applied::Replaced { seq: older }))
+    }
+
     /// The whole key waits, so that a later version does not overtake the deferred one.
     fn defer(
         &self,
@@ -235,14 +306,18 @@ impl Route<'_> {
         attempts: u32,
         reason: HoldReason,
     ) -> Result<Applied, Failure> {
-        let Some(row) = self.waits(key, seq)? else { return Ok(Applied::Ignored) };
-        let mut own =
-            self.connection.prepare_cached("UPDATE waiting SET attempts = ?2, reason = ?3 WHERE place = ?1")?;
-        own.execute((row.place, attempts, reason.as_str()))?;
+        // A newer version may stand in the row by now (D9): it waits all the same, with a budget of its own.
+        if let Some(row) = self.waits(key, seq)? {
+            let mut own =
+                self.connection.prepare_cached("UPDATE waiting SET attempts = ?2, reason = ?3 WHERE place = ?1")?;
+            own.execute((row.place, attempts, reason.as_str()))?;
+        } else if self.highest(key)? <= Some(seq) {
+            return Ok(Applied::Ignored);
+        }
         let mut all =
             self.connection.prepare_cached("UPDATE waiting SET not_before = ?3 WHERE route = ?1 AND key = ?2")?;
-        all.execute((self.route, key.as_str(), not_before.0))?;
-        Ok(Applied::Yes)
+        let rows = all.execute((self.route, key.as_str(), not_before.0))?;
+        Ok(if rows > 0 { Applied::Yes } else { Applied::Ignored })
     }
 
     /// D7: marks are keyed by route and message id.
@@ -408,7 +483,8 @@ pub(crate) fn settled(connection: &Connection, route: i64, keys: &[Key]) -> Resu
             let fence = Settled {
                 seq: seq(row.get(0)?, row.get(1)?),
                 id: None,
-                present: row.get(3)?,
+                present: row.get::<_, i64>(3)? == 1,
+                doubt: row.get::<_, i64>(3)? == 2,
                 receiver_id: row.get(4)?,
             };
             Ok((fence, id))

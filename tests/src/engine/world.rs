@@ -12,7 +12,7 @@ use bus_core::engine::incident::Incidents;
 use bus_core::engine::metrics::Metrics;
 use bus_core::engine::pauses::Pauses;
 use bus_core::engine::tasks::Tasks;
-use bus_core::engine::worker::{Command, Handle, LeftPolicy, ReplayOutcome, RoutePlan, Worker, WorkerPorts};
+use bus_core::engine::worker::{Command, Delivered, Handle, LeftPolicy, ReplayOutcome, RoutePlan, Worker, WorkerPorts};
 use bus_core::policy::{BreakerOptions, Jitter, RetryPolicy, Schedule};
 use bus_core::ports::broker::{Broker, QueuePlan};
 use bus_core::ports::shape::{AsIs, Shape};
@@ -52,6 +52,8 @@ pub struct Setup {
     /// See [`RoutePlan`].
     pub when_left: LeftPolicy,
     /// See [`RoutePlan`].
+    pub delivery: Delivered,
+    /// See [`RoutePlan`].
     pub retry: RetryPolicy,
     /// See [`RoutePlan`].
     pub concurrency: usize,
@@ -80,6 +82,7 @@ impl Default for Setup {
             page: 100,
             shape: Arc::new(AsIs),
             when_left: LeftPolicy::Delete,
+            delivery: Delivered::Every,
             retry: RetryPolicy { attempts: 4, first: ms(2), max: ms(10), jitter: Jitter::Equal },
             concurrency: 4,
             prefetch: 64,
@@ -218,6 +221,11 @@ impl World {
         };
         world.open().await;
         world
+    }
+
+    /// Whether the route sends every version.
+    pub fn delivers_all_versions(&self) -> bool {
+        self.setup.delivery == Delivered::Every
     }
 
     /// Changes what a restart will find in the configuration.
@@ -391,6 +399,7 @@ impl World {
             stream: stream(),
             system: system(),
             when_left: self.setup.when_left,
+            delivery: self.setup.delivery,
             sends_deletes: true,
             retry: self.setup.retry,
             reject_limit: 10,

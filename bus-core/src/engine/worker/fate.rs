@@ -29,6 +29,7 @@ pub(super) fn fate(
     shape: &dyn Shape,
     envelope: &Envelope,
     replayed: Replayed,
+    doubt: bool,
     fence: Option<&Settled>,
 ) -> Fate {
     if let Some(fence) = fence.filter(|_| replayed != Replayed::Forced && !crash::planted(Plant::ForgottenFence)) {
@@ -43,7 +44,7 @@ pub(super) fn fate(
             return Fate::Skip("repeat"); // D5: same content under a newer seq
         }
     }
-    let present = fence.is_some_and(|fence| fence.present);
+    let present = fence.is_some_and(|fence| fence.present || fence.doubt) || doubt;
     if envelope.operation == Operation::Delete {
         return match (plan.sends_deletes, fence) {
             (false, _) => Fate::Skip("deletes-ignored"),

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::ports::state::{Settled, StateError, StateStore};
-use crate::vocabulary::{Key, RouteName};
+use crate::vocabulary::{Key, RouteName, Seq};
 
 /// Fences kept in memory per route: at about 200 bytes each, 10 MB. Beyond it the memory starts anew; the store knows
 /// them all.
@@ -48,6 +48,14 @@ impl Fences {
         let Some(fence) = self.memory.get_mut(key) else { return };
         if fence.as_ref().is_none_or(|known| known.seq <= raised.seq) {
             *fence = Some(raised);
+        }
+    }
+
+    /// A version of the key that may have been tried was superseded (D10).
+    pub fn doubt(&mut self, key: &Key) {
+        if let Some(fence) = self.memory.get_mut(key) {
+            let nothing = Settled { seq: Seq::ZERO, id: None, present: false, doubt: false, receiver_id: None };
+            fence.get_or_insert(nothing).doubt = true;
         }
     }
 

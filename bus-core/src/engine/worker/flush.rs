@@ -12,11 +12,12 @@ use crate::engine::incident::Kind;
 use crate::policy::{Idempotency, RejectStreak};
 use crate::ports::state::{Applied, Change, Settled, Settlement};
 use crate::ports::target::Parcel;
-use crate::vocabulary::{DeliveryError, Fault, Key, MessageId};
+use crate::vocabulary::{DeliveryError, Fault, Key, MessageId, Seq};
 
 impl Worker {
     /// Takes what is ready in the lanes and decides by fence and shape; only what has to be sent stays in hand.
     pub(super) async fn prepare(&mut self) {
+        self.renew().await;
         let room = super::SENDABLE.saturating_sub(self.sendable.len());
         let items = self.lanes.take(room);
         if items.is_empty() {
@@ -25,50 +26,56 @@ impl Worker {
         let (keys, ids) = items.iter().map(|item| (item.envelope.key.clone(), item.envelope.id)).unzip();
         let marked = self.look_up(keys, ids).await;
         for (item, marked) in items.into_iter().zip(marked) {
-            let fence = self.fences.get(&item.envelope.key);
-            let edited = self.edits.take(&item.envelope.id);
-            let fate = fate(&self.plan, &*self.ports.shape, &item.envelope, item.replayed(), fence);
-            match edits::overrule(fate, edited.as_ref()) {
-                Fate::Past if item.is_waiting() => self.settle_skipped(item, "repeat"),
-                Fate::Past => {
-                    let key = item.envelope.key.clone();
-                    if let Some(delivery) = item.into_delivery() {
-                        // Its outcome is durable; if the ack fails it comes again and meets the same fence.
-                        drop(delivery.ack().await);
-                    }
-                    self.lanes.release(&key);
-                }
-                Fate::Skip(reason) => self.settle_skipped(item, reason),
-                Fate::Overtaken => {
-                    let message = "a newer version of its key was settled before this one was sent again".to_owned();
-                    self.bury_unsent(item, "overtaken", message);
-                }
-                Fate::Unshapable(message) => self.bury_unsent(item, "shape", message),
-                Fate::Send { operation, body } => {
-                    let parcel = Parcel {
-                        envelope: item.envelope.clone(),
-                        operation,
-                        body,
-                        idempotency_key: edits::idempotency_key(&item.envelope.id, &self.plan.name, edited.as_ref()),
-                        receiver_id: fence.and_then(|fence| fence.receiver_id.clone()),
-                        exists: fence.is_some_and(|fence| fence.present),
-                    };
-                    let prepared = Prepared { item, parcel, marked };
-                    if marked {
-                        let message = "an earlier attempt was cut off, and whether the receiver applied it is unknown";
-                        let error = DeliveryError::new(Fault::Ambiguous, message);
-                        self.conclude(prepared, Err(error));
-                    } else {
-                        self.sendable.push_back(prepared);
-                    }
-                }
+            if let Some(prepared) = self.prepared(item, marked).await {
+                self.sendable.push_back(prepared);
             }
         }
     }
 
+    /// Ready to be sent; `None`: its outcome is decided without.
+    pub(super) async fn prepared(&mut self, item: Item, marked: bool) -> Option<Prepared> {
+        let fence = self.fences.get(&item.envelope.key);
+        let edited = self.edits.take(&item.envelope.id);
+        let fate = fate(&self.plan, &*self.ports.shape, &item.envelope, item.replayed(), item.doubt, fence);
+        match edits::overrule(fate, edited.as_ref()) {
+            Fate::Past if item.is_waiting() => self.settle_skipped(item, "repeat"),
+            Fate::Past => {
+                let key = item.envelope.key.clone();
+                if let Some(delivery) = item.into_delivery() {
+                    // Its outcome is durable; if the ack fails it comes again and meets the same fence.
+                    drop(delivery.ack().await);
+                }
+                self.lanes.release(&key);
+            }
+            Fate::Skip(reason) => self.settle_skipped(item, reason),
+            Fate::Overtaken => {
+                let message = "a newer version of its key was settled before this one was sent again".to_owned();
+                self.bury_unsent(item, "overtaken", message);
+            }
+            Fate::Unshapable(message) => self.bury_unsent(item, "shape", message),
+            Fate::Send { operation, body } => {
+                let parcel = Parcel {
+                    envelope: item.envelope.clone(),
+                    operation,
+                    body,
+                    idempotency_key: edits::idempotency_key(&item.envelope.id, &self.plan.name, edited.as_ref()),
+                    receiver_id: fence.and_then(|fence| fence.receiver_id.clone()),
+                    exists: fence.is_some_and(|fence| fence.present),
+                };
+                let prepared = Prepared { item, parcel, marked };
+                if !marked {
+                    return Some(prepared);
+                }
+                let message = "an earlier attempt was cut off, and whether the receiver applied it is unknown";
+                self.conclude(prepared, Err(DeliveryError::new(Fault::Ambiguous, message)));
+            }
+        }
+        None
+    }
+
     /// Fences into memory, and for each item whether a mark of an earlier attempt exists. Patient: without the fence
     /// nothing may be sent.
-    async fn look_up(&mut self, keys: Vec<Key>, ids: Vec<MessageId>) -> Vec<bool> {
+    pub(super) async fn look_up(&mut self, keys: Vec<Key>, ids: Vec<MessageId>) -> Vec<bool> {
         loop {
             let looked_up = async {
                 self.fences.load(&keys).await?;
@@ -107,6 +114,7 @@ impl Worker {
             seq: known.map_or(item.seq(), |known| known.seq.max(item.seq())),
             id: known.and_then(|known| known.id),
             present: known.is_some_and(|known| known.present),
+            doubt: known.is_some_and(|known| known.doubt) || item.doubt,
             receiver_id: known.and_then(|known| known.receiver_id.clone()),
         }
     }
@@ -128,16 +136,21 @@ impl Worker {
     /// The group is on disk: now, and not before, acks go out and keys are unlocked (R5, R6).
     pub(super) async fn flushed(&mut self, flushed: Flushed) {
         let in_doubt = flushed.in_doubt;
+        self.replaced(&flushed);
         crash::point("worker.flushed");
         self.ports.incidents.close(Kind::StoreFailing, self.plan.name.as_str());
         for (after, applied) in flushed.afters.into_iter().zip(flushed.applied) {
             if let (Some(key), Some(fence)) = (&after.key, after.fence) {
                 self.fences.raise(key, fence);
             }
-            self.count(after.key.as_ref(), after.effect, applied).await;
+            self.count(after.key.as_ref(), after.seq, after.effect, applied).await;
             if let (Some(key), Some(seq)) = (&after.key, after.seq) {
-                let left = after.effect != Effect::Held || applied == Applied::Ignored;
-                self.line.committed(key, seq, left);
+                match after.effect {
+                    // Its row may have been loaded since the commit, so it may be in hand again already.
+                    Effect::Held if applied == Applied::Ignored => self.line.not_spilled(key, seq),
+                    Effect::Held => {}
+                    _ => self.line.committed(key, seq),
+                }
             }
             if let Some(told) = after.told {
                 told.one_is_durable();
@@ -153,8 +166,10 @@ impl Worker {
             }
         }
         crash::point("worker.acked");
-        if in_doubt {
+        if in_doubt || self.line.is_unsure() {
             self.recount().await;
+            // What was replaced meanwhile, nobody told: until nothing of before is in hand, only the store can count.
+            self.line.set_unsure();
         }
     }
 
@@ -166,8 +181,8 @@ impl Worker {
         self.streak.on_success();
     }
 
-    async fn count(&mut self, key: Option<&Key>, effect: Effect, applied: Applied) {
-        let Some(key) = key else { return };
+    async fn count(&mut self, key: Option<&Key>, seq: Option<Seq>, effect: Effect, applied: Applied) {
+        let (Some(key), Some(seq)) = (key, seq) else { return };
         let route = self.plan.name.clone();
         let settled = |outcome: &str| {
             self.ports.metrics.settled.with_label_values(&[route.as_str(), outcome]).inc();
@@ -191,10 +206,18 @@ impl Worker {
                 }
                 waited
             }
-            Effect::Held => applied == Applied::Ignored,
-            Effect::None => false,
+            Effect::Superseded(waited) => {
+                settled("superseded");
+                waited
+            }
+            Effect::Held => matches!(applied, Applied::Ignored | Applied::Replaced { .. } | Applied::Outdated),
+            Effect::None => {
+                self.drop_rowless(key, seq);
+                false
+            }
         };
-        if waited {
+        // The row that it came from may hold a newer version by now.
+        if waited && !self.line.take_rowless(key, seq) {
             self.index.left(key);
         }
     }

@@ -7,10 +7,10 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::time::Instant;
 
-use super::Worker;
 use super::gaps::Gaps;
 use super::item::{Item, Origin, Prepared};
 use super::pending::{After, Effect};
+use super::{Delivered, Worker};
 use crate::engine::crash::{self, Plant};
 use crate::engine::incident::Kind;
 use crate::policy::{Jitter, RetryPolicy};
@@ -139,21 +139,25 @@ impl Worker {
         } else {
             Origin::Queue { delivery, taken: Instant::now() }
         };
-        let item = Item { envelope, origin, attempts: 0 };
-        if self.index.diverts(&key) {
+        let item = Item { envelope, origin, attempts: 0, doubt: false };
+        if self.index.diverts(&key) || self.waits_for_its_row(&key) {
             self.hold(item, HoldReason::Behind, Moment::now(), false, false);
         } else {
-            self.lanes.push(item);
+            self.line_up_item(item);
         }
     }
 
     /// Into `waiting`. `unlock`: the item had been taken out of its lane.
     pub(super) fn hold(&mut self, item: Item, reason: HoldReason, not_before: Moment, clear_mark: bool, unlock: bool) {
         self.note_held(&item, reason, not_before);
-        let change =
-            Change::Hold { envelope: item.envelope.clone(), not_before, attempts: item.attempts, reason, clear_mark };
+        let latest = self.plan.delivery == Delivered::Latest;
+        let (envelope, attempts) = (item.envelope.clone(), item.attempts);
+        // Taken out or never in hand: what is in hand of its key is older.
+        let doubt = latest && !unlock && self.lanes.has(&item.envelope.key);
+        let change = Change::Hold { envelope, not_before, attempts, reason, clear_mark, latest, doubt };
         self.index.held(&item.envelope.key);
-        if matches!(reason, HoldReason::Closed | HoldReason::Paused) {
+        // `latest` goes on taking, to find newer versions of what waits.
+        if !latest && matches!(reason, HoldReason::Closed | HoldReason::Paused) {
             self.line.spill(&item.envelope.key, item.seq());
         }
         self.pending.push(change, After::of(item, unlock, None, Effect::Held));
@@ -226,7 +230,7 @@ impl Worker {
     /// Messages that no permit came for in time must not stay unsettled: the broker would close the channel.
     pub(super) fn spill_what_is_old(&mut self) {
         let now = Instant::now();
-        let hold = self.plan.hold;
+        let hold = self.patience();
         let old = |item: &Item| item.taken().is_some_and(|taken| now - taken > hold);
         // What stands behind an attempt under way is left: it would enter `waiting` before it (R12).
         if !self.lanes.unlocked().any(old) && !self.sendable.iter().any(|prepared| old(&prepared.item)) {
@@ -237,9 +241,8 @@ impl Worker {
         for prepared in self.take_unsent() {
             let key = prepared.item.envelope.key.clone();
             self.hold(prepared.item, reason, at, false, true);
-            for behind in self.lanes.drain_key(&key) {
-                self.hold(behind, reason, at, false, false);
-            }
+            let behind = self.lanes.drain_key(&key);
+            self.put_behind(behind, at);
         }
         for item in self.lanes.drain_queue(true) {
             self.hold(item, reason, at, false, false);

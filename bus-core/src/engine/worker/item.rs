@@ -13,6 +13,8 @@ pub(super) struct Item {
     pub origin: Origin,
     /// Attempts that cost some of the budget.
     pub attempts: u32,
+    /// It stands in the place of an upsert that may have been tried (D10).
+    pub doubt: bool,
 }
 
 /// Where it came from, and so what its outcome has to release.
@@ -27,6 +29,16 @@ pub(super) enum Origin {
 impl Item {
     pub fn seq(&self) -> Seq {
         self.envelope.seq
+    }
+
+    /// `latest`: a newer version takes the place of an older one, unless a person asked for that one.
+    pub fn replaces(&self, other: &Item) -> bool {
+        self.seq() > other.seq() && self.replayed() == Replayed::Never && other.replayed() == Replayed::Never
+    }
+
+    /// What is not known of the older one is not known of its successor.
+    pub fn inherit_doubt(&mut self, older: &Item) {
+        self.doubt |= older.doubt || older.envelope.operation == Operation::Upsert;
     }
 
     pub fn is_waiting(&self) -> bool {

@@ -1,7 +1,7 @@
 //! Lanes: the messages in hand, one line per key, so that a key's next message starts only when the one before it
 //! has its durable outcome (D2, R6). Pure.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::item::Item;
 use crate::vocabulary::Key;
@@ -12,6 +12,8 @@ pub(super) struct Lanes {
     lanes: HashMap<Key, Lane>,
     /// Keys whose head may be taken, in the order they became ready.
     ready: VecDeque<Key>,
+    /// `latest`: locked keys that may have a newer version in line than the one taken out.
+    renewed: HashSet<Key>,
     items: usize,
 }
 
@@ -36,6 +38,45 @@ impl Lanes {
         }
         lane.items.push_back(item);
         self.items += 1;
+    }
+
+    /// `latest`: in the place of the last one in its key's line, which is given back; else as [`Lanes::push`].
+    pub fn push_latest(&mut self, mut item: Item) -> Option<Item> {
+        let lane = self.lanes.get_mut(&item.envelope.key);
+        if lane.as_ref().is_some_and(|lane| lane.locked) {
+            self.renewed.insert(item.envelope.key.clone());
+        }
+        match lane.and_then(|lane| lane.items.back_mut()).filter(|last| item.replaces(last)) {
+            Some(last) => {
+                item.inherit_doubt(last);
+                Some(std::mem::replace(last, item))
+            }
+            None => {
+                self.push(item);
+                None
+            }
+        }
+    }
+
+    /// The one taken out of this lane is to be compared with what is in line.
+    pub fn compare(&mut self, key: &Key) {
+        if self.lanes.get(key).is_some_and(|lane| !lane.items.is_empty()) {
+            self.renewed.insert(key.clone());
+        }
+    }
+
+    /// Keys for which something newer may be in line than what was taken out.
+    pub fn take_renewed(&mut self) -> HashSet<Key> {
+        std::mem::take(&mut self.renewed)
+    }
+
+    /// Takes the next in line if it replaces the one that was taken out; the key stays locked.
+    pub fn take_newer(&mut self, older: &Item) -> Option<Item> {
+        let lane = self.lanes.get_mut(&older.envelope.key)?;
+        let mut newer = lane.items.pop_front_if(|next| next.replaces(older))?;
+        self.items -= 1;
+        newer.inherit_doubt(older);
+        Some(newer)
     }
 
     /// Takes up to `limit` heads of unlocked lanes, and locks their keys.
@@ -142,7 +183,8 @@ mod tests {
             hash,
             body: Bytes::from_static(b"{}"),
         };
-        Item { envelope, origin: Origin::Waiting { replayed: Replayed::Never }, attempts: 0 }
+        let origin = Origin::Waiting { replayed: Replayed::Never };
+        Item { envelope, origin, attempts: 0, doubt: false }
     }
 
     fn numbers(items: &[Item]) -> Vec<u64> {

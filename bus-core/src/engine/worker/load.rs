@@ -65,7 +65,15 @@ impl Worker {
                 Change::Again { envelope }
             } else {
                 let (not_before, reason) = (Moment::now(), HoldReason::Load);
-                Change::Hold { envelope, not_before, attempts: 0, reason, clear_mark: false }
+                Change::Hold {
+                    envelope,
+                    not_before,
+                    attempts: 0,
+                    reason,
+                    clear_mark: false,
+                    latest: false,
+                    doubt: false,
+                }
             };
             let (key, seq, told) = (Some(key), Some(seq), Some(Arc::clone(&told)));
             self.pending.push(change, After { key, seq, told, effect: Effect::Held, ..After::default() });

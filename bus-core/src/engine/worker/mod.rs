@@ -16,6 +16,7 @@ mod index;
 mod intake;
 mod item;
 mod lanes;
+mod latest;
 mod load;
 mod pause;
 mod pending;
@@ -77,6 +78,8 @@ pub struct RoutePlan {
     pub stream: StreamName,
     /// Where it delivers.
     pub system: SystemName,
+    /// Which versions of a key are sent.
+    pub delivery: Delivered,
     /// What happens at the receiver when a record stops matching the filter.
     pub when_left: LeftPolicy,
     /// Deletions go to the receiver; otherwise they are skipped.
@@ -93,6 +96,16 @@ pub struct RoutePlan {
     pub hold: Duration,
     /// How long a paused route waits until it tries one message again.
     pub pause: Duration,
+}
+
+/// Which versions of a key a route sends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Delivered {
+    /// Every one, in order.
+    #[default]
+    Every,
+    /// The newest of those that wait, in the place of the oldest.
+    Latest,
 }
 
 /// What happens when a record stops matching the filter.
@@ -309,6 +322,7 @@ impl Worker {
 
     /// A message taken out of its lane that can not be decided on now goes back to the front, its key still locked.
     fn put_back(&mut self, prepared: Prepared) {
+        self.lanes.compare(&prepared.item.envelope.key);
         self.sendable.push_front(prepared);
     }
 }

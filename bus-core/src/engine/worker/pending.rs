@@ -53,6 +53,8 @@ pub(super) enum Effect {
     Skipped(&'static str, bool),
     /// Dead-lettered; whether it came from `waiting`, and whether the receiver rejected it.
     Dead { waited: bool, rejected: bool },
+    /// A newer version stands in its place; `true` if it came from `waiting`.
+    Superseded(bool),
     /// Into `waiting`: the index has counted it already.
     Held,
     /// Nothing to count.
@@ -62,6 +64,7 @@ pub(super) enum Effect {
 
 /// A group that is on disk.
 pub(super) struct Flushed {
+    pub changes: Vec<Change>,
     pub afters: Vec<After>,
     pub applied: Vec<Applied>,
     /// A commit failed before one succeeded: it may have happened all the same, so what was applied says too little.
@@ -105,7 +108,7 @@ impl Pending {
             loop {
                 match store.commit(&route, changes.clone()).await {
                     Ok(applied) => {
-                        return Flushed { afters, applied, in_doubt: failures > 0 };
+                        return Flushed { changes, afters, applied, in_doubt: failures > 0 };
                     }
                     Err(error) => {
                         failures += 1;

@@ -79,6 +79,7 @@ impl Worker {
         let fence = Settled {
             id: Some(item.envelope.id),
             present,
+            doubt: false,
             receiver_id: receipt.receiver_id.clone().or(prepared.parcel.receiver_id),
             ..self.raised(&item)
         };
@@ -137,9 +138,10 @@ impl Worker {
     }
 
     /// Messages of a key that must wait now: those from the queue enter `waiting`, those from there are put down.
-    fn put_behind(&mut self, behind: Vec<Item>, not_before: Moment) {
+    pub(super) fn put_behind(&mut self, behind: Vec<Item>, not_before: Moment) {
         for item in behind {
             if item.is_waiting() {
+                self.drop_rowless(&item.envelope.key, item.seq());
                 self.line.unload(&item.envelope.key, item.seq());
             } else {
                 self.hold(item, HoldReason::Behind, not_before, false, false);

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Worker;
 use super::item::{Item, Origin};
 use super::share::Share;
+use super::{Delivered, Worker};
 use crate::ports::state::HoldReason;
 use crate::vocabulary::{Key, Moment, Seq};
 
@@ -22,6 +22,10 @@ pub(super) struct Line {
     loaded: HashSet<(Key, Seq)>,
     /// Rows that came from the queue because they grew old in memory: until they are gone, nothing more is taken.
     spilled: HashSet<(Key, Seq)>,
+    /// `latest`: messages in hand whose row holds a newer version by now.
+    rowless: HashSet<(Key, Seq)>,
+    /// A commit was in doubt while rows were in hand.
+    unsure: bool,
     /// Of those in hand, the ones that a task put there.
     by_task: HashSet<(Key, Seq)>,
     /// How they share the sends with the others.
@@ -35,24 +39,55 @@ impl Line {
         let row = (key.clone(), seq);
         self.loaded.remove(&row);
         self.by_task.remove(&row);
+        self.rowless.remove(&row);
     }
 
-    /// An outcome is on disk. `left`: the row is no longer in its place, or never was.
-    pub fn committed(&mut self, key: &Key, seq: Seq, left: bool) {
+    /// An outcome is on disk: the row is gone, or waits for later.
+    pub fn committed(&mut self, key: &Key, seq: Seq) {
         if self.loaded.is_empty() && self.spilled.is_empty() {
             return;
         }
         let row = (key.clone(), seq);
         self.loaded.remove(&row);
         self.by_task.remove(&row);
-        if left {
-            self.spilled.remove(&row);
-        }
+        self.rowless.remove(&row);
+        self.spilled.remove(&row);
+    }
+
+    /// What grew old in memory was not needed in `waiting` any more.
+    pub fn not_spilled(&mut self, key: &Key, seq: Seq) {
+        self.spilled.remove(&(key.clone(), seq));
     }
 
     /// A message grew old in memory.
     pub fn spill(&mut self, key: &Key, seq: Seq) {
         self.spilled.insert((key.clone(), seq));
+    }
+
+    /// The row of this message holds a newer one now. `true` if the message is in hand.
+    pub fn replaced(&mut self, key: &Key, older: Seq) -> bool {
+        let row = (key.clone(), older);
+        self.loaded.contains(&row) && self.rowless.insert(row)
+    }
+
+    /// This row is in hand.
+    pub fn load(&mut self, key: &Key, seq: Seq) {
+        self.loaded.insert((key.clone(), seq));
+    }
+
+    /// Whether the row of this message in hand holds a newer one; forgets it.
+    pub fn take_rowless(&mut self, key: &Key, seq: Seq) -> bool {
+        !self.rowless.is_empty() && self.rowless.remove(&(key.clone(), seq))
+    }
+
+    /// Whether what is in hand may have lost its row unnoticed.
+    pub fn is_unsure(&self) -> bool {
+        self.unsure
+    }
+
+    /// A commit was in doubt: unsure until nothing of before is in hand.
+    pub fn set_unsure(&mut self) {
+        self.unsure = !self.loaded.is_empty();
     }
 
     pub fn is_spilled(&self) -> bool {
@@ -108,21 +143,26 @@ impl Worker {
             }
         };
         let full = rows.len() == limit;
+        let latest = self.plan.delivery == Delivered::Latest;
         let mut left_alone: HashSet<Key> = HashSet::new();
         for row in rows {
             let (key, seq) = (row.envelope.key.clone(), row.envelope.seq);
             let in_hand = self.line.loaded.contains(&(key.clone(), seq));
-            if in_hand || left_alone.contains(&key) || self.lanes.is_locked(&key) {
+            let moving = self.lanes.is_locked(&key) || (latest && self.lanes.has(&key));
+            if in_hand || left_alone.contains(&key) || moving {
                 left_alone.insert(key);
                 continue;
             }
             if row.reason == HoldReason::Load {
                 self.line.by_task.insert((key.clone(), seq));
             }
+            if latest {
+                self.fences.forget(&key); // what was replaced in its row may have left a doubt there
+            }
             self.line.loaded.insert((key, seq));
             self.edits.remember(row.envelope.id, row.edited);
             let origin = Origin::Waiting { replayed: row.replayed };
-            self.lanes.push(Item { envelope: row.envelope, origin, attempts: row.attempts });
+            self.line_up_item(Item { envelope: row.envelope, origin, attempts: row.attempts, doubt: false });
         }
         self.line.next = (!full).then(|| now + IDLE);
     }
