@@ -18,6 +18,8 @@ use crate::vocabulary::{FeedName, RouteName};
 
 /// Between looks at the lines that tasks fill.
 const LOOK: Duration = Duration::from_millis(200);
+/// After the store has failed.
+const LATER: Duration = Duration::from_secs(5);
 /// While a route has more rows than this in its line, it is behind, and nothing is added.
 const BEHIND: u64 = 5000;
 
@@ -95,19 +97,21 @@ impl Tasks {
             let mut fills: HashMap<RouteName, Fill> = HashMap::new();
             let mut changed = self.0.changed.subscribe();
             loop {
+                let mut pause = LOOK;
                 let sending = self.sending();
                 fills.retain(|route, _| sending.iter().any(|task| task.order.route == *route));
                 for task in &sending {
                     let fill = fills.entry(task.order.route.clone()).or_default();
                     if let Err(error) = self.hand_over(task, fill, &find).await {
                         tracing::warn!(task = task.id, "the task waits for the state store: {error}");
+                        pause = LATER;
                     }
                 }
                 if sending.is_empty() {
                     // The sender lives as long as we do.
                     let _ = changed.changed().await;
                 } else {
-                    tokio::time::sleep(LOOK).await;
+                    tokio::time::sleep(pause).await;
                 }
             }
         };
