@@ -176,12 +176,13 @@ async fn a_cursor_moves_only_when_nothing_is_sealed_and_fences_who_had_the_feed(
     let to = Cursor::new("7");
     assert_eq!(state.move_cursor(&feed, &to).await, Ok(Moved::Unknown));
     let epoch = state.open_feed(&feed).await.unwrap().epoch;
-    let envelopes = sample::run(&sample::stream(), epoch, 1);
+    let stream = sample::stream();
+    let envelopes = sample::run(&stream, epoch, 1);
     let batch = SealedBatch { expected: None, next: Some(Cursor::new("9")), envelopes: envelopes.clone() };
     state.seal(&feed, epoch, &batch).await.unwrap();
     assert_eq!(state.move_cursor(&feed, &to).await, Ok(Moved::Sealed));
     state.advance(&feed, epoch, &batch).await.unwrap();
-    let place = state.places(&sample::stream(), &[envelopes[0].key.clone()]).await.unwrap()[0].unwrap();
+    let place = state.places(&stream, &[envelopes[0].key.clone()]).await.unwrap()[0].unwrap();
     assert_eq!((place.seq, place.hash), (envelopes[0].seq, envelopes[0].hash));
     assert_eq!(state.move_cursor(&feed, &to).await, Ok(Moved::Yes));
     let moved = &state.standings().await.unwrap()[0];
