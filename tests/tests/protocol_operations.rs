@@ -223,7 +223,7 @@ async fn a_resend_repeats_what_was_delivered_and_nothing_older() {
         answer.await.unwrap();
         world.until_idle().await;
         worker.stop().await;
-        assert_eq!(world.receiver.numbers("a").len(), 3, "{kind:?}");
+        assert_eq!((world.receiver.numbers("a").len(), world.counts().await.dead), (3, 0), "{kind:?}");
         the_receiver_has_no_complaints(&world);
     }
 }
