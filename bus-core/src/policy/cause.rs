@@ -103,6 +103,7 @@ impl Topology {
             | Kind::SourceChanged
             | Kind::CursorStuck
             | Kind::SourceSilent
+            | Kind::UntakenEntity
             | Kind::TooManyDeletions => self.feed.contains_key(&incident.subject),
             Kind::SystemDown => self.route.values().any(|system| *system == incident.subject),
             Kind::StoreFailing
