@@ -52,6 +52,7 @@ impl Topology {
             | Kind::FeedStopped
             | Kind::SourceChanged
             | Kind::TooManyDeletions
+            | Kind::UntakenEntity
             | Kind::SourceSilent
             | Kind::CursorStuck => self.feed.get(subject),
             Kind::StoreFailing | Kind::JobCrashed | Kind::DiskFilling | Kind::PausedByPerson => None,
