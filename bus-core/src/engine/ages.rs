@@ -70,17 +70,18 @@ impl Ages {
 impl Line {
     fn note(&mut self, now: Moment, published: u64, messages: u64) {
         self.messages = messages;
+        let many = self.samples.len() > 1;
         match self.samples.back_mut() {
             // Nothing was published since: what comes next comes after now.
-            Some((at, last)) if *last == published && self.samples.len() > 1 => *at = now.max(*at),
+            Some((at, last)) if many && *last == published => *at = now.max(*at),
             _ => self.samples.push_back((now, published)),
         }
         if self.samples.len() > SAMPLES {
-            let mut place = 0;
+            let mut place = 0_usize;
             self.samples.retain(|_| {
                 place += 1;
                 // The first says when we started, and is kept.
-                place == 1 || place > SAMPLES / 2 || place % 2 == 0
+                place == 1 || place > SAMPLES / 2 || place.is_multiple_of(2)
             });
         }
     }
