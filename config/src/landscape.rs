@@ -131,6 +131,8 @@ pub struct HttpSystem {
     pub basic: Option<(String, SecretRef)>,
     /// How much it can take.
     pub capacity: Limits,
+    /// Operations with a pace of their own beside it: their requests count for both.
+    pub operations: Vec<(String, Profile)>,
     /// Kept free below the capacity's pace: 0.01 is 1 %.
     pub margin: f64,
     /// Whether the pace follows how the system fares.
@@ -151,10 +153,12 @@ pub struct Limits {
 /// One reader with one cursor.
 #[derive(Debug, Clone)]
 pub struct Feed {
-    /// Its name: the stream's, while a feed serves one.
+    /// Its name: the stream's, where it is read by itself.
     pub name: FeedName,
-    /// The streams it serves.
+    /// The streams it serves; at least one.
     pub streams: Vec<StreamName>,
+    /// The column that names a record's entity, where each of the streams has one.
+    pub entity_column: Option<String>,
     /// Where records come from.
     pub source: FeedSource,
 }
@@ -221,6 +225,8 @@ pub struct Stream {
     pub label: Option<String>,
     /// How often it changes at least.
     pub expect: Option<Expectation>,
+    /// Which of its feed's records it takes, where the feed serves several streams.
+    pub entity: Option<String>,
 }
 
 /// One stream to one receiver.
@@ -232,6 +238,8 @@ pub struct Route {
     pub stream: StreamName,
     /// Where to: a system that takes requests.
     pub to: SystemName,
+    /// Which of the system's operations its requests are.
+    pub operation: Option<String>,
     /// Filter and transformation.
     pub shape: Arc<Shaper>,
     /// What happens to a record that the filter no longer wants.

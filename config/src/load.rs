@@ -8,8 +8,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::language::bus::Bus;
-use crate::language::{Root, profile, route, stream, subscription, system, watch};
-use bus_core::vocabulary::{RouteName, StreamName, SubscriptionName, SystemName};
+use crate::language::{Root, feed, profile, route, stream, subscription, system, watch};
+use bus_core::vocabulary::{FeedName, RouteName, StreamName, SubscriptionName, SystemName};
 
 /// More files than anyone maintains by hand: a pattern that catches them is a mistake.
 const MAX_FILES: usize = 1000;
@@ -20,6 +20,7 @@ pub struct Tables {
     pub bus: Option<Located<Bus>>,
     pub profiles: Definitions<profile::ProfileName, profile::Profile>,
     pub systems: Definitions<SystemName, system::System>,
+    pub feeds: Definitions<FeedName, feed::Feed>,
     pub streams: Definitions<StreamName, stream::Stream>,
     pub routes: Definitions<RouteName, route::Route>,
     pub subscriptions: Definitions<SubscriptionName, subscription::Subscription>,
@@ -59,7 +60,10 @@ impl Loaded {
         for mistake in &mistakes {
             let span = Span { file, range: mistake.span().unwrap_or(0..0) };
             self.report.hide(&possible_secret(text, &span));
-            self.report.add(codes::SYNTAX, &span, mistake.message());
+            match unquoted_name(text, &span) {
+                Some(hint) => self.report.add_with_hint(codes::SYNTAX, &span, mistake.message(), hint),
+                None => self.report.add(codes::SYNTAX, &span, mistake.message()),
+            }
         }
         // What follows a syntax mistake is guesswork: other mistakes of this file wait until it is mended.
         if !mistakes.is_empty() {
@@ -85,6 +89,7 @@ impl Loaded {
         tables.bus = tables.bus.take().or(bus);
         extend(&mut tables.profiles, root.profiles);
         extend(&mut tables.systems, root.systems);
+        extend(&mut tables.feeds, root.feeds);
         extend(&mut tables.streams, root.streams);
         extend(&mut tables.routes, root.routes);
         extend(&mut tables.subscriptions, root.subscriptions);
@@ -130,6 +135,21 @@ impl Loaded {
             }
         }
     }
+}
+
+/// Where a key in other letters than English ones stands without quotes: TOML wants them, and its parser does not say so.
+fn unquoted_name(text: &str, span: &Span) -> Option<String> {
+    let start = text.get(..span.range.start)?.rfind('\n').map_or(0, |newline| newline + 1);
+    let line = text[start..].lines().next()?;
+    let header = line.trim_start().starts_with('[');
+    let keys = if header { line } else { line.split('=').next()? };
+    // Inside quotes anything may stand: the even parts are outside.
+    let mut outside =
+        keys.split(['"', '\'']).step_by(2).flat_map(|part| part.split(['[', ']', '.', ',', '{', ' ', '\t']));
+    let name = outside.find(|part| part.chars().any(char::is_alphabetic) && !part.is_ascii())?;
+    let example =
+        if header { line.trim().replacen(name, &format!("\"{name}\""), 1) } else { format!("\"{name}\" = …") };
+    Some(format!("a name in other letters than English ones needs quotes: {example}"))
 }
 
 /// The value in the line of a syntax mistake, where its key says that it may be a secret; else nothing.

@@ -39,7 +39,7 @@ reads = {{ rate = "night", concurrency = 1 }}
 {SHOP}headers = {{ X-Api-Version = "2", X-Api-Key = {{ env = "SHOP_KEY" }} }}
 user = "bus"
 password = {{ env = "SHOP_PASSWORD" }}
-capacity = {{ rate = "100/min", concurrency = 7, margin = "5%" }}
+capacity = {{ rate = "100/min", concurrency = 7, margin = "5%", operations = {{ upload = "250/h" }} }}
 [streams."остатки"]
 from = "wms"
 query = "SELECT sku, warehouse FROM stock WHERE at >= :cursor ORDER BY at"
@@ -51,6 +51,7 @@ changes = {{ cursor = "at", overlap = 5, recheck = "Sun 04:00", guard = "25%" }}
 [routes.r]
 stream = "остатки"
 to = "shop"
+operation = "upload"
 when = '.qty > 0 ?? false'
 when_left = "delete"
 on_delete = {{ path = "/stock/{{receiver_id}}" }}
@@ -79,7 +80,9 @@ key = {{ env = "WEB" }}
     assert_eq!(*schedule, Schedule::Every(Duration::from_secs(15)));
     let Changes::Cursor { column, overlap, recheck } = changes else { panic!("{changes:?}") };
     assert_eq!((column.as_str(), *overlap, recheck.as_ref().unwrap().guard), ("at", Overlap::Count(5), 0.25));
+    assert_eq!(http.operations.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["upload"]);
     let route = &landscape.routes[0];
+    assert_eq!(route.operation.as_deref(), Some("upload"));
     assert_eq!((route.send.method, route.when_left, route.retry.attempts), (Method::Post, WhenLeft::Delete, 3));
     assert_eq!(route.on_delete.as_ref().unwrap().method, Method::Delete);
     assert_eq!(route.idempotency_header.as_deref(), Some("Idempotency-Key"));

@@ -2,6 +2,10 @@
 //! `classify.rs`). A connector makes one attempt and classifies what came of it; waiting, retrying, pacing and
 //! progress belong to the engine.
 
+mod certificate;
 pub mod http;
 pub mod push;
+mod serves;
 pub mod sql;
+
+pub use serves::{Served, Serves, Several};

@@ -39,5 +39,7 @@ codes! {
     BAD_PROGRAM = "BUS-C015" "a mistake in a transform or filter";
     BAD_PATH = "BUS-C016" "not a path into a record";
     OPEN_WITHOUT_KEY = "BUS-C017" "an open address without a key";
+    IDLE_FEED = "BUS-C018" "a feed that serves no stream";
+    NO_SUCH_COLUMN = "BUS-C019" "a key column that is not there";
     OPEN_PASSWORD = "BUS-C030" "a password that everybody on the way can read";
 }

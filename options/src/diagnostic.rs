@@ -30,12 +30,26 @@ pub(crate) struct Mention {
     pub span: Span,
 }
 
+/// A name that is used: a table of one of the kinds defines it.
+#[derive(Debug)]
+pub(crate) struct Use {
+    pub kinds: Vec<&'static str>,
+    pub name: String,
+    pub span: Span,
+}
+
+impl Use {
+    pub(crate) fn is_of(&self, definition: &Mention) -> bool {
+        self.kinds.contains(&definition.kind)
+    }
+}
+
 /// Collects mistakes, and which names are defined and used where, over all files of one reading.
 #[derive(Debug, Default)]
 pub struct Report {
     pub(crate) found: Vec<Found>,
     pub(crate) defined: Vec<Mention>,
-    pub(crate) used: Vec<Mention>,
+    pub(crate) used: Vec<Use>,
     secrets: Vec<Span>,
 }
 
@@ -66,7 +80,7 @@ impl Report {
 
     /// Whether something of this kind is used by a name, no matter whether it is defined.
     pub fn is_used(&self, kind: &str, name: &str) -> bool {
-        self.used.iter().any(|mention| mention.kind == kind && mention.name == name)
+        self.used.iter().any(|used| used.kinds.contains(&kind) && used.name == name)
     }
 
     /// Names of this kind that are defined, but used nowhere. One that a misspelt use seems to mean is not among them:
@@ -74,7 +88,8 @@ impl Report {
     pub fn unused(&self, kind: &str) -> Vec<(String, Span)> {
         let defined: Vec<&Mention> = self.defined.iter().filter(|mention| mention.kind == kind).collect();
         let names = || defined.iter().map(|mention| mention.name.as_str());
-        let undefined = self.used.iter().filter(|used| used.kind == kind && !names().any(|name| name == used.name));
+        let known = |used: &&Use| self.defined.iter().any(|m| used.is_of(m) && m.name == used.name);
+        let undefined = self.used.iter().filter(|used| used.kinds.contains(&kind) && !known(used));
         let meant: Vec<&str> = undefined.filter_map(|used| nearest(&used.name, names())).collect();
         let unused = |name: &str| !self.is_used(kind, name) && !meant.contains(&name);
         defined.iter().filter(|m| unused(&m.name)).map(|m| (m.name.clone(), m.span.clone())).collect()

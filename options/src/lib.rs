@@ -28,7 +28,7 @@ pub use declare::doc as declare_doc;
 pub use defaults::{DefaultsOf, Own, Shares};
 pub use diagnostic::{Diagnostic, Report};
 pub use map::{Definitions, Entry, Map};
-pub use name::{EntityName, Ref};
+pub use name::{EntityName, Ref, RefEither};
 pub use number::{Percent, Whole};
 pub use reader::{Node, Reader};
 pub use reference::{Declaration, Declared, Presence, Row, markdown, object_schema, tagged_schema};
@@ -38,7 +38,7 @@ pub use secret::{SecretError, SecretOr, SecretRef};
 pub use source::{FileId, Located, Place, Sources, Span};
 pub use suggest::nearest;
 pub use text::Filled;
-pub use units::{Bytes, Seconds};
+pub use units::{Bytes, Millis, Seconds};
 pub use value::{Apart, OneOrMany, OptionValue};
 
 #[doc(hidden)]

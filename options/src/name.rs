@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
-use bus_core::vocabulary::{NameError, RouteName, StreamName, SubscriptionName, SystemName};
+use bus_core::vocabulary::{FeedName, NameError, RouteName, StreamName, SubscriptionName, SystemName};
 use serde_json::{Value, json};
 
-use crate::diagnostic::Mention;
+use crate::diagnostic::{Mention, Use};
 use crate::{Located, Node, OptionValue, Report, Sources, Span, codes, nearest};
 
 /// A kind of name: "stream", "system".
@@ -30,6 +31,7 @@ macro_rules! entity_names {
 
 entity_names! {
     SystemName "system";
+    FeedName "feed";
     StreamName "stream";
     RouteName "route";
     SubscriptionName "subscription";
@@ -50,7 +52,7 @@ impl<N: EntityName> OptionValue for Ref<N> {
     fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
         let text = node.text(&format!("the name of a {}", N::KIND), report)?;
         let name = report.name::<N>(text, &node.span())?;
-        report.used.push(Mention { kind: N::KIND, name: text.to_owned(), span: node.span() });
+        report.used.push(Use { kinds: vec![N::KIND], name: text.to_owned(), span: node.span() });
         Some(Self(Located { value: name, span: node.span() }))
     }
     fn kind() -> Cow<'static, str> {
@@ -58,6 +60,25 @@ impl<N: EntityName> OptionValue for Ref<N> {
     }
     fn schema() -> Value {
         json!({"type": "string", "minLength": 1, "maxLength": 200})
+    }
+}
+
+/// A use of a name that a table of either kind defines; which one, is found when all are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefEither<A, B>(pub Located<String>, PhantomData<(A, B)>);
+
+impl<A: EntityName, B: EntityName> OptionValue for RefEither<A, B> {
+    fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
+        let text = node.text(&Self::kind(), report)?;
+        report.name::<A>(text, &node.span())?;
+        report.used.push(Use { kinds: vec![A::KIND, B::KIND], name: text.to_owned(), span: node.span() });
+        Some(Self(Located { value: text.to_owned(), span: node.span() }, PhantomData))
+    }
+    fn kind() -> Cow<'static, str> {
+        format!("name of a {} or a {}", A::KIND, B::KIND).into()
+    }
+    fn schema() -> Value {
+        Ref::<A>::schema()
     }
 }
 
@@ -91,7 +112,7 @@ impl Report {
             }
         }
         for mention in &self.used {
-            let known: Vec<&Mention> = self.defined.iter().filter(|m| m.kind == mention.kind).collect();
+            let known: Vec<&Mention> = self.defined.iter().filter(|m| mention.is_of(m)).collect();
             if known.iter().any(|m| m.name == mention.name) {
                 continue;
             }
@@ -103,9 +124,9 @@ impl Report {
                         if near.span.file == mention.span.file { String::new() } else { format!("{}, ", place.file) };
                     format!("did you mean `{}`, defined at {file}line {}?", near.name, place.line)
                 }
-                None => format!("define it: [{}s.{}]", mention.kind, mention.name),
+                None => format!("define it: [{}s.{}]", mention.kinds[0], mention.name),
             };
-            let message = format!("no {} is called `{}`", mention.kind, mention.name);
+            let message = format!("no {} is called `{}`", mention.kinds.join(" or "), mention.name);
             mistakes.push((codes::UNKNOWN_REFERENCE, mention.span.clone(), message, hint));
         }
         for (code, span, message, hint) in mistakes {

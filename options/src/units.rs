@@ -47,13 +47,23 @@ pub struct Seconds<const MIN: u64, const MAX: u64>(pub Duration);
 
 impl<const MIN: u64, const MAX: u64> OptionValue for Seconds<MIN, MAX> {
     fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
-        let duration = Duration::read(node, report)?;
-        let fits = (Duration::from_secs(MIN)..=Duration::from_secs(MAX)).contains(&duration);
-        if !fits {
-            let message = format!("{} is out of range", node.raw());
-            node.bad_value(message, format!("give a {}", Self::kind()), report);
-        }
-        fits.then_some(Self(duration))
+        within(MIN * 1000, MAX * 1000, node, report).map(Self)
+    }
+    fn kind() -> Cow<'static, str> {
+        format!("duration from {} to {}", in_words(MIN * 1000), in_words(MAX * 1000)).into()
+    }
+    fn schema() -> Value {
+        Duration::schema()
+    }
+}
+
+/// A duration from `MIN` to `MAX` milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Millis<const MIN: u64, const MAX: u64>(pub Duration);
+
+impl<const MIN: u64, const MAX: u64> OptionValue for Millis<MIN, MAX> {
+    fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
+        within(MIN, MAX, node, report).map(Self)
     }
     fn kind() -> Cow<'static, str> {
         format!("duration from {} to {}", in_words(MIN), in_words(MAX)).into()
@@ -63,11 +73,22 @@ impl<const MIN: u64, const MAX: u64> OptionValue for Seconds<MIN, MAX> {
     }
 }
 
-/// Whole minutes as such.
-fn in_words(seconds: u64) -> String {
-    match seconds.is_multiple_of(60) && seconds > 0 {
-        true => format!("`\"{}m\"`", seconds / 60),
-        false => format!("`\"{seconds}s\"`"),
+fn within(min: u64, max: u64, node: Node<'_>, report: &mut Report) -> Option<Duration> {
+    let duration = Duration::read(node, report)?;
+    let fits = (Duration::from_millis(min)..=Duration::from_millis(max)).contains(&duration);
+    if !fits {
+        let hint = format!("give a duration from {} to {}", in_words(min), in_words(max));
+        node.bad_value(format!("{} is out of range", node.raw()), hint, report);
+    }
+    fits.then_some(duration)
+}
+
+/// In the largest unit that leaves no rest.
+fn in_words(millis: u64) -> String {
+    let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)];
+    match units.iter().find(|(_, unit)| millis >= *unit && millis.is_multiple_of(*unit)) {
+        Some((name, unit)) => format!("`\"{}{name}\"`", millis / unit),
+        None => format!("`\"{millis}ms\"`"),
     }
 }
 

@@ -24,6 +24,9 @@ pub struct Bus {
     program: PathBuf,
     port: u16,
     environment: BTreeMap<String, String>,
+    standby: Option<Process>,
+    /// A write beyond a limit is an error to the program, and does not end it.
+    file_limits: bool,
 }
 
 impl Bus {
@@ -39,7 +42,15 @@ impl Bus {
             program.display()
         );
         let sandbox = Arc::new(Sandbox::new("bus")?);
-        Ok(Self { process: None, sandbox, program, port: ports::free(), environment: BTreeMap::new() })
+        Ok(Self {
+            process: None,
+            sandbox,
+            program,
+            port: ports::free(),
+            environment: BTreeMap::new(),
+            standby: None,
+            file_limits: false,
+        })
     }
 
     /// Where files of this installation are; the program runs in it.
@@ -121,6 +132,51 @@ impl Bus {
         Ok(())
     }
 
+    /// Starts a second process in the same installation, which waits for the first one to end.
+    pub fn stand_by(&mut self) -> Result<()> {
+        let mut command = self.command();
+        command.args(["run", "--standby"]);
+        self.standby = Some(Process::spawn("standby", command, &self.sandbox, Ending::Kill)?);
+        Ok(())
+    }
+
+    /// `kill -9` of the first process; returns when the one that stood by is ready in its place.
+    pub async fn take_over(&mut self, limit: Duration) -> Result<()> {
+        self.kill9();
+        self.process = Some(self.standby.take().context("nobody stands by")?);
+        let deadline = tokio::time::Instant::now() + limit;
+        while !self.is_ready().await {
+            let log = self.log().map_or_else(String::new, |log| log.tail(30));
+            ensure!(self.ended().is_none(), "the standby has ended:\n{log}");
+            ensure!(tokio::time::Instant::now() < deadline, "the standby has not taken over after {limit:?}:\n{log}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    /// Whether `/readyz` answers 200, now.
+    pub async fn is_ready(&self) -> bool {
+        let url = format!("{}/readyz", self.url());
+        let answer = http_client().get(url).timeout(Duration::from_millis(500)).send().await;
+        answer.is_ok_and(|answer| answer.status().is_success())
+    }
+
+    /// Programs started from now on may be given a limit by [`Bus::limit_files`].
+    pub fn may_hit_file_limits(&mut self) {
+        self.file_limits = true;
+    }
+
+    /// No file may be written to beyond so many bytes from now on, as on a full disk; `None` is no limit.
+    pub fn limit_files(&self, bytes: Option<u64>) -> Result<()> {
+        ensure!(self.file_limits, "a program that is not prepared for it would be ended by the kernel");
+        let pid = i32::try_from(self.pid().context("bus was not started")?)?;
+        let pid = rustix::process::Pid::from_raw(pid).context("a process has a number")?;
+        let now = rustix::process::getrlimit(rustix::process::Resource::Fsize);
+        let limit = rustix::process::Rlimit { current: bytes.or(now.current), maximum: now.maximum };
+        rustix::process::prlimit(Some(pid), rustix::process::Resource::Fsize, limit)?;
+        Ok(())
+    }
+
     /// `kill -9`.
     pub fn kill9(&mut self) {
         if let Some(process) = &mut self.process {
@@ -187,7 +243,15 @@ impl Bus {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut command = match self.file_limits {
+            false => Command::new(&self.program),
+            true => {
+                // `env` replaces itself with the program, which then gets an error instead of a signal.
+                let mut command = Command::new("env");
+                command.arg("--ignore-signal=XFSZ").arg(&self.program);
+                command
+            }
+        };
         command.current_dir(self.sandbox.path()).envs(&self.environment);
         command
     }

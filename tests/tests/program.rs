@@ -322,3 +322,115 @@ async fn an_address_beyond_loopback_asks_for_a_key() -> Result<()> {
     assert_eq!(foreign_page.send().await?.status(), 403);
     Ok(())
 }
+
+#[tokio::test]
+async fn one_door_serves_several_streams_and_what_none_takes_stops_nothing() -> Result<()> {
+    let receiver = Receiver::start(&Script::default()).await?;
+    let mut bus = Bus::new()?;
+    bus.env("PUSH_KEY", "push-secret");
+    let stream = |name: &str, entity: &str| {
+        format!(
+            r#"
+            [streams."{name}"]
+            from = "касса"
+            entity = "{entity}"
+            key = "id"
+            [routes."{name}-в-магазин"]
+            stream = "{name}"
+            to = "shop"
+            send = {{ method = "PUT", path = "/{name}/{{key}}" }}
+            "#
+        )
+    };
+    let routes = format!(
+        r#"
+        [bus]
+        listen = "{}"
+        [systems.shop]
+        kind = "http"
+        url = "{}"
+        [feeds."касса"]
+        listen = {{ path = "/in/all", key = {{ env = "PUSH_KEY" }} }}
+        entity_column = "вид"
+        {}{}"#,
+        bus.listen(),
+        receiver.url(),
+        stream("orders", "Заказ"),
+        stream("products", "Товар"),
+    );
+    bus.routes(&routes)?;
+    bus.start().await?;
+    let setting = Setting { bus, receiver };
+    let records = r#"[{"вид":"Заказ","id":1},{"вид":"Чек","id":1},{"вид":"Товар","id":1},{"вид":"Заказ","id":2}]"#;
+    let url = format!("{}/in/all", setting.bus.url());
+    let pushed = http_client().post(url).header("x-api-key", "push-secret").body(records).send().await?;
+    assert_eq!(pushed.status(), 204, "{}", pushed.text().await?);
+    let mut paths: Vec<_> = setting.applied(3).await?.into_iter().map(|entry| entry.path).collect();
+    paths.sort();
+    assert_eq!(paths, ["/orders/1", "/orders/2", "/products/1"], "the same key in two streams is two records");
+    // It was kept before the caller was answered, and the incident tells.
+    let (_, out, _) = setting.command(&["status", "--json"]).await?;
+    let status: Value = serde_json::from_str(&out)?;
+    assert_eq!(
+        (&status["incidents"][0]["kind"], &status["incidents"][0]["subject"]),
+        (&json!("untaken-entity"), &json!("касса"))
+    );
+    let (_, out, _) = setting.command(&["dead", "list", "--json"]).await?;
+    assert!(out.contains("Чек") && out.contains("unreadable"), "{out}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_operation_keeps_its_own_pace_and_holds_up_nobody_else() -> Result<()> {
+    let receiver = Receiver::start(&Script::default()).await?;
+    let mut bus = Bus::new()?;
+    bus.env("PUSH_KEY", "push-secret");
+    let stream = |name: &str, rest: &str| {
+        format!(
+            r#"
+            [streams.{name}]
+            listen = {{ path = "/in/{name}", key = {{ env = "PUSH_KEY" }} }}
+            key = "id"
+            [routes.{name}]
+            stream = "{name}"
+            to = "shop"
+            send = {{ method = "PUT", path = "/{name}/{{key}}" }}
+            {rest}
+            "#
+        )
+    };
+    let routes = format!(
+        r#"
+        [bus]
+        listen = "{}"
+        [systems.shop]
+        kind = "http"
+        url = "{}"
+        capacity = {{ rate = "100/s", concurrency = 1, operations = {{ upload = "1/s" }} }}
+        {}{}"#,
+        bus.listen(),
+        receiver.url(),
+        stream("files", "operation = \"upload\""),
+        stream("orders", ""),
+    );
+    bus.routes(&routes)?;
+    bus.start().await?;
+    let setting = Setting { bus, receiver };
+    for (name, count) in [("files", 4), ("orders", 12)] {
+        let records: Vec<Value> = (0..count).map(|id| json!({ "id": id })).collect();
+        let url = format!("{}/in/{name}", setting.bus.url());
+        let push = http_client().post(url).header("x-api-key", "push-secret").body(Value::from(records).to_string());
+        ensure!(push.send().await?.status() == 204, "{name}");
+    }
+    let applied = setting.applied(16).await?;
+    let times = |path: &str| -> Vec<u64> {
+        applied.iter().filter(|entry| entry.path.starts_with(path)).map(|entry| entry.at_us).collect()
+    };
+    let (files, orders) = (times("/files/"), times("/orders/"));
+    // What lies between our socket and the receiver's clock may take a little from an interval.
+    let shortest = files.windows(2).map(|pair| pair[1] - pair[0]).min();
+    assert!(shortest > Some(900_000), "{files:?}");
+    // The only place is not kept by an upload that waits for its own pace.
+    assert!(orders.last() < files.last(), "orders {orders:?}, files {files:?}");
+    Ok(())
+}

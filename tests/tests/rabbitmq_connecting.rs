@@ -4,7 +4,6 @@
 
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bus_contract::sample;
@@ -12,10 +11,7 @@ use bus_core::ports::broker::{Broker, BrokerHealth, QueuePlan};
 use bus_core::vocabulary::{QueueName, Secret};
 use bus_rabbitmq::{Options, OptionsError, RabbitMq};
 use bus_tests::servers::RabbitMq as Node;
-use bus_tests::tls::Certificates;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use bus_tests::tls::{self, Authority, Greeting};
 use serde_json::json;
 
 async fn connect(url: &str, ca_file: Option<PathBuf>) -> Result<RabbitMq, OptionsError> {
@@ -50,7 +46,7 @@ async fn tls_with_the_right_authority_works_and_with_another_says_so() {
     assert_eq!(report.problems, Vec::<String>::new());
     assert!(report.latency > Duration::ZERO && report.latency < Duration::from_secs(5));
 
-    let wrong = file(&directory, "other.pem", &Certificates::new().unwrap().authority);
+    let wrong = file(&directory, "other.pem", &Authority::new().unwrap().pem);
     let reason = refusal(&node.tls_url(), Some(wrong)).await;
     assert!(reason.contains("not signed by the configured CA") && reason.contains("CA file"), "{reason}");
     let reason = refusal(&node.tls_url(), None).await;
@@ -64,46 +60,14 @@ async fn tls_with_the_right_authority_works_and_with_another_says_so() {
     assert!(reason.contains("amqps://"), "{reason}");
 }
 
-/// Accepts TLS connections with this certificate for as long as the test runs.
-fn tls_server(params: CertificateParams, issuer: &Issuer<'_, KeyPair>) -> u16 {
-    let key = KeyPair::generate().unwrap();
-    let certificate = params.signed_by(&key, issuer).unwrap().pem();
-    let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
-    let key = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .unwrap();
-    let (config, listener) = (Arc::new(config), TcpListener::bind("127.0.0.1:0").unwrap());
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            // The client hangs up: that is what is tested.
-            let _ = rustls::ServerConnection::new(config.clone()).unwrap().complete_io(&mut stream);
-        }
-    });
-    port
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_expired_or_is_for_another_name_says_so() {
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let key = KeyPair::generate().unwrap();
-    let authority = params.self_signed(&key).unwrap().pem();
-    let issuer = Issuer::new(params, key);
+    let authority = Authority::new().unwrap();
     let directory = tempfile::tempdir().unwrap();
-    let ca_file = file(&directory, "ca.pem", &authority);
-
-    let elsewhere = CertificateParams::new(vec!["rabbit-1.example".to_owned()]).unwrap();
-    let mut expired = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    expired.not_after = rcgen::date_time_ymd(2020, 1, 1);
-    for (params, words) in [(elsewhere, "not for the name localhost"), (expired, "has expired")] {
-        let port = tls_server(params, &issuer);
+    let ca_file = file(&directory, "ca.pem", &authority.pem);
+    let (elsewhere, expired) = (authority.issue_for("rabbit-1.example").unwrap(), authority.issue_expired().unwrap());
+    for (issued, words) in [(elsewhere, "not for the name localhost"), (expired, "has expired")] {
+        let port = tls::server(&issued, Greeting::None).unwrap();
         let reason = refusal(&format!("amqps://bus:s3cret@localhost:{port}"), Some(ca_file.clone())).await;
         assert!(reason.contains(words) && !reason.contains("s3cret"), "{reason}");
     }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bus_connectors::sql::{CursorColumn, Options, Overlap, SqlSource};
+use bus_connectors::{Served, Serves, Several};
 use bus_core::ports::permits::Permits;
 use bus_core::ports::source::{Batch, BatchLimit, Source, SourceFault};
 use bus_core::vocabulary::{Cursor, Key, Secret, StreamName};
@@ -39,11 +40,13 @@ impl Base {
         Options {
             url: Secret::new(self.server.url_of(&self.name)),
             ca_pem: None,
-            stream: StreamName::new("заказы").unwrap(),
+            serves: Serves::One(Served {
+                stream: StreamName::new("заказы").unwrap(),
+                key: vec!["id".into()],
+                label: None,
+            }),
             query: query.into(),
             cursor: cursor.map(|(column, overlap)| CursorColumn { column: column.into(), overlap }),
-            key: vec!["id".into()],
-            label: None,
             timeout: Duration::from_secs(20),
         }
     }
@@ -265,6 +268,40 @@ async fn a_check_says_what_is_wrong_and_what_to_do() {
     base.run("INSERT INTO t VALUES (1, '2026-01-02'), (2, '2026-01-01')").await;
     let error = unordered.fetch(None, LIMIT, &Permits::unbounded()).await.unwrap_err();
     assert!(error.message.contains("ORDER BY at"), "{error}");
+}
+
+#[tokio::test]
+async fn one_query_serves_several_streams() {
+    let base = Base::new(
+        "CREATE TABLE t (вид text, id int, склад text, at timestamptz);
+         INSERT INTO t VALUES ('Товар', 1, NULL, '2026-01-01'), ('Остаток', 1, 'ю', '2026-01-02'),
+                              ('Чек', 1, NULL, '2026-01-03')",
+    )
+    .await;
+    let stream = |name: &str| StreamName::new(name).unwrap();
+    let served = |name: &str, key: &[&str]| {
+        let key = key.iter().map(|&column| column.into()).collect();
+        Served { stream: stream(name), key, label: Some("id".into()) }
+    };
+    let streams = vec![
+        ("Товар".to_owned(), served("products", &["id"])),
+        ("Остаток".to_owned(), served("stock", &["id", "склад"])),
+    ];
+    let query = "SELECT * FROM t WHERE at >= :cursor ORDER BY at";
+    let mut options = base.options(query, Some(("at", Overlap::None)));
+    options.serves = Serves::Several(Several { feed: stream("всё"), column: "вид".into(), streams });
+    let mut source = SqlSource::new(options).unwrap();
+    let batch = fetch(&mut source, None, LIMIT).await;
+    let found: Vec<_> = batch.records.iter().map(|one| (one.stream.as_str(), one.key.as_str())).collect();
+    assert_eq!(found, [("products", "1"), ("stock", r#"["1","ю"]"#)]);
+    let [cheque] = &batch.unreadable[..] else { panic!("{:?}", batch.unreadable) };
+    assert!(cheque.stream.as_str() == "всё" && cheque.reason.contains("\"Чек\""), "{cheque:?}");
+    // The same key of another entity is not the one that was asked for.
+    base.run("DELETE FROM t WHERE вид = 'Товар'").await;
+    for (record, expected) in batch.records.iter().zip([false, true]) {
+        let keys = [record.key.clone()];
+        assert_eq!(source.present(&record.stream, &keys, &Permits::unbounded()).await.unwrap(), [expected]);
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The gate of one system: the one place where its pace, its concurrency, its circuit breaker and the reservation that
 //! survives a restart meet. All routes to a system share its gate.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -12,8 +13,8 @@ use super::incident::{Incidents, Kind};
 use super::metrics::Metrics;
 use super::pauses::Pauses;
 use crate::policy::{
-    Admission, Breaker, BreakerOptions, BreakerState, Change, Micros, Now, PacePlan, Pacer, Pass, Profile, Reservation,
-    Strain, Tick, quiet_until,
+    Admission, Breaker, BreakerOptions, BreakerState, Change, Micros, Now, PacePlan, Pacer, Paces, Pass, Profile,
+    Reservation, Strain, Tick, quiet_until,
 };
 use crate::ports::pauses::{Pause, Subject};
 use crate::ports::permits::{Closed, Permit, PermitSource};
@@ -36,6 +37,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 pub struct Capacity {
     /// Requests over the day; `None` is no bound.
     pub profile: Option<Profile>,
+    /// Operations that the system takes less of: their requests count for both. Each name once.
+    pub operations: Vec<(String, Profile)>,
     /// Share of the profile left unused, 0 to 0.5.
     pub margin: f64,
     /// Whether strain of the system lowers the pace below its profile.
@@ -48,7 +51,8 @@ pub struct Capacity {
     pub breaker: BreakerOptions,
 }
 
-/// See the module's comment. Fair: permits are given in the order they were asked for.
+/// See the module's comment. Fair: permits are given in the order they were asked for, those of an operation with a pace of
+/// its own among themselves: who waits for that pace keeps nobody else waiting.
 pub struct Gate {
     system: SystemName,
     store: Arc<dyn StateStore>,
@@ -58,6 +62,8 @@ pub struct Gate {
     concurrency: usize,
     /// Held by the one who waits for the pace, so that permits are given in turn.
     turn: tokio::sync::Mutex<()>,
+    /// Held by the one who waits for the pace of an operation.
+    operations: HashMap<String, tokio::sync::Mutex<()>>,
     inner: Mutex<Inner>,
     changed: Notify,
     started: Instant,
@@ -69,10 +75,12 @@ enum Granted {
     Pass(Option<Pass>),
     /// While the pace was waited for: begin again, holding nothing.
     BreakerOpened,
+    /// The operation's own pace closed meanwhile: wait for it, without the turn.
+    NotYet,
 }
 
 struct Inner {
-    pacer: Option<Pacer>,
+    paces: Paces,
     breaker: Breaker,
     reservation: Reservation,
     /// Nothing is sent before: a predecessor's requests, or `Retry-After` where there is no pacer.
@@ -108,13 +116,17 @@ impl Gate {
         let crashed = stored.is_some_and(|horizon| horizon > 0);
         let started = Instant::now();
         let now = Now { wall: Micros::now(), mono: Tick::default() };
-        let pacer = capacity.profile.map(|profile| {
+        let pacer = |profile| {
             let pacer = match horizon {
                 Some(horizon) => Pacer::resume(profile, capacity.margin, now, horizon),
                 None => Pacer::new(profile, capacity.margin, now),
             };
             pacer.leave_for_jitter(JITTER).adapt(capacity.adaptive)
-        });
+        };
+        // The system's horizon is one for its operations too: nothing was sent to it after.
+        let turns = capacity.operations.iter().map(|(name, _)| (name.clone(), tokio::sync::Mutex::default())).collect();
+        let operations = capacity.operations.into_iter().map(|(name, profile)| (name, pacer(profile))).collect();
+        let paces = Paces::new(capacity.profile.map(pacer), operations);
         let quiet = horizon.filter(|_| crashed).map_or(Duration::ZERO, |horizon| {
             let until = quiet_until(horizon, now.wall, capacity.deadline);
             Duration::from_micros(u64::try_from(until.0 - now.wall.0).unwrap_or(0))
@@ -127,8 +139,9 @@ impl Gate {
             places: Arc::new(Semaphore::new(capacity.concurrency.max(1))),
             concurrency: capacity.concurrency.max(1),
             turn: tokio::sync::Mutex::new(()),
+            operations: turns,
             inner: Mutex::new(Inner {
-                pacer,
+                paces,
                 breaker: Breaker::new(capacity.breaker),
                 reservation: Reservation::none(),
                 not_before: Tick(quiet),
@@ -152,30 +165,33 @@ impl Gate {
         pauses.of(system)
     }
 
-    /// Waits, up to `patience`, for the breaker, a place and a permit, in this order: who waits for a breaker keeps
-    /// neither a place nor the turn from the one whose probe will close it. Cancel-safe: capacity is taken last.
-    pub async fn enter(self: &Arc<Self>, patience: Duration) -> Result<Ticket, Closed> {
+    /// Waits, up to `patience`, for the breaker, the operation's own pace, a place and a permit, in this order: who waits
+    /// for a breaker, or for a slow operation, keeps neither a place nor the turn from others. Cancel-safe: capacity is
+    /// taken last.
+    pub async fn enter(self: &Arc<Self>, operation: Option<&str>, patience: Duration) -> Result<Ticket, Closed> {
         let give_up = Instant::now() + patience;
+        let _own_turn = self.own_turn(operation, give_up).await?;
         loop {
             self.unless_paused()?;
             self.wait_for_breaker(give_up).await?;
+            self.wait_for_operation(operation, give_up).await?;
             let place = self.place(give_up).await?;
-            match self.permit(give_up, true).await? {
+            match self.permit(operation, give_up, true).await? {
                 Granted::Pass(pass) => {
                     return Ok(Ticket { place, verdict: Verdict { gate: Arc::clone(self), pass, took: None } });
                 }
-                Granted::BreakerOpened => {}
+                Granted::BreakerOpened | Granted::NotYet => {}
             }
         }
     }
 
     /// How long until a permit could be given: zero when now, `None` when the profile is closed for days or a person
     /// has paused the system.
-    pub fn wait(&self) -> Option<Duration> {
+    pub fn wait(&self, operation: Option<&str>) -> Option<Duration> {
         self.unless_paused().ok()?;
         let now = self.now();
         let mut inner = self.inner();
-        Some(inner.pace_wait(now)?.max(inner.breaker_wait(now)))
+        Some(inner.pace_wait(operation, now)?.max(inner.breaker_wait(now)))
     }
 
     /// What the breaker is doing, for status.
@@ -185,18 +201,18 @@ impl Gate {
 
     /// The share of the profile in use after slow-downs, 0.01 to 1.0; `None` without a profile.
     pub fn share(&self) -> Option<f64> {
-        self.inner().pacer.as_ref().map(Pacer::share)
+        self.inner().paces.share()
     }
 
     /// Why that is not all, while it is not.
     pub fn strain(&self) -> Option<Strain> {
-        self.inner().pacer.as_ref().and_then(Pacer::strain)
+        self.inner().paces.system().and_then(Pacer::strain)
     }
 
     /// The speed over the week as it is now; `None` without a profile.
     pub fn plan(&self) -> Option<PacePlan> {
         let now = self.now();
-        self.inner().pacer.as_ref().map(|pacer| pacer.plan(now))
+        self.inner().paces.system().map(|pacer| pacer.plan(now))
     }
 
     /// Requests at the same time.
@@ -238,8 +254,35 @@ impl Gate {
         }
     }
 
+    /// The turn among those of the same operation, where it has a pace of its own.
+    async fn own_turn(
+        &self,
+        operation: Option<&str>,
+        give_up: Instant,
+    ) -> Result<Option<tokio::sync::MutexGuard<'_, ()>>, Closed> {
+        let Some(turn) = operation.and_then(|name| self.operations.get(name)) else { return Ok(None) };
+        let turn = tokio::time::timeout_at(give_up, turn.lock()).await;
+        turn.map(Some).map_err(|_| Closed { until: None })
+    }
+
+    /// Waits until the operation's own pace allows a request; takes nothing.
+    async fn wait_for_operation(&self, operation: Option<&str>, give_up: Instant) -> Result<(), Closed> {
+        loop {
+            let changed = self.changed.notified();
+            let now = self.now();
+            let wait = self.inner().paces.own_grant(operation, now).ok_or(Closed { until: None })?;
+            if wait.is_zero() {
+                return Ok(());
+            }
+            if Instant::now() + wait > give_up {
+                return Err(Closed { until: Some(now.wall.moment().after(wait)) });
+            }
+            self.sleep(wait, changed).await;
+        }
+    }
+
     /// Waits for the pace, in turn.
-    async fn permit(&self, give_up: Instant, ask_breaker: bool) -> Result<Granted, Closed> {
+    async fn permit(&self, operation: Option<&str>, give_up: Instant, ask_breaker: bool) -> Result<Granted, Closed> {
         let closed = Closed { until: None };
         let _turn = tokio::time::timeout_at(give_up, self.turn.lock()).await.map_err(|_| closed)?;
         loop {
@@ -251,7 +294,10 @@ impl Gate {
                     return Ok(Granted::BreakerOpened);
                 }
             }
-            let wait = self.inner().pace_wait(now).ok_or(closed)?;
+            if !self.inner().paces.own_grant(operation, now).is_some_and(|wait| wait.is_zero()) {
+                return Ok(Granted::NotYet);
+            }
+            let wait = self.inner().pace_wait(operation, now).ok_or(closed)?;
             // Also ends a loop that only waits for the state store.
             if Instant::now() + wait > give_up {
                 return Err(Closed { until: Some(now.wall.moment().after(wait)) });
@@ -263,7 +309,7 @@ impl Gate {
             if !self.reserve(now).await {
                 continue;
             }
-            let granted = self.inner().grant(self.now(), ask_breaker);
+            let granted = self.inner().grant(operation, self.now(), ask_breaker);
             if let Some(pass) = granted {
                 return Ok(Granted::Pass(pass));
             }
@@ -324,12 +370,8 @@ impl Gate {
 
 impl Inner {
     /// `None`: closed for days.
-    fn pace_wait(&mut self, now: Now) -> Option<Duration> {
-        let wait = self.not_before.since(now.mono);
-        match &mut self.pacer {
-            Some(pacer) => Some(wait.max(pacer.next_grant(now)?)),
-            None => Some(wait),
-        }
+    fn pace_wait(&mut self, operation: Option<&str>, now: Now) -> Option<Duration> {
+        Some(self.not_before.since(now.mono).max(self.paces.next_grant(operation, now)?))
     }
 
     fn breaker_wait(&self, now: Now) -> Duration {
@@ -340,7 +382,7 @@ impl Inner {
     }
 
     /// Takes the permit if everything still allows it.
-    fn grant(&mut self, now: Now, ask_breaker: bool) -> Option<Option<Pass>> {
+    fn grant(&mut self, operation: Option<&str>, now: Now, ask_breaker: bool) -> Option<Option<Pass>> {
         if now.mono < self.not_before {
             return None;
         }
@@ -350,7 +392,7 @@ impl Inner {
             Some(Admission::Wait { .. }) => return None,
         };
         let covered = self.reservation.covers(now.wall);
-        if covered && self.pacer.as_mut().is_none_or(|pacer| pacer.grant(now)) {
+        if covered && self.paces.grant(operation, now) {
             return Some(pass);
         }
         if let Some(pass) = pass {
@@ -373,24 +415,29 @@ impl Verdict {
         let gate = Arc::clone(&self.gate);
         let now = gate.now();
         let mut inner = gate.inner();
-        match (fault, &mut inner.pacer) {
-            (Some(Fault::Throttled { retry_after }), pacer) => {
+        match fault {
+            Some(Fault::Throttled { retry_after }) => {
                 let pause = retry_after.unwrap_or(Duration::from_secs(1)).min(Duration::from_secs(24 * 3600));
-                match pacer {
-                    Some(pacer) => pacer.throttled(now, pause),
-                    None => inner.not_before = inner.not_before.max(now.mono.after(pause)),
+                if !inner.paces.throttled(now, pause) {
+                    inner.not_before = inner.not_before.max(now.mono.after(pause));
                 }
             }
-            (None, Some(pacer)) => {
-                if let Some(took) = self.took {
-                    pacer.took(now, took);
+            None => {
+                if let Some(pacer) = inner.paces.system_mut() {
+                    if let Some(took) = self.took {
+                        pacer.took(now, took);
+                    }
+                    pacer.succeeded(now);
                 }
-                pacer.succeeded(now);
             }
-            (Some(Fault::Busy | Fault::Unavailable | Fault::Ambiguous), Some(pacer)) => pacer.failed(now),
-            _ => {}
+            Some(Fault::Busy | Fault::Unavailable | Fault::Ambiguous) => {
+                if let Some(pacer) = inner.paces.system_mut() {
+                    pacer.failed(now);
+                }
+            }
+            Some(_) => {}
         }
-        if let Some(pacer) = &inner.pacer {
+        if let Some(pacer) = inner.paces.system() {
             gate.metrics.pace_share.with_label_values(&[gate.system.as_str()]).set(pacer.share());
         }
         let pass = self.pass.take();
@@ -424,19 +471,29 @@ impl PermitSource for Gate {
         }
         let give_up = Instant::now() + READ_PATIENCE;
         let place = self.place(give_up).await?;
-        self.permit(give_up, false).await?;
+        self.permit(None, give_up, false).await?;
         Ok(Permit::holding(place))
     }
 }
 
 /// Further requests of an attempt that holds its place and has passed the breaker: pace only.
-pub struct Further(pub Arc<Gate>);
+pub struct Further {
+    /// The gate of the attempt's system.
+    pub gate: Arc<Gate>,
+    /// What the attempt is, where that has a pace of its own.
+    pub operation: Option<String>,
+}
 
 #[async_trait]
 impl PermitSource for Further {
     async fn take(&self) -> Result<Permit, Closed> {
-        self.0.permit(Instant::now() + FURTHER_PATIENCE, false).await?;
-        Ok(Permit::unbounded())
+        let (give_up, operation) = (Instant::now() + FURTHER_PATIENCE, self.operation.as_deref());
+        loop {
+            self.gate.wait_for_operation(operation, give_up).await?;
+            if let Granted::Pass(_) = self.gate.permit(operation, give_up, false).await? {
+                return Ok(Permit::unbounded());
+            }
+        }
     }
 }
 
@@ -446,7 +503,7 @@ impl std::fmt::Display for Gate {
         if let Some(pause) = self.pause() {
             return write!(f, "paused {pause}");
         }
-        match self.wait() {
+        match self.wait(None) {
             Some(Duration::ZERO) => f.write_str("open"),
             Some(wait) => write!(f, "closed until {}", Moment::now().after(wait)),
             None => f.write_str("closed by its profile for more than a week"),

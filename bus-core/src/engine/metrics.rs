@@ -1,6 +1,8 @@
 //! Counters and gauges of the engine, by Prometheus' naming rules. Labels are names from `routes.toml` and fixed
 //! words only, so their number is bounded by the configuration.
 
+use super::ages::{Ages, Oldest};
+use crate::vocabulary::{Moment, QueueName};
 use prometheus::{
     GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
     core::Collector,
@@ -50,6 +52,10 @@ pub struct Metrics {
     pub disk_free: IntGauge,
     /// Messages in a queue or an outbox, by queue.
     pub queue_depth: IntGaugeVec,
+    /// Age in seconds of the oldest message that a subscriber has not taken, by queue.
+    pub oldest_age: IntGaugeVec,
+    /// Where that comes from, for queues that subscribers take from themselves.
+    pub ages: Ages,
 }
 
 impl Default for Metrics {
@@ -108,8 +114,32 @@ impl Metrics {
                     .expect("constant metric is valid"),
             ),
             queue_depth: gauge("bus_queue_messages", "Messages in a queue or an outbox.", &["queue"]),
+            oldest_age: gauge(
+                "bus_subscription_oldest_age_seconds",
+                "Age of the oldest message that the subscriber has not taken; of an AMQP queue, at most this.",
+                &["queue"],
+            ),
+            ages: Ages::default(),
             registry,
         }
+    }
+
+    /// One look at a subscriber's own queue, when so many messages of its stream had been published.
+    pub fn look(&self, queue: &QueueName, published: u64, messages: u64) {
+        let now = Moment::now();
+        self.ages.note(queue, now, published, messages);
+        let age = match self.ages.backlog(queue).and_then(|backlog| backlog.oldest) {
+            Some(Oldest::About(since) | Oldest::Before(since)) => since.until(now),
+            None => std::time::Duration::ZERO,
+        };
+        self.oldest_age.with_label_values(&[queue.as_str()]).set(age.as_secs() as i64);
+    }
+
+    /// A subscriber's queue is no more.
+    pub fn forget(&self, queue: &QueueName) {
+        self.ages.forget(queue);
+        // It may never have been looked at.
+        let _ = self.oldest_age.remove_label_values(&[queue.as_str()]);
     }
 
     /// The exposition text.

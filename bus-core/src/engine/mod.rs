@@ -1,6 +1,7 @@
 //! The engine: what runs. Feeds capture streams, workers deliver routes, gates pace systems, the supervisor starts
 //! and stops them all.
 
+pub mod ages;
 pub mod base;
 pub mod capture;
 pub mod chronicle;

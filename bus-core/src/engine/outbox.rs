@@ -150,7 +150,10 @@ impl Outbox {
             Err(error) => tracing::warn!(subscription = self.plan.name.as_str(), "not trimmed: {error}"),
         }
         if let Ok(backlog) = self.store.outbox_backlog(&self.plan.name).await {
-            self.metrics.queue_depth.with_label_values(&[self.plan.name.as_str()]).set(backlog.messages as i64);
+            let name = &[self.plan.name.as_str()];
+            let age = backlog.oldest.map_or(0, |oldest| oldest.until(Moment::now()).as_secs());
+            self.metrics.queue_depth.with_label_values(name).set(backlog.messages as i64);
+            self.metrics.oldest_age.with_label_values(name).set(age as i64);
         }
     }
 }

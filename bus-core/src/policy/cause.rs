@@ -52,6 +52,7 @@ impl Topology {
             | Kind::FeedStopped
             | Kind::SourceChanged
             | Kind::TooManyDeletions
+            | Kind::UntakenEntity
             | Kind::SourceSilent
             | Kind::CursorStuck => self.feed.get(subject),
             Kind::StoreFailing | Kind::JobCrashed | Kind::DiskFilling | Kind::PausedByPerson => None,
@@ -103,6 +104,7 @@ impl Topology {
             | Kind::SourceChanged
             | Kind::CursorStuck
             | Kind::SourceSilent
+            | Kind::UntakenEntity
             | Kind::TooManyDeletions => self.feed.contains_key(&incident.subject),
             Kind::SystemDown => self.route.values().any(|system| *system == incident.subject),
             Kind::StoreFailing

@@ -61,6 +61,8 @@ kinds! {
     SourceChanged = "source-changed" Critical;
     /// A queue skipped messages of its stream.
     Gap = "gap" Critical;
+    /// Records of an entity that no stream of their feed takes.
+    UntakenEntity = "untaken-entity" Warning;
     /// A comparison found more deletions than the guard allows.
     TooManyDeletions = "too-many-deletions" Warning;
     /// The state store or the broker's disk takes no writes.

@@ -23,7 +23,7 @@ pub struct Record {
 /// so that one bad row stops nothing and is not lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnreadableRecord {
-    /// The stream it would have belonged to.
+    /// The stream it would have belonged to; where none of the feed's streams takes its entity, the feed's name.
     pub stream: StreamName,
     /// The raw bytes, as much as there is.
     pub raw: Bytes,

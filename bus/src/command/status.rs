@@ -69,7 +69,11 @@ fn page(status: &Status) -> String {
         out.push_str(&format!("system {}  {}{pace}\n", pad(&system.name), system.gate));
     }
     for subscription in &status.subscriptions {
-        let oldest = subscription.oldest.as_ref().map_or(String::new(), |at| format!(", oldest {at}"));
+        let how = match subscription.oldest_is.as_str() {
+            "exact" => "",
+            how => &format!("{how} "),
+        };
+        let oldest = subscription.oldest.as_ref().map_or(String::new(), |at| format!(", oldest {how}{at}"));
         out.push_str(&format!("out    {}  {} messages{oldest}\n", pad(&subscription.name), subscription.messages));
     }
     for channel in &status.notify {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use bus_core::engine::ages::Oldest;
 use bus_core::ports::broker::BrokerHealth;
 use bus_core::vocabulary::Moment;
 use serde::{Deserialize, Serialize};
@@ -74,8 +75,11 @@ pub struct System {
 pub struct Subscription {
     pub name: String,
     pub messages: u64,
-    pub bytes: u64,
+    /// Unknown of a queue at RabbitMQ.
+    pub bytes: Option<u64>,
     pub oldest: Option<String>,
+    /// How far `oldest` is known: `exact`, `about` (and not before), or `before` it (the bus started then).
+    pub oldest_is: String,
 }
 
 pub async fn get(State(app): State<Arc<App>>) -> Json<Status> {
@@ -123,10 +127,26 @@ pub async fn gather(app: &App) -> Status {
         subscriptions.push(Subscription {
             name: name.to_string(),
             messages: backlog.messages,
-            bytes: backlog.bytes,
+            bytes: Some(backlog.bytes),
             oldest: text(backlog.oldest),
+            oldest_is: "exact".to_owned(),
         });
     }
+    for (queue, backlog) in app.metrics.ages.list() {
+        let (oldest, how) = match backlog.oldest {
+            None => (None, "exact"),
+            Some(Oldest::About(at)) => (Some(at), "about"),
+            Some(Oldest::Before(at)) => (Some(at), "before"),
+        };
+        subscriptions.push(Subscription {
+            name: queue.to_string(),
+            messages: backlog.messages,
+            bytes: None,
+            oldest: text(oldest),
+            oldest_is: how.to_owned(),
+        });
+    }
+    subscriptions.sort_by(|a, b| a.name.cmp(&b.name));
     let broker = match app.broker.health().borrow().clone() {
         BrokerHealth::Connected => "connected".to_owned(),
         BrokerHealth::Blocked(reason) => format!("blocked: {reason}"),

@@ -31,7 +31,7 @@ pub struct FeedPart {
 
 pub fn prepare(landscape: &Landscape, feed: &Feed) -> anyhow::Result<FeedPart> {
     let streams: Vec<&bus_config::Stream> = feed.streams.iter().filter_map(|name| landscape.stream(name)).collect();
-    let stream = *streams.first().with_context(|| format!("feed {} serves no stream", feed.name))?;
+    let serves = source::serves(landscape, feed)?;
     let plan = |schedule, changes| FeedPlan {
         name: feed.name.clone(),
         streams: streams.iter().map(|s| StreamPlan { name: s.name.clone(), key: s.key.clone() }).collect(),
@@ -42,7 +42,7 @@ pub fn prepare(landscape: &Landscape, feed: &Feed) -> anyhow::Result<FeedPart> {
     };
     match &feed.source {
         FeedSource::Push { path, key } => {
-            let (source, handle) = source::pushed(stream);
+            let (source, handle) = source::pushed(serves);
             let key = load(key, &format!("the key of {path}"))?;
             Ok(FeedPart {
                 plan: plan(PUSH_SCHEDULE, Changes::Push),
@@ -60,7 +60,7 @@ pub fn prepare(landscape: &Landscape, feed: &Feed) -> anyhow::Result<FeedPart> {
             let Limits { pace, concurrency } = reads.clone();
             Ok(FeedPart {
                 plan: plan(schedule.clone(), engine_changes(changes)),
-                source: source::sql(system, stream, query, changes)?,
+                source: source::sql(system, feed, serves, query, changes)?,
                 gate: gate_of_reads(&system.name)?,
                 capacity: reading(pace, concurrency),
                 door: None,
@@ -78,6 +78,7 @@ pub fn gate_of_reads(system: &SystemName) -> anyhow::Result<SystemName> {
 fn reading(profile: Option<bus_core::policy::Profile>, concurrency: usize) -> Capacity {
     Capacity {
         profile,
+        operations: Vec::new(),
         margin: DEFAULT_MARGIN,
         adaptive: true,
         concurrency,

@@ -27,15 +27,16 @@ pub async fn everything(landscape: &Landscape) -> Vec<Reached> {
     }
     for feed in &landscape.feeds {
         let FeedSource::Query { system, query, changes, .. } = &feed.source else { continue };
-        for stream in feed.streams.iter().filter_map(|name| landscape.stream(name)) {
-            let Some(system) = landscape.system(system) else { continue };
-            let ask = async {
-                let mut source = source::sql(system, stream, query, changes).map_err(|error| format!("{error:#}"))?;
-                source.check().await.map_err(|error| error.to_string())
-            };
-            let what = format!("stream {} ({})", stream.name, system.name);
-            reached.push(Reached { what, outcome: within(ask).await });
-        }
+        let Some(system) = landscape.system(system) else { continue };
+        let ask = async {
+            let source = source::serves(landscape, feed)
+                .and_then(|serves| source::sql(system, feed, serves, query, changes))
+                .map_err(|error| format!("{error:#}"));
+            source?.check().await.map_err(|error| error.to_string())
+        };
+        let kind = if feed.entity_column.is_some() { "feed" } else { "stream" };
+        let what = format!("{kind} {} ({})", feed.name, system.name);
+        reached.push(Reached { what, outcome: within(ask).await });
     }
     for system in &landscape.systems {
         let SystemKind::Http(http) = &system.kind else { continue };

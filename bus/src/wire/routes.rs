@@ -49,6 +49,7 @@ impl Builder {
         let client = &self.clients[&system.name];
         let capacity = Capacity {
             profile: http.capacity.pace.clone(),
+            operations: http.operations.clone(),
             margin: http.margin,
             adaptive: http.adaptive,
             concurrency: http.capacity.concurrency,
@@ -78,6 +79,7 @@ fn route_plan(landscape: &Landscape, route: &Route, queue: QueueName) -> RoutePl
         queue,
         stream: route.stream.clone(),
         system: route.to.clone(),
+        operation: route.operation.clone(),
         when_left: match route.when_left {
             WhenLeft::Delete => LeftPolicy::Delete,
             WhenLeft::Ignore => LeftPolicy::Ignore,

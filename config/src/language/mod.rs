@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod bus;
+pub mod feed;
 pub mod profile;
 pub mod route;
 pub mod stream;
@@ -9,7 +10,7 @@ pub mod subscription;
 pub mod system;
 pub mod watch;
 
-use bus_core::vocabulary::{RouteName, StreamName, SubscriptionName, SystemName};
+use bus_core::vocabulary::{FeedName, RouteName, StreamName, SubscriptionName, SystemName};
 use bus_options::{Apart, DefaultsOf, Definitions, Located, options};
 
 use profile::ProfileName;
@@ -28,6 +29,8 @@ options! {
         profiles: Apart<Definitions<ProfileName, profile::Profile>>, optional;
         /// Who the bus talks to, how to get in, how much they can take.
         systems: Apart<Definitions<SystemName, system::System>>, optional;
+        /// Readers that serve several streams each.
+        feeds: Apart<Definitions<FeedName, feed::Feed>>, optional;
         /// Entities, each read once.
         streams: Apart<Definitions<StreamName, stream::Stream>>, optional;
         /// Where a stream goes, and in what shape.
@@ -38,7 +41,7 @@ options! {
         notify: Apart<Definitions<watch::ChannelName, watch::Notify>>, optional;
         /// Hours in which nobody is told, because work is planned.
         maintenance: Apart<Definitions<watch::MaintenanceName, watch::Maintenance>>, optional;
-    } planned ["feeds", "maps"]
+    } planned ["maps"]
 }
 
 options! {
@@ -47,7 +50,9 @@ options! {
     pub struct Defaults("[defaults]") {
         /// For every system.
         systems: DefaultsOf<SystemName, system::System>, optional;
-        /// For every stream. A schedule says nothing to streams that are pushed.
+        /// For every feed. A schedule says nothing to feeds that are pushed.
+        feeds: DefaultsOf<FeedName, feed::Feed>, optional;
+        /// For every stream. A schedule says nothing to streams that are pushed, or served by a feed.
         streams: DefaultsOf<StreamName, stream::Stream>, optional;
         /// For every route. `when_left` says nothing to routes without `when`.
         routes: DefaultsOf<RouteName, route::Route>, optional;

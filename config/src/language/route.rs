@@ -1,15 +1,15 @@
 //! `[routes.NAME]`: one stream to one receiver.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
 use bus_core::vocabulary::{StreamName, SystemName};
 use bus_options::{
-    Declaration, Declared, Located, Map, Node, OptionValue, Own, Ref, Report, SecretOr, Whole, choices, options,
+    Declaration, Declared, Filled, Located, Map, Millis, Node, OptionValue, Own, Ref, Report, SecretOr, Whole, choices,
+    options,
 };
 use serde_json::{Value, json};
 
-use super::system::Headers;
+use super::system::{DAY, Headers};
 use super::watch::EmptyBy;
 use crate::shape::{Condition, Fields, Transform};
 
@@ -20,6 +20,8 @@ options! {
         stream: Ref<StreamName>, required;
         /// The system it goes to.
         to: Ref<SystemName>, required;
+        /// Which of the system's `capacity.operations` its requests are.
+        operation: Located<Filled>, optional;
         /// Only records for which this is true; without it, all.
         when: Condition, optional;
         /// What happens to a record at the receiver once `when` is no longer true for it.
@@ -43,7 +45,7 @@ options! {
         concurrency: Whole<1, 256>, shared = 4;
         /// The time of day by which nothing may wait any more; otherwise it is an incident.
         empty_by: EmptyBy, optional, shared;
-    } planned ["on_reject", "batch", "requires", "schedule", "maps", "operation", "echo"]
+    } planned ["on_reject", "batch", "requires", "schedule", "maps", "echo"]
 }
 
 choices! {
@@ -184,9 +186,9 @@ options! {
         /// Attempts in all.
         attempts: Whole<1, 1000> = 8;
         /// The wait after the first failure; it doubles from there.
-        first: Duration = "1s";
+        first: Millis<1, DAY> = "1s";
         /// The longest wait.
-        max: Duration = "5m";
+        max: Millis<1, DAY> = "5m";
     }
 }
 
@@ -222,6 +224,12 @@ impl Template {
     /// Whether `{value}` stands in it.
     pub fn uses(&self, value: &str) -> bool {
         self.0.contains(&format!("{{{value}}}"))
+    }
+
+    /// The columns N that a text names as `{key.N}`.
+    pub fn key_columns(text: &str) -> impl Iterator<Item = usize> {
+        let named = text.split('{').skip(1).filter_map(|inside| inside.split_once('}'));
+        named.filter_map(|(value, _)| value.strip_prefix("key.")?.parse().ok())
     }
 
     /// Says what is wrong with a text in which braces stand for values.

@@ -4,19 +4,23 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bus_core::policy::Schedule;
-use bus_core::vocabulary::SystemName;
+use bus_core::vocabulary::{FeedName, SystemName};
 use bus_options::{
-    Declaration, Declared, Filled, Located, Node, OneOrMany, OptionValue, Own, Percent, Ref, Report, SecretRef, options,
+    Declaration, Declared, Filled, Located, Node, OneOrMany, OptionValue, Own, Percent, RefEither, Report, SecretRef,
+    options,
 };
 use serde_json::{Value, json};
 
 use super::watch::Expect;
 
 options! {
-    /// One entity, read once: from a system (`from`, `query`, `schedule`, `changes`), or pushed to the bus (`listen`).
+    /// One entity, read once: from a system (`from`, `query`, `schedule`, `changes`), pushed to the bus (`listen`), or one
+    /// of those that a feed serves (`from`, `entity`).
     pub struct Stream("[streams.NAME]") {
-        /// The system it is read from.
-        from: Ref<SystemName>, optional;
+        /// The system it is read from, or the feed that serves it.
+        from: RefEither<SystemName, FeedName>, optional;
+        /// Which of the feed's records are this stream's: what its `entity_column` holds for them.
+        entity: Located<Filled>, optional;
         /// What to read. With a cursor it holds `:cursor`, the position reached, and is ordered by it.
         query: Located<Filled>, optional;
         /// When to read.
@@ -31,7 +35,7 @@ options! {
         label: Filled, optional;
         /// How often it changes at least: silence for longer is an incident.
         expect: Expect, optional;
-    } planned ["entity", "guard", "identity"]
+    } planned ["guard", "identity"]
 }
 
 options! {

@@ -1,11 +1,12 @@
 //! `[subscriptions.NAME]`: an outside system that takes a stream by itself.
 
-use std::time::Duration;
-
 use bus_core::vocabulary::StreamName;
-use bus_options::{Bytes, Located, Ref, SecretRef, choices, options};
+use bus_options::{Bytes, Located, Millis, Ref, SecretRef, choices, options};
 
 use crate::shape::{Condition, Fields, Transform};
+
+/// In milliseconds: keeping for longer than a year is an archive, not a queue.
+const YEAR: u64 = 366 * super::system::DAY;
 
 options! {
     /// An outside system that takes a stream by itself, from its queue or by asking over HTTP.
@@ -41,7 +42,7 @@ options! {
     /// How much is kept for a subscriber that does not come. What is older or more is dropped, the oldest first.
     pub struct Keep("keep") {
         /// For how long.
-        age as "for": Duration = "7d";
+        age as "for": Millis<1, YEAR> = "7d";
         /// How much.
         bytes: Bytes = "2GB";
     }

@@ -2,16 +2,21 @@
 
 use std::borrow::Cow;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use bus_options::{
-    Filled, Located, Map, Node, OptionValue, Percent, Report, SecretOr, SecretRef, Whole, codes, options, tagged,
+    Filled, Located, Map, Millis, Node, OptionValue, Percent, Report, SecretOr, SecretRef, Whole, codes, options,
+    tagged,
 };
 use serde_json::Value;
 
 use super::address::{HttpUrl, SqlUrl};
 use super::profile::Pace;
 use super::route::Template;
+
+/// In milliseconds. A request that takes longer hangs, and after a crash its system is left alone for as long.
+const HOUR: u64 = 3_600_000;
+/// In milliseconds.
+pub const DAY: u64 = 24 * HOUR;
 
 tagged! {
     /// A system the bus talks to.
@@ -51,8 +56,8 @@ options! {
         /// How much it can take. Without `rate` the bus sends as fast as it is answered.
         capacity: Capacity, shared = {};
         /// How long a request may take, from connecting to the last byte of the answer.
-        timeout: Duration, shared = "10s";
-    } planned ["identity", "timezone", "operations", "reads"]
+        timeout: Millis<1, HOUR>, shared = "10s";
+    } planned ["identity", "timezone", "reads"]
 }
 
 options! {
@@ -67,7 +72,10 @@ options! {
         /// Whether answers that ask for less, errors and rising answer times lower the pace below `rate`; it comes back in
         /// steps, and is never above.
         adaptive: bool = true;
-    } planned ["unit", "operations"]
+        /// What the system takes less of, by a name of yours: `{ upload = "250/h" }`. The requests of a route with
+        /// `operation = "upload"` count for both.
+        operations: Map<Pace> = {};
+    } planned ["unit"]
 }
 
 options! {

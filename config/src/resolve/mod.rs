@@ -1,9 +1,11 @@
 //! From tables to the landscape: what only shows when options are seen together.
 
 mod bus;
+mod feed;
 mod route;
 mod stream;
 mod system;
+mod template;
 mod watch;
 
 use std::sync::Arc;
@@ -20,8 +22,11 @@ pub fn resolve(tables: Tables, report: &mut Report) -> Option<Landscape> {
     let bus = bus::resolve(tables.bus, report)?;
     let zone = bus.timezone;
     let systems = system::resolve(&tables.systems, &tables.profiles, zone, report);
-    let (feeds, streams) = stream::resolve(&tables.streams, &tables.systems, zone, report);
-    let routes = route::routes(tables.routes, &tables.systems, zone, report);
+    let mut feeds = feed::resolve(&tables.feeds, &tables.streams, &tables.systems, report);
+    let (own, streams) = stream::resolve(&tables.streams, &tables.feeds, &tables.systems, zone, report);
+    feeds.extend(own);
+    feed::paths(&tables.feeds, &tables.streams, report);
+    let routes = route::routes(tables.routes, &tables.systems, &tables.streams, zone, report);
     let subscriptions = route::subscriptions(tables.subscriptions, &bus.broker, zone, report);
     let notify = watch::channels(tables.notify, report);
     let maintenance = watch::maintenance(tables.maintenance, zone);

@@ -1,24 +1,33 @@
 //! Routes and subscriptions.
 
 use bus_core::policy::{Idempotency, Jitter, RetryPolicy};
-use bus_core::vocabulary::{RouteName, SubscriptionName, SystemName};
-use bus_options::{Definitions, Located, Report, SecretRef, codes};
+use bus_core::vocabulary::{RouteName, StreamName, SubscriptionName, SystemName};
+use bus_options::{Definitions, Filled, Located, Map, Report, SecretRef, codes, nearest};
 use chrono_tz::Tz;
 
 use super::shaper;
-use super::stream::system;
+use super::system::system;
+use super::template;
 use crate::landscape::{Broker, DeleteRequest, Route, Send, Subscription, Via, WhenLeft};
+use crate::language::profile::Pace;
 use crate::language::route::{self as language, Idempotent, Method, OnDelete, Template};
+use crate::language::stream::Stream;
 use crate::language::subscription as subscribed;
 use crate::language::system::System;
 
 pub fn routes(
     written: Definitions<RouteName, language::Route>,
     systems: &Definitions<SystemName, System>,
+    streams: &Definitions<StreamName, Stream>,
     zone: Tz,
     report: &mut Report,
 ) -> Vec<Route> {
-    written.0.into_iter().map(|entry| route(entry.key, entry.value, systems, zone, report)).collect()
+    let mut resolved = Vec::with_capacity(written.0.len());
+    for entry in written.0 {
+        template::check(&entry.value, system(systems, entry.value.to.name()), streams, report);
+        resolved.push(route(entry.key, entry.value, systems, zone, report));
+    }
+    resolved
 }
 
 fn route(
@@ -32,6 +41,9 @@ fn route(
         let message = format!("`{}` is a database: the bus does not write to one yet", route.to.name());
         report.add_with_hint(codes::NOT_YET, &route.to.0.span, message, "`to` names a system with kind = \"http\"");
     }
+    if let (Some(operation), Some(System::Http(http))) = (&route.operation, system(systems, route.to.name())) {
+        known_operation(operation, route.to.name(), &http.capacity.operations, report);
+    }
     let when_left = left(&name, &route, report);
     known_id(&route.send.value.path, route.send.value.receiver_id.is_some(), report);
     if let OnDelete::Send(request) = &route.on_delete.value {
@@ -43,6 +55,7 @@ fn route(
         name: name.value,
         stream: route.stream.name().clone(),
         to: route.to.name().clone(),
+        operation: route.operation.map(|operation| operation.value.0),
         shape: shaper(route.when, route.transform, route.fields, zone, report),
         when_left,
         delivery: route.delivery,
@@ -61,13 +74,28 @@ fn route(
         retry: RetryPolicy {
             // At most 1000 by its type.
             attempts: retry.attempts.get() as u32,
-            first: retry.first,
-            max: retry.max.max(retry.first),
+            first: retry.first.0,
+            max: retry.max.0.max(retry.first.0),
             jitter: Jitter::default(),
         },
         concurrency: route.concurrency.get() as usize,
         empty_by: route.empty_by.map(|by| by.0),
     }
+}
+
+/// An operation without a pace of its own would be a limit that somebody believes in and nobody keeps.
+fn known_operation(operation: &Located<Filled>, system: &SystemName, known: &Map<Pace>, report: &mut Report) {
+    let names = || known.0.iter().map(|entry| entry.key.value.as_str());
+    let name = &operation.value.0;
+    if names().any(|known| known == name) {
+        return;
+    }
+    let hint = match nearest(name, names()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("define it: [systems.{system}] capacity = {{ …, operations = {{ {name} = \"250/h\" }} }}"),
+    };
+    let message = format!("system `{system}` has no operation `{name}`");
+    report.add_with_hint(codes::UNKNOWN_REFERENCE, &operation.span, message, hint);
 }
 
 /// What has left must have been filtered, and can be deleted only by a request. A default says nothing to a route from
@@ -130,7 +158,7 @@ pub fn subscriptions(
             name: entry.key.value,
             stream: subscription.stream.name().clone(),
             via,
-            keep_for: subscription.keep.age,
+            keep_for: subscription.keep.age.0,
             keep_bytes: subscription.keep.bytes.0,
             shape,
         });

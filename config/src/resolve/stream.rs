@@ -1,117 +1,97 @@
-//! Streams: read from a system or pushed, never both and never neither.
+//! Streams: each with a reader of its own, or one of those that a feed serves.
 
 use bus_core::vocabulary::{FeedName, StreamName, SystemName};
 use bus_options::{Definitions, Entry, Report, Span, codes};
 use chrono_tz::Tz;
 
-use crate::landscape::{Changes, Feed, FeedSource, Recheck, Stream};
+use super::feed::{self, Reading};
+use super::system::system;
+use crate::landscape::{Feed, Stream};
+use crate::language::feed as feeds;
 use crate::language::stream as language;
 use crate::language::system::System;
 
 type Systems = Definitions<SystemName, System>;
 type Written = Entry<StreamName, language::Stream>;
 
+/// All streams, and the feeds of those that are read by themselves.
 pub fn resolve(
     written: &Definitions<StreamName, language::Stream>,
+    feeds: &Definitions<FeedName, feeds::Feed>,
     systems: &Systems,
     zone: Tz,
     report: &mut Report,
 ) -> (Vec<Feed>, Vec<Stream>) {
-    let (mut feeds, mut streams) = (Vec::new(), Vec::new());
-    for (at, entry) in written.0.iter().enumerate() {
+    let (mut own, mut streams) = (Vec::new(), Vec::new());
+    for entry in &written.0 {
         repeated_key(entry, report);
-        same_path(entry, &written.0[..at], report);
+        let stream = &entry.value;
         streams.push(Stream {
             name: entry.key.value.clone(),
-            key: entry.value.key.value.0.iter().map(|column| column.0.clone()).collect(),
-            label: entry.value.label.as_ref().map(|label| label.0.clone()),
-            expect: entry.value.expect.as_ref().map(|expect| super::watch::expectation(expect, zone)),
+            key: stream.key.value.0.iter().map(|column| column.0.clone()).collect(),
+            label: stream.label.as_ref().map(|label| label.0.clone()),
+            expect: stream.expect.as_ref().map(|expect| super::watch::expectation(expect, zone)),
+            entity: stream.entity.as_ref().map(|entity| entity.value.0.clone()),
         });
+        if is_served(stream, feeds, systems) {
+            served(entry, report);
+            continue;
+        }
+        if let Some(entity) = &stream.entity {
+            let message = "`entity` picks the records of a feed, and this stream takes from none";
+            let hint = "define [feeds.NAME] and say from = \"NAME\", or remove `entity`";
+            report.add_with_hint(codes::CONTRADICTION, &entity.span, message, hint);
+        }
+        let from = stream.from.as_ref();
+        let reading = Reading {
+            span: &entry.key.span,
+            what: "stream",
+            from: from.and_then(|from| Some((SystemName::new(&from.0.value).ok()?, &from.0.span))),
+            query: stream.query.as_ref(),
+            schedule: stream.schedule.as_ref(),
+            changes: stream.changes.as_ref(),
+            listen: stream.listen.as_ref(),
+        };
         let name = FeedName::new(entry.key.value.as_str());
-        if let (Some(source), Ok(name)) = (source(entry, systems, report), name) {
-            feeds.push(Feed { name, streams: vec![entry.key.value.clone()], source });
+        if let (Some(source), Ok(name)) = (feed::source(&reading, systems, report), name) {
+            own.push(Feed { name, streams: vec![entry.key.value.clone()], entity_column: None, source });
         }
     }
-    (feeds, streams)
+    (own, streams)
 }
 
-fn source(entry: &Written, systems: &Systems, report: &mut Report) -> Option<FeedSource> {
+/// It takes from a feed, or was meant to: nothing has the name, but it says which entity.
+fn is_served(stream: &language::Stream, feeds: &Definitions<FeedName, feeds::Feed>, systems: &Systems) -> bool {
+    let Some(from) = &stream.from else { return false };
+    let name = &from.0.value;
+    let is_system = SystemName::new(name).is_ok_and(|name| system(systems, &name).is_some());
+    feeds.0.iter().any(|feed| feed.key.value.as_str() == name) || (stream.entity.is_some() && !is_system)
+}
+
+/// A stream of a feed says which records are its own, and nothing of how they are read.
+fn served(entry: &Written, report: &mut Report) {
     let (name, stream) = (&entry.key, &entry.value);
-    if let Some(push) = &stream.listen {
-        let own_schedule = stream.schedule.as_ref().is_some_and(|schedule| schedule.own);
-        let reads = stream.from.is_some() || stream.query.is_some() || own_schedule || stream.changes.is_some();
-        if reads {
-            let hint = "keep `listen`, or `from` with `query`, `schedule` and `changes`";
-            report.add_with_hint(codes::CONTRADICTION, &push.span, "a stream is pushed or read, not both", hint);
-        }
-        return Some(FeedSource::Push { path: push.value.path.value.0.clone(), key: push.value.key.clone() });
+    if stream.entity.is_none() {
+        let hint = "add entity = \"…\": what the feed's `entity_column` holds for this stream's records";
+        report.add_with_hint(codes::MISSING, &name.span, "`entity` is required", hint);
     }
-    let mut missing = |key: &str, present: bool, example: &str| {
-        if !present {
-            let hint = format!("add {example}");
-            report.add_with_hint(codes::MISSING, &name.span, format!("`{key}` is required"), hint);
+    let own_schedule = stream.schedule.as_ref().is_some_and(|schedule| schedule.own).then_some(&name.span);
+    let reads: [(&str, Option<&Span>); 4] = [
+        ("query", stream.query.as_ref().map(|query| &query.span)),
+        ("changes", stream.changes.as_ref().map(|changes| &changes.span)),
+        ("listen", stream.listen.as_ref().map(|listen| &listen.span)),
+        ("schedule", own_schedule),
+    ];
+    for (key, span) in reads {
+        if let Some(span) = span {
+            let message = format!("`{key}` beside a feed, which says how its streams are read");
+            report.add_with_hint(
+                codes::CONTRADICTION,
+                span,
+                message,
+                format!("move `{key}` to the feed, or remove it"),
+            );
         }
-    };
-    missing("from", stream.from.is_some(), "from = \"SYSTEM\", or listen = { path = …, key = … }");
-    if stream.from.is_some() {
-        missing("query", stream.query.is_some(), "query = \"SELECT …\"");
-        missing("schedule", stream.schedule.is_some(), "schedule = \"15s\"");
-        missing("changes", stream.changes.is_some(), "changes = { cursor = \"updated_at\" } or changes = \"diff\"");
-    }
-    let from = stream.from.as_ref()?;
-    if let Some(System::Http(_)) = system(systems, from.name()) {
-        let hint = "`from` names a system with kind = \"sql\"";
-        report.add_with_hint(codes::CONTRADICTION, &from.0.span, format!("`{}` cannot be read", from.name()), hint);
-    }
-    let (query, changes) = (stream.query.as_ref()?, stream.changes.as_ref()?);
-    query_and_changes(&query.value.0, &query.span, &changes.value, report);
-    Some(FeedSource::Query {
-        system: from.name().clone(),
-        query: query.value.0.clone(),
-        schedule: stream.schedule.clone()?.value,
-        changes: self::changes(&changes.value),
-    })
-}
-
-/// The system of this name, if one is there.
-pub fn system<'a>(systems: &'a Systems, name: &SystemName) -> Option<&'a System> {
-    systems.0.iter().find(|entry| entry.key.value == *name).map(|entry| &entry.value)
-}
-
-/// A cursor must be asked for in the query, and a comparison must see everything.
-fn query_and_changes(query: &str, span: &Span, changes: &language::Changes, report: &mut Report) {
-    if let language::Changes::Cursor(cursor) = changes
-        && cursor.recheck.is_none()
-        && cursor.guard.value.own
-    {
-        let hint = "add recheck = \"Sun 04:00\", or remove `guard`";
-        let message = "without `recheck` nothing is compared, so there is nothing to guard";
-        report.add_with_hint(codes::CONTRADICTION, &cursor.guard.span, message, hint);
-    }
-    let (message, hint) = match (changes, query.contains(":cursor")) {
-        (language::Changes::Cursor(cursor), false) => {
-            let hint = format!("add WHERE {0} >= :cursor ORDER BY {0}", cursor.cursor.0);
-            ("the query does not use `:cursor`", hint)
-        }
-        (language::Changes::Diff(_), true) => {
-            ("a comparison must see every record, but the query uses `:cursor`", "remove the condition".into())
-        }
-        _ => return,
-    };
-    report.add_with_hint(codes::CONTRADICTION, span, message, hint);
-}
-
-fn changes(changes: &language::Changes) -> Changes {
-    match changes {
-        language::Changes::Diff(diff) => Changes::Diff { guard: diff.guard.share() },
-        language::Changes::Cursor(cursor) => Changes::Cursor {
-            column: cursor.cursor.0.clone(),
-            overlap: cursor.overlap,
-            recheck: cursor
-                .recheck
-                .clone()
-                .map(|schedule| Recheck { schedule, guard: cursor.guard.value.value.share() }),
-        },
     }
 }
 
@@ -122,15 +102,5 @@ fn repeated_key(entry: &Written, report: &mut Report) {
             let message = format!("the column `{}` stands in the key twice", column.0);
             report.add_with_hint(codes::CONTRADICTION, &entry.value.key.span, message, "name each column once");
         }
-    }
-}
-
-fn same_path(entry: &Written, earlier: &[Written], report: &mut Report) {
-    let Some(push) = &entry.value.listen else { return };
-    let path = &push.value.path;
-    let same = |other: &&Written| other.value.listen.as_ref().is_some_and(|push| push.value.path.value == path.value);
-    if let Some(other) = earlier.iter().find(same) {
-        let message = format!("the stream `{}` listens on `{}` already", other.key.value, path.value.0);
-        report.add_with_hint(codes::CONTRADICTION, &path.span, message, "give each stream its own path");
     }
 }

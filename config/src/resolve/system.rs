@@ -12,6 +12,14 @@ use crate::language::system as language;
 
 type Profiles = Definitions<ProfileName, profile::Profile>;
 
+/// The system of this name, if one is there.
+pub fn system<'a>(
+    systems: &'a Definitions<SystemName, language::System>,
+    name: &SystemName,
+) -> Option<&'a language::System> {
+    systems.0.iter().find(|entry| entry.key.value == *name).map(|entry| &entry.value)
+}
+
 pub fn resolve(
     written: &Definitions<SystemName, language::System>,
     profiles: &Profiles,
@@ -54,14 +62,18 @@ fn http(http: &language::HttpSystem, profiles: &Profiles, zone: Tz, report: &mut
         pace: pace(http.capacity.rate.as_ref(), profiles, zone),
         concurrency: http.capacity.concurrency.get() as usize,
     };
+    let operations = http.capacity.operations.0.iter();
+    let operations =
+        operations.filter_map(|entry| Some((entry.key.value.clone(), pace(Some(&entry.value), profiles, zone)?)));
     HttpSystem {
+        operations: operations.collect(),
         url: map(&http.url, |url| url.0.clone()),
         headers: http.headers.0.clone(),
         basic,
         capacity,
         margin: http.capacity.margin.share(),
         adaptive: http.capacity.adaptive,
-        timeout: http.timeout,
+        timeout: http.timeout.0,
     }
 }
 

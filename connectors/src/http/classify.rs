@@ -18,6 +18,8 @@ use bus_core::vocabulary::Fault;
 use chrono::{DateTime, Utc};
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
+use crate::certificate;
+
 /// The fault of a status that is no success.
 pub(super) fn status(code: u16, headers: &HeaderMap, repeats_harm: bool, now: DateTime<Utc>) -> Fault {
     let retry_after = retry_after(headers, now);
@@ -49,7 +51,7 @@ fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
 
 /// The fault of a request without an answer, and what happened in words without the address.
 pub(super) fn failure(error: &reqwest::Error) -> (Fault, String) {
-    if let Some(reason) = certificate(error) {
+    if let Some(reason) = certificate::refusal(error) {
         return (Fault::Misconfigured, format!("the receiver's certificate is not accepted: {reason}"));
     }
     let reason = innermost(error);
@@ -67,20 +69,6 @@ pub(super) fn failure(error: &reqwest::Error) -> (Fault, String) {
             format!("the connection was cut before the answer ({reason}); the receiver may have taken it"),
         )
     }
-}
-
-/// rustls says what is wrong with a certificate deep inside of an I/O error.
-fn certificate(error: &reqwest::Error) -> Option<String> {
-    let mut next: Option<&(dyn StdError + 'static)> = Some(error);
-    while let Some(error) = next {
-        let inner = error.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref());
-        let tls = error.downcast_ref::<rustls::Error>().or_else(|| inner.and_then(|inner| inner.downcast_ref()));
-        if let Some(rustls::Error::InvalidCertificate(reason)) = tls {
-            return Some(format!("{reason:?}"));
-        }
-        next = error.source();
-    }
-    None
 }
 
 fn innermost(error: &reqwest::Error) -> String {

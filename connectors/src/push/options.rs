@@ -1,18 +1,14 @@
-//! What an operator may say about a stream that is pushed to us.
+//! What an operator may say about streams that are pushed to us.
 
 use std::time::Duration;
 
-use bus_core::vocabulary::StreamName;
+use crate::Serves;
 
 /// Resolved values.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The stream the records belong to.
-    pub stream: StreamName,
-    /// The top-level fields that identify a record, in this order.
-    pub key: Vec<String>,
-    /// The top-level field that people search for.
-    pub label: Option<String>,
+    /// The streams the records belong to, with their key fields.
+    pub serves: Serves,
     /// Requests that may wait at once; one more is refused as busy.
     pub queue_requests: usize,
     /// Bytes of all requests that wait; one more is refused as busy.
@@ -23,8 +19,8 @@ pub struct Options {
 
 impl Options {
     /// The defaults: 1024 requests, 64 MiB, 15 s.
-    pub fn new(stream: StreamName, key: Vec<String>) -> Self {
+    pub fn new(serves: Serves) -> Self {
         let (queue_requests, queue_bytes) = (1024, 64 * 1024 * 1024);
-        Self { stream, key, label: None, queue_requests, queue_bytes, confirm_within: Duration::from_secs(15) }
+        Self { serves, queue_requests, queue_bytes, confirm_within: Duration::from_secs(15) }
     }
 }

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use bus_core::vocabulary::{Key, Operation, Record};
+use bus_core::vocabulary::{Key, Operation, Record, StreamName, UnreadableRecord};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::Options;
+use crate::Serves;
 
 /// More wrong elements than these are not listed.
 const MOST_ERRORS: usize = 20;
@@ -21,12 +21,37 @@ pub struct ElementError {
     pub reason: String,
 }
 
+/// One element of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Element {
+    Record(Record),
+    /// No stream takes it: it is kept for a person, and the sender is not stopped by it.
+    Untaken(UnreadableRecord),
+}
+
+impl Element {
+    /// Whose versions must not overtake each other, if it has any.
+    pub(super) fn place(&self) -> Option<(StreamName, Key)> {
+        match self {
+            Self::Record(record) => Some((record.stream.clone(), record.key.clone())),
+            Self::Untaken(_) => None,
+        }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Record(record) => record.body.len(),
+            Self::Untaken(row) => row.raw.len(),
+        }
+    }
+}
+
 /// Takes a body apart. Numbers keep the digits they were sent with: each record's body is the element's own text.
-pub(super) fn records(body: &[u8], operation: Operation, options: &Options) -> Result<Vec<Record>, Vec<ElementError>> {
+pub(super) fn records(body: &[u8], operation: Operation, serves: &Serves) -> Result<Vec<Element>, Vec<ElementError>> {
     let elements = elements(body)?;
     let (mut records, mut errors) = (Vec::with_capacity(elements.len()), Vec::new());
     for (index, element) in elements.into_iter().enumerate() {
-        match record(element, operation, options) {
+        match record(element, operation, serves) {
             Ok(record) => records.push(record),
             Err(reason) => errors.push(ElementError { index, reason }),
         }
@@ -63,21 +88,25 @@ fn syntax(error: &serde_json::Error) -> String {
     format!("not valid JSON: {error}")
 }
 
-fn record(element: &RawValue, operation: Operation, options: &Options) -> Result<Record, String> {
+fn record(element: &RawValue, operation: Operation, serves: &Serves) -> Result<Element, String> {
     let fields: HashMap<String, &RawValue> =
         serde_json::from_str(element.get()).map_err(|_| "not a JSON object".to_owned())?;
-    let mut texts = Vec::with_capacity(options.key.len());
-    for name in &options.key {
-        let value = fields.get(name).ok_or_else(|| format!("key field {name:?} is missing"))?;
-        let text =
-            scalar(value).ok_or_else(|| format!("key field {name:?} must be a string, a number or a boolean"))?;
-        texts.push((name.as_str(), text));
-    }
+    let text = |role: &str, name: &str| {
+        let value = fields.get(name).ok_or_else(|| format!("{role} field {name:?} is missing"))?;
+        scalar(value).ok_or_else(|| format!("{role} field {name:?} must be a string, a number or a boolean"))
+    };
+    let body = Bytes::copy_from_slice(element.get().as_bytes());
+    let entity = serves.entity_column().map(|name| text("entity", name)).transpose()?;
+    let served = match serves.stream_of(entity.as_deref()) {
+        Ok(served) => served,
+        Err(reason) => return Ok(Element::Untaken(serves.untaken(body, reason))),
+    };
+    let texts = served.key.iter().map(|name| Ok((name.as_str(), text("key", name)?)));
+    let texts = texts.collect::<Result<Vec<_>, String>>()?;
     let columns: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (*name, text.as_str())).collect();
     let key = Key::from_columns(&columns).map_err(|error| error.to_string())?;
-    let label = options.label.as_ref().and_then(|name| fields.get(name)).and_then(|value| scalar(value));
-    let body = Bytes::copy_from_slice(element.get().as_bytes());
-    Ok(Record { stream: options.stream.clone(), key, operation, label, body })
+    let label = served.label.as_ref().and_then(|name| fields.get(name)).and_then(|value| scalar(value));
+    Ok(Element::Record(Record { stream: served.stream.clone(), key, operation, label, body }))
 }
 
 /// A string's content, or the text of a number or a boolean.
@@ -94,18 +123,24 @@ fn scalar(value: &RawValue) -> Option<String> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use bus_core::vocabulary::StreamName;
+    use crate::{Served, Several};
 
-    fn options() -> Options {
-        let mut options = Options::new(StreamName::new("users").unwrap(), vec!["id".into()]);
-        options.label = Some("имя".into());
-        options
+    fn served(stream: &str, key: &str) -> Served {
+        Served { stream: StreamName::new(stream).unwrap(), key: vec![key.into()], label: Some("имя".into()) }
+    }
+
+    fn users() -> Serves {
+        Serves::One(served("users", "id"))
     }
 
     fn bodies(body: &str) -> Result<Vec<String>, Vec<usize>> {
-        let records = records(body.as_bytes(), Operation::Upsert, &options());
+        let records = records(body.as_bytes(), Operation::Upsert, &users());
+        let body = |one: &Element| match one {
+            Element::Record(record) => String::from_utf8(record.body.to_vec()).unwrap(),
+            Element::Untaken(row) => panic!("{row:?}"),
+        };
         records
-            .map(|all| all.iter().map(|one| String::from_utf8(one.body.to_vec()).unwrap()).collect())
+            .map(|all| all.iter().map(body).collect())
             .map_err(|errors| errors.iter().map(|error| error.index).collect())
     }
 
@@ -136,14 +171,33 @@ mod tests {
         ] {
             assert_eq!(bodies(body).unwrap_err(), expected, "{body}");
         }
-        assert!(records(b"\xff", Operation::Upsert, &options()).is_err());
+        assert!(records(b"\xff", Operation::Upsert, &users()).is_err());
     }
 
     #[test]
     fn keys_and_labels_are_texts() {
         let body = r#"{"id":"\u0401ж","имя":17.50}"#;
-        let record = records(body.as_bytes(), Operation::Delete, &options()).unwrap().remove(0);
+        let element = records(body.as_bytes(), Operation::Delete, &users()).unwrap().remove(0);
+        let Element::Record(record) = element else { panic!("{element:?}") };
         assert_eq!((record.key.as_str(), record.label.as_deref()), ("Ёж", Some("17.50")));
         assert_eq!(record.operation, Operation::Delete);
+    }
+
+    #[test]
+    fn records_name_their_entity_and_one_that_nobody_takes_stops_no_other() {
+        let streams = vec![("Заказ".into(), served("orders", "номер")), ("Товар".into(), served("products", "sku"))];
+        let feed = StreamName::new("касса").unwrap();
+        let serves = Serves::Several(Several { feed: feed.clone(), column: "вид".into(), streams });
+        let body = r#"[{"вид":"Заказ","номер":1},{"вид":"Чек","номер":2},{"вид":"Товар","sku":"а"}]"#;
+        let elements = records(body.as_bytes(), Operation::Upsert, &serves).unwrap();
+        let [Element::Record(order), Element::Untaken(cheque), Element::Record(product)] = &elements[..] else {
+            panic!("{elements:?}")
+        };
+        assert_eq!((order.stream.as_str(), order.key.as_str()), ("orders", "1"));
+        assert_eq!((product.stream.as_str(), product.key.as_str()), ("products", "а"));
+        assert_eq!((&cheque.stream, &cheque.raw[..]), (&feed, r#"{"вид":"Чек","номер":2}"#.as_bytes()));
+        assert!(cheque.reason.contains("\"Чек\""), "{}", cheque.reason);
+        let errors = records(r#"{"номер":1}"#.as_bytes(), Operation::Upsert, &serves).unwrap_err();
+        assert!(errors[0].reason.contains("entity field \"вид\" is missing"), "{errors:?}");
     }
 }

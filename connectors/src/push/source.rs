@@ -8,11 +8,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bus_core::ports::permits::Permits;
 use bus_core::ports::source::{Batch, BatchLimit, ScanPage, Source, SourceError, SourceFault, SystemReport};
-use bus_core::vocabulary::{Cursor, Key, Operation, Record, StreamName};
+use bus_core::vocabulary::{Cursor, Key, Operation, StreamName};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc, oneshot};
 
 use super::Options;
-use super::parse::{self, ElementError};
+use super::parse::{self, Element, ElementError};
 
 /// `fetch` returns empty after this long without a request, so that the engine stays in charge of its loop.
 const WAIT: Duration = Duration::from_millis(500);
@@ -58,7 +58,7 @@ pub struct PushHandle {
 
 /// One caller's request on its way to the source.
 struct Request {
-    records: Vec<Record>,
+    records: Vec<Element>,
     confirm: Confirm,
 }
 
@@ -85,9 +85,9 @@ impl Confirm {
 /// The engine's side: holds what was taken from the queue until it is committed.
 pub struct PushSource {
     requests: mpsc::Receiver<Request>,
-    waiting: VecDeque<(Record, Arc<Confirm>)>,
+    waiting: VecDeque<(Element, Arc<Confirm>)>,
     /// What the last `fetch` returned, until it is committed: returned again unless it is.
-    under_way: Vec<(Record, Arc<Confirm>)>,
+    under_way: Vec<(Element, Arc<Confirm>)>,
     /// This start of the program: a stored cursor of an earlier one confirms nothing.
     run: u64,
     batch: u64,
@@ -117,7 +117,7 @@ impl PushHandle {
             Err(TryAcquireError::NoPermits) => return Err(PushRefusal::Busy { retry_after: RETRY_AFTER }),
             Err(TryAcquireError::Closed) => return Err(PushRefusal::Closed),
         };
-        let records = parse::records(body, operation, &self.options).map_err(PushRefusal::Malformed)?;
+        let records = parse::records(body, operation, &self.options.serves).map_err(PushRefusal::Malformed)?;
         if records.is_empty() {
             return Ok(());
         }
@@ -149,7 +149,9 @@ impl PushSource {
         let (mut keys, mut bytes) = (HashSet::new(), 0);
         while self.under_way.len() < limit.records.max(1) && bytes < limit.bytes.max(1) {
             match self.waiting.front() {
-                Some((record, _)) if keys.insert(record.key.clone()) => bytes += record.body.len(),
+                Some((element, _)) if element.place().is_none_or(|place| keys.insert(place)) => {
+                    bytes += element.bytes();
+                }
                 _ => break,
             }
             self.under_way.extend(self.waiting.pop_front());
@@ -202,9 +204,15 @@ impl Source for PushSource {
             }
             self.begin(limit);
         }
-        let records = self.under_way.iter().map(|(record, _)| record.clone()).collect();
         let more = !self.waiting.is_empty() || !self.requests.is_empty();
-        Ok(Batch { records, unreadable: Vec::new(), next: Some(self.cursor()), more })
+        let mut batch = Batch { next: Some(self.cursor()), more, ..Batch::default() };
+        for (element, _) in &self.under_way {
+            match element {
+                Element::Record(record) => batch.records.push(record.clone()),
+                Element::Untaken(row) => batch.unreadable.push(row.clone()),
+            }
+        }
+        Ok(batch)
     }
 
     async fn scan(&mut self, _restart: bool, _limit: BatchLimit, _permits: &Permits) -> Result<ScanPage, SourceError> {
@@ -232,9 +240,11 @@ fn unasked() -> SourceError {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::{Served, Serves};
 
     fn options() -> Options {
-        Options::new(StreamName::new("users").unwrap(), vec!["id".into()])
+        let stream = StreamName::new("users").unwrap();
+        Options::new(Serves::One(Served { stream, key: vec!["id".into()], label: None }))
     }
 
     const LIMIT: BatchLimit = BatchLimit { records: 100, bytes: 1 << 20 };

@@ -1,8 +1,10 @@
-//! What an operator may say about a stream that is read by SQL.
+//! What an operator may say about streams that are read by SQL.
 
 use std::time::Duration;
 
-use bus_core::vocabulary::{Secret, StreamName};
+use bus_core::vocabulary::Secret;
+
+use crate::Serves;
 
 /// Resolved values; nothing here is read from the environment again.
 #[derive(Debug, Clone)]
@@ -11,19 +13,29 @@ pub struct Options {
     pub url: Secret,
     /// The certificate authority to trust instead of the system's (PEM). Given one, the host name is verified too.
     pub ca_pem: Option<Vec<u8>>,
-    /// The stream the rows belong to.
-    pub stream: StreamName,
+    /// The streams the rows belong to, with their key columns.
+    pub serves: Serves,
     /// One SELECT. With a cursor it holds `:cursor` and is ordered by the cursor column:
     /// `… WHERE updated_at >= :cursor ORDER BY updated_at`.
     pub query: String,
     /// The column that says what changed; without it the query is only scanned.
     pub cursor: Option<CursorColumn>,
-    /// The columns that identify a record, in this order.
-    pub key: Vec<String>,
-    /// The column that people search for.
-    pub label: Option<String>,
     /// The longest that any single statement may take.
     pub timeout: Duration,
+}
+
+impl Options {
+    /// Every column that is wanted as a text, once each: what names the entity, keys and labels.
+    pub(super) fn text_columns(&self) -> Vec<&str> {
+        let mut columns: Vec<&str> = self.serves.entity_column().into_iter().collect();
+        let wanted = self.serves.all().flat_map(|served| served.key.iter().chain(&served.label));
+        for column in wanted {
+            if !columns.contains(&column.as_str()) {
+                columns.push(column);
+            }
+        }
+        columns
+    }
 }
 
 /// A column whose value rises with every change of a row.

@@ -112,11 +112,13 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::sql::row;
+    use crate::{Served, Serves};
     use bus_core::vocabulary::StreamName;
 
     fn row(cursor: Option<i64>, fresh: bool) -> Row<i64> {
-        let stream = StreamName::new("s").unwrap();
-        let content = row::content(&stream, b"{}".to_vec(), None, &[("id", Ok(Some("1".into())))], None);
+        let served = Served { stream: StreamName::new("s").unwrap(), key: vec!["id".into()], label: None };
+        let one = |_: &str| Ok(Some("1".into()));
+        let content = row::content(&Serves::One(served), b"{}".to_vec(), None, one, |_| None);
         Row { cursor, fresh, content }
     }
 

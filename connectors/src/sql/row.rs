@@ -1,10 +1,9 @@
 //! Columns to one JSON object, a key and a label.
 
-use bus_core::vocabulary::{Key, Record, StreamName, UnreadableRecord};
-use bytes::Bytes;
+use bus_core::vocabulary::{Key, Operation, Record, UnreadableRecord};
 
-/// How much of a row that nobody can seal is kept.
-const RAW_BYTES: usize = 64 * 1024;
+use crate::Serves;
+use crate::serves::unreadable;
 
 /// A row as a system's reader took it apart, before anybody decided whether it is a record.
 pub(super) struct Row<V> {
@@ -69,37 +68,47 @@ pub(super) fn json_text(text: &str) -> String {
     serde_json::Value::String(text.to_owned()).to_string()
 }
 
-/// Makes the record, or says why it is none. `keys` are in the order of `key = [...]`; `None` is NULL.
+/// A column's text: `None` is NULL, an error says why it has no exact one.
+pub(super) type Text = Result<Option<String>, String>;
+
+/// Makes the record, or says why it is none. `text` gives a column that stands in [`super::Options::text_columns`]; `wrong` is
+/// what is wrong with the row whatever its stream.
 pub(super) fn content(
-    stream: &StreamName,
+    serves: &Serves,
     body: Vec<u8>,
     wrong: Option<String>,
-    keys: &[(&str, Result<Option<String>, String>)],
-    label: Option<String>,
+    text: impl Fn(&str) -> Text,
+    label: impl Fn(&str) -> Option<String>,
 ) -> Content {
-    let reason = match (wrong, key(keys)) {
-        (None, Ok(key)) => {
-            let operation = bus_core::vocabulary::Operation::Upsert;
-            return Content::Record(Record { stream: stream.clone(), key, operation, label, body: body.into() });
-        }
-        (Some(wrong), _) => wrong,
-        (None, Err(reason)) => reason,
+    let served = match serves.entity_column().map(&text).transpose() {
+        Ok(entity) => serves.stream_of(entity.flatten().as_deref()),
+        Err(reason) => Err(reason),
     };
-    unreadable(stream, body, reason)
+    let served = match served {
+        Ok(served) => served,
+        Err(reason) => return Content::Unreadable(serves.untaken(body.into(), reason)),
+    };
+    let key = match wrong {
+        Some(wrong) => Err(wrong),
+        None => key(served.key.iter().map(|name| (name.as_str(), text(name)))),
+    };
+    match key {
+        Ok(key) => Content::Record(Record {
+            stream: served.stream.clone(),
+            key,
+            operation: Operation::Upsert,
+            label: served.label.as_deref().and_then(label),
+            body: body.into(),
+        }),
+        Err(reason) => Content::Unreadable(unreadable(&served.stream, body.into(), reason)),
+    }
 }
 
-/// A row nobody can seal.
-pub(super) fn unreadable(stream: &StreamName, body: Vec<u8>, reason: String) -> Content {
-    let mut raw = Bytes::from(body);
-    raw.truncate(RAW_BYTES);
-    Content::Unreadable(UnreadableRecord { stream: stream.clone(), raw, reason })
-}
-
-fn key(keys: &[(&str, Result<Option<String>, String>)]) -> Result<Key, String> {
-    let mut columns = Vec::with_capacity(keys.len());
-    for (name, value) in keys {
-        match value {
-            Ok(Some(value)) => columns.push((*name, value.as_str())),
+fn key<'a>(columns: impl Iterator<Item = (&'a str, Text)>) -> Result<Key, String> {
+    let mut texts = Vec::new();
+    for (name, text) in columns {
+        match text {
+            Ok(Some(text)) => texts.push((name, text)),
             Ok(None) => {
                 return Err(format!(
                     "key column {name:?} is NULL, so versions of this row could not be told from those of another; \
@@ -109,6 +118,7 @@ fn key(keys: &[(&str, Result<Option<String>, String>)]) -> Result<Key, String> {
             Err(reason) => return Err(format!("key column {name:?}: {reason}")),
         }
     }
+    let columns: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (*name, text.as_str())).collect();
     Key::from_columns(&columns).map_err(|error| error.to_string())
 }
 

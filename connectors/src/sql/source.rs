@@ -16,7 +16,7 @@ use super::{CursorColumn, Options};
 /// Keys that one existence check asks for.
 pub(super) const KEYS_AT_ONCE: usize = 500;
 
-/// Reads one stream by SQL. Holds at most two connections: one to poll, one for a scan under way.
+/// Reads the streams of one feed by SQL. Holds at most two connections: one to poll, one for a scan under way.
 pub struct SqlSource {
     options: Options,
     query: Query,
@@ -48,7 +48,7 @@ impl SqlSource {
             }
             _ => {}
         }
-        if options.key.is_empty() {
+        if options.serves.all().any(|served| served.key.is_empty()) {
             return Err(misconfigured("the stream has no key".to_owned()));
         }
         let system = match dialect {
@@ -105,16 +105,15 @@ impl Source for SqlSource {
         keys: &[Key],
         permits: &Permits,
     ) -> Result<Vec<bool>, SourceError> {
-        if *stream != self.options.stream {
-            return Err(misconfigured(format!("the query does not serve stream {stream}")));
-        }
+        let served = self.options.serves.find(stream);
+        let served = served.ok_or_else(|| misconfigured(format!("the query does not serve stream {stream}")))?;
         let mut present = Vec::with_capacity(keys.len());
         for group in keys.chunks(KEYS_AT_ONCE) {
             let _permit = permits.take().await.map_err(closed)?;
             let asked = Asked { options: &self.options, query: &self.query };
             present.extend(match &mut self.system {
-                System::Postgres(postgres) => postgres.present(asked, group).await?,
-                System::Sqlite(sqlite) => sqlite.present(asked, group).await?,
+                System::Postgres(postgres) => postgres.present(asked, served, group).await?,
+                System::Sqlite(sqlite) => sqlite.present(asked, served, group).await?,
             });
         }
         Ok(present)
@@ -174,10 +173,12 @@ pub(super) fn columns_fit(names: &[&str], options: &Options) -> Result<(), Sourc
             "the query returns two columns named {twice:?}; give one another name with AS"
         )));
     }
-    let cursor = options.cursor.iter().map(|cursor| ("cursor", &cursor.column));
-    let wanted = options.key.iter().map(|name| ("key", name)).chain(options.label.iter().map(|name| ("label", name)));
-    for (role, wanted) in wanted.chain(cursor) {
-        if seen.contains(wanted.as_str()) {
+    let cursor = options.cursor.iter().map(|cursor| ("cursor", cursor.column.as_str()));
+    let keys = options.serves.all().flat_map(|served| &served.key).map(|name| ("key", name.as_str()));
+    let labels = options.serves.all().flat_map(|served| &served.label).map(|name| ("label", name.as_str()));
+    let entity = options.serves.entity_column().map(|name| ("entity", name));
+    for (role, wanted) in keys.chain(labels).chain(entity).chain(cursor) {
+        if seen.contains(wanted) {
             continue;
         }
         let near = names
@@ -199,18 +200,21 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::sql::Overlap;
+    use crate::{Served, Serves};
     use bus_core::vocabulary::Secret;
     use std::time::Duration;
+
+    fn served() -> Served {
+        Served { stream: StreamName::new("заказы").unwrap(), key: vec!["id".into()], label: None }
+    }
 
     fn options() -> Options {
         Options {
             url: Secret::new("postgres://u:hunter2@h/b"),
             ca_pem: None,
-            stream: StreamName::new("заказы").unwrap(),
+            serves: Serves::One(served()),
             query: "SELECT id, at FROM t WHERE at >= :cursor ORDER BY at".into(),
             cursor: Some(CursorColumn { column: "at".into(), overlap: Overlap::None }),
-            key: vec!["id".into()],
-            label: None,
             timeout: Duration::from_secs(5),
         }
     }
@@ -222,7 +226,7 @@ mod tests {
             ("address", |o| o.url = Secret::new("oracle://u:hunter2@h"), "must begin with"),
             ("no :cursor", |o| o.query = "SELECT id, at FROM t".into(), "has no :cursor"),
             ("no column", |o| o.cursor = None, "names no column"),
-            ("no key", |o| o.key.clear(), "has no key"),
+            ("no key", |o| o.serves = Serves::One(Served { key: vec![], ..served() }), "has no key"),
         ];
         for (name, spoil, expected) in cases {
             let mut options = options();

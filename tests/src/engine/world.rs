@@ -261,6 +261,7 @@ impl World {
         });
         let capacity = |deadline| Capacity {
             profile: None,
+            operations: Vec::new(),
             margin: 0.0,
             adaptive: true,
             concurrency: 32,
@@ -398,6 +399,7 @@ impl World {
             queue: queue(),
             stream: stream(),
             system: system(),
+            operation: None,
             when_left: self.setup.when_left,
             delivery: self.setup.delivery,
             sends_deletes: true,

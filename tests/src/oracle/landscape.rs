@@ -11,6 +11,12 @@ pub struct Landscape {
     pub windows: Vec<(String, &'static str)>,
     /// How the query compares with the cursor: `>=`, or `>` as careless operators write it.
     pub compare: &'static str,
+    /// How long a request may take. After a kill the bus leaves a system alone for so long and a second.
+    pub timeout: &'static str,
+    /// A proxy stands between the bus and each of its neighbours.
+    pub proxied: bool,
+    /// There is a table whose rows go away, and its copy at the shop.
+    pub mirrored: bool,
     /// Keys in the table.
     pub keys: usize,
     /// Attempts at the same time, of each route and of each system.
@@ -19,7 +25,17 @@ pub struct Landscape {
 
 impl Default for Landscape {
     fn default() -> Self {
-        Self { rabbitmq: None, hold: "20s", windows: Vec::new(), compare: ">=", keys: 60, concurrency: 8 }
+        Self {
+            rabbitmq: None,
+            hold: "20s",
+            windows: Vec::new(),
+            compare: ">=",
+            timeout: "1s",
+            proxied: false,
+            mirrored: false,
+            keys: 60,
+            concurrency: 8,
+        }
     }
 }
 
@@ -36,7 +52,8 @@ impl Landscape {
     /// not see anything twice; another stream is pushed.
     pub(super) fn text(&self, addresses: &Addresses<'_>) -> String {
         let Addresses { listen, database, shop, books } = addresses;
-        let Self { hold, compare, concurrency, .. } = self;
+        let Self { hold, compare, concurrency, timeout, .. } = self;
+        let mirror = if self.mirrored { super::mirror::ROUTES } else { "" };
         let broker = if self.rabbitmq.is_some() { r#"{ env = "RABBITMQ" }"# } else { r#""embedded""# };
         let mut windows = String::new();
         for (at, rate) in &self.windows {
@@ -63,13 +80,13 @@ url = "{database}"
 [systems.shop]
 kind = "http"
 url = "{shop}"
-timeout = "1s"
+timeout = "{timeout}"
 capacity = {{ {rate}concurrency = {concurrency} }}
 
 [systems.books]
 kind = "http"
 url = "{books}"
-timeout = "1s"
+timeout = "{timeout}"
 capacity = {{ concurrency = {concurrency} }}
 
 [streams.orders]
@@ -109,7 +126,7 @@ to = "shop"
 send = {{ method = "PUT", path = "/users/{{key}}" }}
 retry = {{ attempts = 20, first = "200ms", max = "1s" }}
 concurrency = {concurrency}
-"#
+{mirror}"#
         )
     }
 }

@@ -12,6 +12,8 @@ use tokio::time::Instant;
 use super::idle::idle;
 use super::issued::{Issued, Owed};
 use super::landscape::{Addresses, Landscape};
+use super::mirror;
+use super::net::Net;
 use super::pusher::Door;
 use super::read;
 use super::seed::Seed;
@@ -51,6 +53,8 @@ pub struct Scene {
     pub books: Receiver,
     /// What is read.
     pub source: Source,
+    /// The network, where the landscape has one.
+    pub net: Option<Net>,
     /// Of every random choice.
     pub seed: Seed,
     faults: usize,
@@ -66,17 +70,26 @@ impl Scene {
         let mut bus = Bus::new()?;
         let source = Source::create(postgres, landscape.keys).await?;
         let (shop, books) = (Receiver::start(&Script::default()).await?, Receiver::start(&Script::default()).await?);
+        let (mut database, mut shop_url, mut books_url) = (source.url().to_owned(), shop.url(), books.url());
+        let mut rabbitmq = landscape.rabbitmq.clone();
+        let mut net = None;
+        if landscape.proxied {
+            let net = net.insert(Net::new());
+            for address in [&mut database, &mut shop_url, &mut books_url].into_iter().chain(&mut rabbitmq) {
+                *address = net.through(address).await?;
+            }
+        }
         bus.routes(&landscape.text(&Addresses {
             listen: &bus.listen(),
-            database: source.url(),
-            shop: &shop.url(),
-            books: &books.url(),
+            database: &database,
+            shop: &shop_url,
+            books: &books_url,
         }))?;
         bus.env("PUSH_KEY", "push-key-of-a-test");
-        if let Some(rabbitmq) = &landscape.rabbitmq {
+        if let Some(rabbitmq) = &rabbitmq {
             bus.env("RABBITMQ", rabbitmq);
         }
-        Ok(Self { bus, shop, books, source, seed, faults: 0 })
+        Ok(Self { bus, shop, books, source, net, seed, faults: 0 })
     }
 
     /// Where records are pushed.
@@ -164,6 +177,11 @@ impl Scene {
         std::fs::write(place.join("pushed.txt"), format!("{pushed:#?}"))?;
         std::fs::write(place.join("bus.log"), self.bus.log().map_or_else(String::new, |log| log.tail(usize::MAX)))?;
         Ok(place)
+    }
+
+    /// What the shop holds of the mirrored table, how many deletions it saw, and which keys went back.
+    pub fn mirrored(&self) -> Result<(BTreeMap<String, u64>, usize, Vec<String>)> {
+        mirror::held(&self.shop.ledger()?)
     }
 
     /// Changes one key and waits until its receiver has it; the time that took.

@@ -4,6 +4,7 @@
 //! The cursor column is a time cut to 10 ms: rows of one transaction, and of neighbours, share a value. Some
 //! transactions commit long after they have fixed theirs, some never do.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use sqlx::{Connection, Executor, PgConnection, Row};
 use tokio::task::JoinSet;
 
 use super::issued::{Content, Issued, Owed, Version};
+use super::mirror;
 use super::seed::{Seed, text};
 use crate::servers::Postgres;
 
@@ -64,8 +66,25 @@ impl Source {
         let database = postgres.database().await?;
         postgres.execute(&database, SCHEMA).await?;
         let url = format!("{}?sslmode=disable", postgres.url_of(&database));
-        let session = PgConnection::connect(&url).await.context("a session for the source")?;
+        let mut session = PgConnection::connect(&url).await.context("a session for the source")?;
+        mirror::create(&mut session).await?;
         Ok(Self { url, keys, session })
+    }
+
+    /// After the server was killed.
+    pub async fn reconnect(&mut self) -> Result<()> {
+        self.session = PgConnection::connect(&self.url).await.context("a session for the source")?;
+        Ok(())
+    }
+
+    /// Inserts, changes or deletes one row of the mirrored table.
+    pub async fn change_mirrored(&mut self, rng: &mut Rng) -> Result<()> {
+        mirror::change(&mut self.session, rng).await
+    }
+
+    /// Key and version of the rows that the mirror must hold.
+    pub async fn wanted_mirrored(&self) -> Result<BTreeMap<String, u64>> {
+        mirror::wanted(&mut PgConnection::connect(&self.url).await?).await
     }
 
     /// Where the bus reads.

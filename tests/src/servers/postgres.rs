@@ -97,6 +97,21 @@ impl Postgres {
         run(command, Duration::from_secs(600)).await
     }
 
+    /// From now on the server also takes TLS connections, with this certificate.
+    pub async fn encrypt(&self, issued: &crate::tls::Issued) -> Result<()> {
+        use std::os::unix::fs::PermissionsExt;
+        let data = self.sandbox.path().join("data");
+        std::fs::write(data.join("server.crt"), &issued.certificate)?;
+        let key = data.join("server.key");
+        std::fs::write(&key, &issued.key)?;
+        // The server refuses a key that others can read.
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600))?;
+        self.account.own(&key)?;
+        self.account.own(&data.join("server.crt"))?;
+        self.execute("postgres", "ALTER SYSTEM SET ssl = on").await?;
+        self.execute("postgres", "SELECT pg_reload_conf()").await.map(drop)
+    }
+
     /// `kill -9` of the server and all its sessions; the data stays for [`Postgres::restart`].
     pub fn kill9(&mut self) {
         self.server.kill9();

@@ -15,7 +15,7 @@ use super::{START_TRIES, listens, program, started};
 use crate::ports;
 use crate::process::{Ending, Log, Process};
 use crate::sandbox::{Account, Sandbox};
-use crate::tls::Certificates;
+use crate::tls::{Authority, Issued};
 
 const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 const CTL: &str = "/usr/lib/rabbitmq/bin/rabbitmqctl";
@@ -41,7 +41,7 @@ pub struct RabbitMq {
     sandbox: Arc<Sandbox>,
     account: Account,
     ports: Ports,
-    certificates: Certificates,
+    authority: Authority,
 }
 
 struct Ports {
@@ -97,14 +97,15 @@ impl RabbitMq {
             distribution: ports::free(),
             epmd: ports::free(),
         };
-        let certificates = Certificates::new()?;
-        write_files(&sandbox, account, &ports, options, &certificates)?;
+        let authority = Authority::new()?;
+        let issued = authority.issue()?;
+        write_files(&sandbox, account, &ports, options, &authority, &issued)?;
         let epmd = Process::spawn("epmd", epmd_command(&sandbox, account, &ports)?, &sandbox, Ending::Kill)?;
         listens("epmd", ports.epmd).await.with_context(|| epmd.log().tail(10))?;
         let command = environment(account.command(&server, sandbox.path()), &sandbox, &ports);
         let mut node = Process::spawn("RabbitMQ", command, &sandbox, Ending::Kill)?;
         node_started(&mut node).await?;
-        Ok(Self { node, _epmd: epmd, sandbox, account, ports, certificates })
+        Ok(Self { node, _epmd: epmd, sandbox, account, ports, authority })
     }
 
     /// `amqp://guest:guest@127.0.0.1:PORT/%2f`
@@ -119,7 +120,7 @@ impl RabbitMq {
 
     /// The certificate (PEM) that vouches for the TLS listener.
     pub fn authority(&self) -> &str {
-        &self.certificates.authority
+        &self.authority.pem
     }
 
     /// The port of plain AMQP, for a proxy in between.
@@ -257,11 +258,12 @@ fn write_files(
     account: Account,
     ports: &Ports,
     options: &Options,
-    certificates: &Certificates,
+    authority: &Authority,
+    issued: &Issued,
 ) -> Result<()> {
-    let authority = sandbox.write("ca.pem", &certificates.authority)?;
-    let certificate = sandbox.write("server.pem", &certificates.server)?;
-    let key = sandbox.write("server.key", &certificates.server_key)?;
+    let authority = sandbox.write("ca.pem", &authority.pem)?;
+    let certificate = sandbox.write("server.pem", &issued.certificate)?;
+    let key = sandbox.write("server.key", &issued.key)?;
     let mut lines = vec![
         format!("listeners.tcp.1 = 127.0.0.1:{}", ports.amqp),
         format!("listeners.ssl.1 = 127.0.0.1:{}", ports.amqps),

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use bus_tests::oracle::pusher::Pusher;
-use bus_tests::oracle::{BOOKS, Figures, Scene, Seed, turn};
+use bus_tests::oracle::{BOOKS, Figures, Landscape, Scene, Seed, turn};
 use bus_tests::receiver::{Answer, Rule, Script};
 use tokio::time::Instant;
 
@@ -28,7 +28,10 @@ const PLACES: [(&str, u64); 10] = [
 const AT_PLACES: usize = 3;
 const AT_RANDOM: usize = 20;
 
-/// A killed bus starts again, waits until its predecessor's requests have ended (1 s), and works a little.
+/// After each kill the receivers are left alone for so long and a second: the shorter, the more of the time is work.
+const TIMEOUT: &str = "400ms";
+
+/// A killed bus starts again, waits until its predecessor's requests have ended, and works a little.
 const MOST_AT_WORK: Duration = Duration::from_millis(2_000);
 
 /// After so many kills the receivers misbehave anew.
@@ -53,7 +56,8 @@ async fn fifty_kills(broker: Broker) {
     let _turn = turn().await;
     let begun = Instant::now();
     let seed = Seed::choose(&format!("fifty kills, {}", broker.name()));
-    let mut scene = Scene::new(postgres().await, &broker.landscape().await, seed).await.unwrap();
+    let landscape = Landscape { timeout: TIMEOUT, ..broker.landscape().await };
+    let mut scene = Scene::new(postgres().await, &landscape, seed).await.unwrap();
     let mut rng = seed.part(1_000);
     let mut plan: Vec<Option<String>> = vec![None; AT_RANDOM];
     for (place, passages) in PLACES {

@@ -5,6 +5,7 @@
 
 mod brokers;
 mod ending;
+mod harder;
 mod kills;
 mod outages;
 mod plants;

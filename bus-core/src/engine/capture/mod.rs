@@ -205,6 +205,8 @@ impl Capture {
     /// Runs rounds on schedule until stopped. Ends by itself only when the feed must not go on (another process took
     /// it over, its cursor or the store is damaged), with an open incident.
     pub async fn run(mut self, stop: CancellationToken) {
+        // What no stream took may have one now; else it is read and told again.
+        self.incidents.close(Kind::UntakenEntity, self.plan.name.as_str());
         // Dropping a round at any await is safe (see the module's comment), so stopping needs no cooperation.
         let _ = stop.run_until_cancelled(self.rounds()).await;
     }
@@ -310,17 +312,17 @@ impl Capture {
         records: Vec<Record>,
         next: Option<Cursor>,
     ) -> Result<bool, RoundError> {
-        let read = records.len();
+        let records = self.by_stream(records);
         let mut published = self.last_published(&records).await?;
-        for record in &records {
-            self.metrics.read.with_label_values(&[record.stream.as_str()]).inc();
-        }
+        let count = |name: &StreamName, of: &mut dyn Iterator<Item = &StreamName>| of.filter(|s| *s == name).count();
+        let read: Vec<usize> =
+            self.plan.streams.iter().map(|plan| count(&plan.name, &mut records.iter().map(|r| &r.stream))).collect();
         let mut numbering = position.numbering.clone();
-        let first_stream = records.first().map(|record| record.stream.clone());
         let envelopes = seal(records, &mut published, &mut numbering, Moment::now());
-        if let Some(stream) = first_stream {
-            let unchanged = (read - envelopes.len()) as u64;
-            self.metrics.unchanged.with_label_values(&[stream.as_str()]).inc_by(unchanged);
+        for (plan, read) in self.plan.streams.iter().zip(read) {
+            let sealed = count(&plan.name, &mut envelopes.iter().map(|e| &e.stream));
+            self.metrics.read.with_label_values(&[plan.name.as_str()]).inc_by(read as u64);
+            self.metrics.unchanged.with_label_values(&[plan.name.as_str()]).inc_by((read - sealed) as u64);
         }
         let batch = SealedBatch { expected: position.cursor.clone(), next, envelopes };
         if batch.envelopes.is_empty() && batch.next == batch.expected {
@@ -369,11 +371,32 @@ impl Capture {
         Ok(known)
     }
 
+    /// The records of each stream together, in the order that the streams are configured in: publish windows are of one
+    /// stream each. The order within a stream stays as it is, and there is no other.
+    fn by_stream(&self, mut records: Vec<Record>) -> Vec<Record> {
+        if self.plan.streams.len() > 1 {
+            records.sort_by_key(|record| self.plan.streams.iter().position(|plan| plan.name == record.stream));
+        }
+        records
+    }
+
     async fn keep_unreadable(&mut self, rows: &[UnreadableRecord]) -> Result<(), StateError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.store.keep_unreadable(rows).await?;
+        let mut untaken = 0;
         for row in rows {
             self.metrics.unreadable.with_label_values(&[row.stream.as_str()]).inc();
+            untaken += usize::from(!self.plan.streams.iter().any(|plan| plan.name == row.stream));
         }
-        if rows.is_empty() { Ok(()) } else { self.store.keep_unreadable(rows).await }
+        if untaken > 0 {
+            let message = format!("{untaken} records of entities that no stream of the feed takes were read and kept");
+            let remedy = "nothing else is held up; `bus dead list` names the entities: add a stream for each, or leave \
+                          them out at the source";
+            self.incidents.open(Kind::UntakenEntity, self.plan.name.as_str(), &message, remedy);
+        }
+        Ok(())
     }
 
     fn first_round(&self) -> Moment {

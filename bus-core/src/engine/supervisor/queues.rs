@@ -65,9 +65,14 @@ impl Queues {
 
     async fn look(&self) {
         let plan = self.plan.lock().await.clone();
-        for QueuePlan { queue, .. } in &plan {
+        for QueuePlan { queue, stream, keep } in &plan {
+            let published = self.metrics.published.with_label_values(&[stream.as_str()]).get();
             if let Ok(depth) = self.broker.depth(queue).await {
                 self.metrics.queue_depth.with_label_values(&[queue.as_str()]).set(depth.messages as i64);
+                // A bound of its own: a subscriber's queue, which nobody here takes from.
+                if keep.is_some() {
+                    self.metrics.look(queue, published, depth.messages);
+                }
             }
         }
     }
@@ -94,6 +99,7 @@ impl Queues {
         plan.retain(|known| known.queue != *queue);
         // The label of a queue that is no more would stay at its last value.
         let _ = self.metrics.queue_depth.remove_label_values(&[queue.as_str()]);
+        self.metrics.forget(queue);
         Ok(())
     }
 }

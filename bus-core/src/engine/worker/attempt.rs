@@ -9,13 +9,13 @@ use tokio::task::{Id, JoinSet};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::item::Prepared;
-use super::{Worker, WorkerPorts};
+use super::{RoutePlan, Worker, WorkerPorts};
 use crate::engine::crash;
 use crate::engine::gate::{FURTHER_PATIENCE, Further, Ticket, Verdict};
 use crate::policy::Idempotency;
 use crate::ports::permits::{Closed, Permit, Permits};
 use crate::ports::state::Change;
-use crate::vocabulary::{DeliveryError, Fault, Receipt, RouteName};
+use crate::vocabulary::{DeliveryError, Fault, Receipt};
 
 /// Beyond the target's own deadline, so that its answer about a timeout normally wins; it covers a wait for one further
 /// permit and the request made with it.
@@ -50,9 +50,11 @@ impl Attempts {
         self.prepared.values().any(|(prepared, ..)| !prepared.item.is_waiting())
     }
 
-    pub fn start(&mut self, route: RouteName, ports: &WorkerPorts, prepared: Prepared, ticket: Ticket) {
+    pub fn start(&mut self, plan: &RoutePlan, ports: &WorkerPorts, prepared: Prepared, ticket: Ticket) {
         let Ticket { place, verdict } = ticket;
-        let permits = Permits::new(Some(Permit::unbounded()), Arc::new(Further(Arc::clone(&ports.gate))));
+        let route = plan.name.clone();
+        let further = Further { gate: Arc::clone(&ports.gate), operation: plan.operation.clone() };
+        let permits = Permits::new(Some(Permit::unbounded()), Arc::new(further));
         let (target, store) = (Arc::clone(&ports.target), Arc::clone(&ports.store));
         let parcel = prepared.parcel.clone();
         let task = self.tasks.spawn(async move {
@@ -107,7 +109,9 @@ impl Worker {
         let concurrency = if self.probing { 1 } else { self.plan.concurrency };
         while self.permit.is_none() && !self.sendable.is_empty() && self.attempts.len() < concurrency {
             let gate = Arc::clone(&self.ports.gate);
-            let mut permit = async move { gate.enter(super::PERMIT_PATIENCE).await }.boxed();
+            let operation = self.plan.operation.clone();
+            let enter = async move { gate.enter(operation.as_deref(), super::PERMIT_PATIENCE).await };
+            let mut permit = enter.boxed();
             match (&mut permit).now_or_never() {
                 Some(ticket) => {
                     if ticket.is_err() {
@@ -126,7 +130,7 @@ impl Worker {
             return;
         }
         if let Some(prepared) = self.next_to_send() {
-            self.attempts.start(self.plan.name.clone(), &self.ports, prepared, ticket);
+            self.attempts.start(&self.plan, &self.ports, prepared, ticket);
         }
     }
 }

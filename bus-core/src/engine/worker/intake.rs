@@ -223,7 +223,7 @@ impl Worker {
 
     fn wants_messages(&self) -> bool {
         let now = Instant::now();
-        let soon = self.ports.gate.wait().is_some_and(|wait| wait < self.plan.hold);
+        let soon = self.ports.gate.wait(self.plan.operation.as_deref()).is_some_and(|wait| wait < self.plan.hold);
         soon && !self.is_paused() && !self.is_stemmed() && self.intake.again.is_none_or(|at| at <= now)
     }
 

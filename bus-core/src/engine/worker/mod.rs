@@ -80,6 +80,8 @@ pub struct RoutePlan {
     pub system: SystemName,
     /// Which versions of a key are sent.
     pub delivery: Delivered,
+    /// Which of the system's operations its requests are, where that has a pace of its own.
+    pub operation: Option<String>,
     /// What happens at the receiver when a record stops matching the filter.
     pub when_left: LeftPolicy,
     /// Deletions go to the receiver; otherwise they are skipped.

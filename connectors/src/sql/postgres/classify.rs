@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use bus_core::ports::source::{SourceError, SourceFault};
 
+use crate::certificate;
+
 /// The fault of a SQLSTATE. What is not named here is taken for passing trouble: it is tried again with backoff, and
 /// stays visible as long as it lasts.
 pub(super) fn fault(state: &str) -> SourceFault {
@@ -23,6 +25,9 @@ pub(super) fn fault(state: &str) -> SourceFault {
 /// where it may quote a value.
 pub(super) fn error(error: &sqlx::Error) -> SourceError {
     use SourceFault::{Misconfigured, Unavailable};
+    if let Some(reason) = certificate::refusal(error) {
+        return SourceError::new(Misconfigured, format!("the certificate of postgresql is not accepted: {reason}"));
+    }
     match error {
         sqlx::Error::Database(answer) => {
             let state = answer.code().unwrap_or_default().into_owned();
@@ -41,9 +46,6 @@ pub(super) fn error(error: &sqlx::Error) -> SourceError {
             let reason = why.source().map_or_else(|| why.to_string(), ToString::to_string);
             let fault = if reason.contains("certificate") { Misconfigured } else { Unavailable };
             SourceError::new(fault, format!("no encrypted connection to postgresql: {reason}"))
-        }
-        sqlx::Error::Io(why) if why.to_string().contains("certificate") => {
-            SourceError::new(Misconfigured, format!("no encrypted connection to postgresql: {why}"))
         }
         sqlx::Error::Io(why) => SourceError::new(Unavailable, format!("no connection to postgresql: {why}")),
         sqlx::Error::Protocol(_) => {

@@ -25,6 +25,7 @@ use super::position::{Pending, Position};
 use super::query::Query;
 use super::row::{Content, key_columns};
 use super::{CursorColumn, Options, Overlap};
+use crate::Served;
 
 /// Rows taken from the server at once: few round trips, little left over when a page ends among them.
 const FETCH_ROWS: usize = 512;
@@ -214,25 +215,35 @@ impl Postgres {
     }
 
     /// Which of the keys the query returns now. At most [`super::source::KEYS_AT_ONCE`] keys.
-    pub(super) async fn present(&mut self, asked: Asked<'_>, keys: &[Key]) -> Result<Vec<bool>, SourceError> {
+    pub(super) async fn present(
+        &mut self,
+        asked: Asked<'_>,
+        (served, entity): (&Served, Option<&str>),
+        keys: &[Key],
+    ) -> Result<Vec<bool>, SourceError> {
         let Asked { options, query } = asked;
         let mut session = self.session(options).await?;
         let shape = Shape::ask(&mut session, options, query).await?;
         let mut arguments = minimum(&shape, query)?;
         let first = arguments.len() + 1;
-        let wanted: Vec<Option<Vec<String>>> = keys.iter().map(|key| key_columns(key, options.key.len())).collect();
+        let wanted: Vec<Option<Vec<String>>> = keys.iter().map(|key| key_columns(key, served.key.len())).collect();
         let (mut columns, mut texts, mut casts, mut arrays) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for (i, name) in options.key.iter().enumerate() {
+        for (i, name) in served.key.iter().enumerate() {
             columns.push(format!("q.{}", quoted(name)));
             texts.push(format!("q.{}::text", quoted(name)));
-            casts.push(format!("k{i}::{}", shape.key_types[i]));
+            casts.push(format!("k{i}::{}", shape.type_of(name)));
             arrays.push((format!("k{i}"), format!("${}::text[]", first + i)));
             let values: Vec<&str> = wanted.iter().flatten().map(|key| key[i].as_str()).collect();
             arguments.add(values).map_err(|_| broken("no array"))?;
         }
         let (names, arrays): (Vec<_>, Vec<_>) = arrays.into_iter().unzip();
+        let mut only = String::new();
+        if let (Some(column), Some(entity)) = (options.serves.entity_column(), entity) {
+            only = format!(" AND q.{}::text = ${}", quoted(column), first + served.key.len());
+            arguments.add(entity).map_err(|_| broken("no text"))?;
+        }
         let sql = format!(
-            "SELECT DISTINCT {} FROM ({}\n) AS q WHERE ({}) IN (SELECT {} FROM unnest({}) AS u({}))",
+            "SELECT DISTINCT {} FROM ({}\n) AS q WHERE ({}) IN (SELECT {} FROM unnest({}) AS u({})){only}",
             texts.join(", "),
             shape.bind(query),
             columns.join(", "),
@@ -247,7 +258,7 @@ impl Postgres {
         // Equal is not enough (1.0 and 1.00 are equal numbers, but two keys): the texts decide.
         let mut found = std::collections::HashSet::new();
         for row in &rows {
-            let key: Result<Option<Vec<_>>, _> = (0..options.key.len()).map(|i| text(row, i)).collect();
+            let key: Result<Option<Vec<_>>, _> = (0..served.key.len()).map(|i| text(row, i)).collect();
             found.extend(key?);
         }
         Ok(wanted.iter().map(|key| key.as_ref().is_some_and(|key| found.contains(key))).collect())

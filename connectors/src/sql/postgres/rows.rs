@@ -14,7 +14,7 @@ use crate::sql::row::{self, Row};
 /// Texts that are no JSON numbers.
 const NOT_NUMBERS: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
 
-/// Each column as JSON text, then the key columns, the label, the cursor and whether it lies above the start. The
+/// Each column as JSON text, then what is wanted as plain text, the cursor and whether it lies above the start. The
 /// operator's ORDER BY carries through a plain projection; `page` checks that it did.
 pub(super) fn statement(shape: &Shape, options: &Options, query: &Query) -> String {
     let json = shape.columns.iter().map(|column| {
@@ -25,12 +25,12 @@ pub(super) fn statement(shape: &Shape, options: &Options, query: &Query) -> Stri
             Form::Bytes => format!("to_json(translate(encode({name}, 'base64'), E'\\n', ''))::text"),
         }
     });
-    let plain = options.key.iter().chain(&options.label).map(|name| format!("q.{}::text", quoted(name)));
+    let texts = options.text_columns().into_iter().map(|name| format!("q.{}::text", quoted(name)));
     let place = options.cursor.iter().zip(&shape.cursor).flat_map(|(column, cursor)| {
         let name = format!("q.{}", quoted(&column.column));
         [format!("{name}::text"), format!("({name} > {})::text", cursor.value("$1"))]
     });
-    let list: Vec<String> = json.chain(plain).chain(place).collect();
+    let list: Vec<String> = json.chain(texts).chain(place).collect();
     format!("SELECT {} FROM ({}\n) AS q", list.join(", "), shape.bind(query))
 }
 
@@ -42,24 +42,23 @@ pub(super) fn take(row: &PgRow, shape: &Shape, options: &Options) -> Result<Row<
         json: value(row, index).and_then(|text| json(column.form, text)),
     });
     let (body, wrong) = row::object(columns);
-    let keys: Vec<_> = options.key.iter().enumerate().map(|(i, name)| (name.as_str(), value(row, count + i))).collect();
-    let label = options.label.as_ref().and_then(|_| value(row, count + keys.len()).ok().flatten());
-    let place = count + keys.len() + usize::from(options.label.is_some());
+    let place = count + shape.texts.len();
 
     let (mut cursor, mut fresh) = (None, true);
-    let mut without_place = None;
+    let mut wrong = wrong;
     if let (Some(column), Some(_)) = (&options.cursor, &shape.cursor) {
         cursor = value(row, place).map_err(|_| broken("no text"))?;
         fresh = value(row, place + 1).map_err(|_| broken("no text"))?.as_deref() != Some("false");
-        without_place = no_place(&column.column, cursor.as_deref());
-        if without_place.is_some() {
+        if let Some(reason) = no_place(&column.column, cursor.as_deref()) {
             cursor = None;
+            wrong = Some(reason);
         }
     }
-    let content = match without_place {
-        Some(reason) => row::unreadable(&options.stream, body, reason),
-        None => row::content(&options.stream, body, wrong, &keys, label),
+    let text = |name: &str| match shape.texts.iter().position(|(column, _)| column == name) {
+        Some(at) => value(row, count + at),
+        None => Ok(None),
     };
+    let content = row::content(&options.serves, body, wrong, text, |name| text(name).ok().flatten());
     Ok(Row { cursor, fresh, content })
 }
 

@@ -93,8 +93,8 @@ impl CursorType {
 #[derive(Debug, Clone)]
 pub(super) struct Shape {
     pub(super) columns: Vec<Column>,
-    /// Type names of the key columns.
-    pub(super) key_types: Vec<String>,
+    /// The columns wanted as texts, with the names of their types.
+    pub(super) texts: Vec<(String, String)>,
     pub(super) cursor: Option<CursorType>,
 }
 
@@ -109,10 +109,16 @@ impl Shape {
             Some(column) => Some(cursor_type(session, query, column, oid(&column.column)).await?),
             None => None,
         };
-        let key_oids = options.key.iter().map(|name| oid(name).to_string()).collect::<Vec<_>>();
-        let key_types = type_names(session, key_oids).await?;
+        let texts = options.text_columns();
+        let types = type_names(session, texts.iter().map(|name| oid(name).to_string()).collect()).await?;
+        let texts = texts.into_iter().map(str::to_owned).zip(types).collect();
         let columns = described.into_iter().map(|(name, oid)| Column { name, form: form(oid) }).collect();
-        Ok(Self { columns, key_types, cursor })
+        Ok(Self { columns, texts, cursor })
+    }
+
+    /// The name of a text column's type.
+    pub(super) fn type_of(&self, column: &str) -> &str {
+        self.texts.iter().find(|(name, _)| name == column).map_or("text", |(_, name)| name)
     }
 
     /// The operator's query with its parameter typed.

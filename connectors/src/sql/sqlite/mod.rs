@@ -25,6 +25,7 @@ use super::query::Query;
 use super::row::{self, Row, key_columns};
 use super::source::misconfigured;
 use super::{CursorColumn, Options};
+use crate::Served;
 
 /// The reader of one query.
 pub(super) struct Sqlite {
@@ -96,9 +97,18 @@ impl Sqlite {
         page
     }
 
-    pub(super) async fn present(&mut self, asked: Asked<'_>, keys: &[Key]) -> Result<Vec<bool>, SourceError> {
+    pub(super) async fn present(
+        &mut self,
+        asked: Asked<'_>,
+        (served, entity): (&Served, Option<&str>),
+        keys: &[Key],
+    ) -> Result<Vec<bool>, SourceError> {
         let (options, query, keys) = (asked.options.clone(), asked.query.clone(), keys.to_vec());
-        blocking(&self.path, asked.options, move |connection| present(connection, &options, &query, &keys)).await
+        let (served, entity) = (served.clone(), entity.map(str::to_owned));
+        blocking(&self.path, asked.options, move |connection| {
+            present(connection, &options, &query, (&served, entity.as_deref()), &keys)
+        })
+        .await
     }
 }
 
@@ -139,8 +149,8 @@ fn open(path: &Path, options: &Options) -> Result<Connection, SourceError> {
 struct Shape {
     names: Vec<String>,
     declared: Vec<Declared>,
-    key: Vec<usize>,
-    label: Option<usize>,
+    /// Where the columns are that are wanted as texts.
+    texts: Vec<(String, usize)>,
     cursor: Option<usize>,
 }
 
@@ -159,10 +169,10 @@ impl Shape {
         let texts: Vec<&str> = names.iter().map(String::as_str).collect();
         super::source::columns_fit(&texts, options)?;
         let place = |wanted: &String| names.iter().position(|name| name == wanted);
-        let key = options.key.iter().filter_map(place).collect();
-        let label = options.label.as_ref().and_then(place);
+        let texts = options.text_columns().into_iter().map(str::to_owned);
+        let texts = texts.filter_map(|name| place(&name).map(|at| (name, at))).collect();
         let cursor = options.cursor.as_ref().and_then(|cursor| place(&cursor.column));
-        Ok((statement, Self { key, label, cursor, names, declared }))
+        Ok((statement, Self { texts, cursor, names, declared }))
     }
 
     fn minimum(&self) -> Place {
@@ -178,23 +188,22 @@ impl Shape {
         let (body, wrong) = row::object(
             columns.map(|((name, declared), value)| row::Column { name, json: value::json(*declared, *value) }),
         );
-        let keys: Vec<_> = self.key.iter().map(|at| (self.names[*at].as_str(), value::text(values[*at]))).collect();
-        let label = self.label.and_then(|at| match value::text(values[at]) {
-            Ok(text) => text,
-            Err(_) => value::json(self.declared[at], values[at]).ok(),
-        });
-        let cursor = self.cursor.map(|at| Place::of(values[at]));
-        let content = match (&cursor, &options.cursor) {
-            (Some(None), Some(column)) => {
-                let reason = format!(
-                    "cursor column {:?} is empty or no number or text, so changes of this row cannot be seen; fill it, \
-                     use coalesce() in the query, or changes = \"diff\"",
-                    column.column
-                );
-                row::unreadable(&options.stream, body, reason)
-            }
-            _ => row::content(&options.stream, body, wrong, &keys, label),
+        let at = |name: &str| self.texts.iter().find(|(column, _)| column == name).map(|(_, at)| *at);
+        let text = |name: &str| at(name).map_or(Ok(None), |at| value::text(values[at]));
+        let label = |name: &str| match (text(name), at(name)) {
+            (Err(_), Some(at)) => value::json(self.declared[at], values[at]).ok(),
+            (text, _) => text.ok().flatten(),
         };
+        let cursor = self.cursor.map(|at| Place::of(values[at]));
+        let wrong = match (&cursor, &options.cursor) {
+            (Some(None), Some(column)) => Some(format!(
+                "cursor column {:?} is empty or no number or text, so changes of this row cannot be seen; fill it, \
+                 use coalesce() in the query, or changes = \"diff\"",
+                column.column
+            )),
+            _ => wrong,
+        };
+        let content = row::content(&options.serves, body, wrong, text, label);
         let cursor = cursor.flatten();
         let fresh = cursor.as_ref().is_none_or(|cursor| cursor.is_above(start));
         Ok(Row { cursor, fresh, content })
@@ -245,22 +254,31 @@ fn fetch(
 }
 
 /// Compares texts, as keys are made; whether a key column is indexed does not matter at the size of such files.
-fn present(connection: &Connection, options: &Options, query: &Query, keys: &[Key]) -> Result<Vec<bool>, SourceError> {
+fn present(
+    connection: &Connection,
+    options: &Options,
+    query: &Query,
+    (served, entity): (&Served, Option<&str>),
+    keys: &[Key],
+) -> Result<Vec<bool>, SourceError> {
     let (_, shape) = Shape::prepare(connection, options, query)?;
-    let wanted: Vec<Option<Vec<String>>> = keys.iter().map(|key| key_columns(key, options.key.len())).collect();
-    let columns: Vec<String> =
-        options.key.iter().map(|name| format!("CAST(q.\"{}\" AS TEXT)", name.replace('"', "\"\""))).collect();
-    let columns = columns.join(", ");
-    let group = format!("({})", vec!["?"; options.key.len()].join(", "));
+    let wanted: Vec<Option<Vec<String>>> = keys.iter().map(|key| key_columns(key, served.key.len())).collect();
+    let as_text = |name: &str| format!("CAST(q.\"{}\" AS TEXT)", name.replace('"', "\"\""));
+    let columns = served.key.iter().map(|name| as_text(name)).collect::<Vec<_>>().join(", ");
+    let group = format!("({})", vec!["?"; served.key.len()].join(", "));
+    let only = options.serves.entity_column().map(|column| format!(" AND {} = ?", as_text(column))).unwrap_or_default();
     let groups = vec![group; wanted.iter().flatten().count()].join(", ");
-    let sql =
-        format!("SELECT DISTINCT {columns} FROM ({}\n) AS q WHERE ({columns}) IN (VALUES {groups})", query.with("?1"));
+    let sql = format!(
+        "SELECT DISTINCT {columns} FROM ({}\n) AS q WHERE ({columns}) IN (VALUES {groups}){only}",
+        query.with("?1")
+    );
     let minimum = shape.minimum();
     let mut values: Vec<&dyn rusqlite::ToSql> = Vec::new();
     if query.takes_cursor() {
         values.push(&minimum);
     }
     values.extend(wanted.iter().flatten().flatten().map(|text| text as &dyn rusqlite::ToSql));
+    values.extend(entity.iter().map(|entity| entity as &dyn rusqlite::ToSql));
     if groups.is_empty() {
         return Ok(vec![false; keys.len()]);
     }
@@ -268,7 +286,7 @@ fn present(connection: &Connection, options: &Options, query: &Query, keys: &[Ke
     let mut rows = statement.query(values.as_slice()).map_err(|error| classify::error(&error))?;
     let mut found = std::collections::HashSet::new();
     while let Some(row) = rows.next().map_err(|error| classify::error(&error))? {
-        let key: Result<Vec<String>, _> = (0..options.key.len()).map(|i| row.get(i)).collect();
+        let key: Result<Vec<String>, _> = (0..served.key.len()).map(|i| row.get(i)).collect();
         found.insert(key.map_err(|error| classify::error(&error))?);
     }
     Ok(wanted.iter().map(|key| key.as_ref().is_some_and(|key| found.contains(key))).collect())

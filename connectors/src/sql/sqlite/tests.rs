@@ -11,6 +11,7 @@ use bus_core::vocabulary::{Cursor, Key, Secret, StreamName};
 use rusqlite::Connection;
 
 use crate::sql::{CursorColumn, Options, Overlap, SqlSource};
+use crate::{Served, Serves, Several};
 
 struct Shop {
     _directory: tempfile::TempDir,
@@ -26,15 +27,18 @@ fn shop(schema: &str) -> Shop {
     Shop { url: format!("sqlite://{}", path.display()), _directory: directory, connection }
 }
 
+fn served(key: &[&str]) -> Serves {
+    let key = key.iter().map(|&column| column.into()).collect();
+    Serves::One(Served { stream: StreamName::new("заказы").unwrap(), key, label: None })
+}
+
 fn options(shop: &Shop, query: &str, cursor: Option<(&str, Overlap)>) -> Options {
     Options {
         url: Secret::new(shop.url.clone()),
         ca_pem: None,
-        stream: StreamName::new("заказы").unwrap(),
+        serves: served(&["id"]),
         query: query.into(),
         cursor: cursor.map(|(column, overlap)| CursorColumn { column: column.into(), overlap }),
-        key: vec!["id".into()],
-        label: None,
         timeout: Duration::from_secs(10),
     }
 }
@@ -155,7 +159,7 @@ async fn a_scan_is_one_snapshot_in_bounded_pages() {
 async fn presence_is_asked_by_the_exact_key() {
     let shop = shop("CREATE TABLE t (id INTEGER, склад TEXT); INSERT INTO t VALUES (1, 'а,б'), (2, 'в')");
     let mut options = options(&shop, "SELECT * FROM t", None);
-    options.key.push("склад".into());
+    options.serves = served(&["id", "склад"]);
     let mut source = SqlSource::new(options).unwrap();
     let page = source.scan(true, LIMIT, &Permits::unbounded()).await.unwrap();
     let mut keys: Vec<Key> = page.records.into_iter().map(|record| record.key).collect();
@@ -182,4 +186,42 @@ async fn what_needs_a_person_is_said() {
     let mut cursor = source(&shop, "SELECT id FROM t WHERE id >= :cursor ORDER BY id", Some(("id", Overlap::None)));
     let error = cursor.fetch(Some(&Cursor::new("{")), LIMIT, &Permits::unbounded()).await.unwrap_err();
     assert_eq!(error.fault, SourceFault::CursorUnreadable);
+}
+
+#[tokio::test]
+async fn one_query_serves_several_streams_and_keeps_what_none_of_them_takes() {
+    let shop = shop(
+        "CREATE TABLE t (вид TEXT, id INTEGER, склад TEXT, at INTEGER);
+         INSERT INTO t VALUES ('Товар', 1, NULL, 1), ('Остаток', 1, 'ю', 2), ('Чек', 1, NULL, 3), (NULL, 9, NULL, 4)",
+    );
+    let stream = |name: &str| StreamName::new(name).unwrap();
+    let served = |name: &str, key: &[&str]| {
+        let key = key.iter().map(|&column| column.into()).collect();
+        Served { stream: stream(name), key, label: Some("id".into()) }
+    };
+    let streams = vec![
+        ("Товар".to_owned(), served("products", &["id"])),
+        ("Остаток".to_owned(), served("stock", &["id", "склад"])),
+    ];
+    let mut options = options(&shop, "SELECT * FROM t WHERE at >= :cursor ORDER BY at", Some(("at", Overlap::None)));
+    options.serves = Serves::Several(Several { feed: stream("всё"), column: "вид".into(), streams });
+    let mut source = SqlSource::new(options).unwrap();
+    let limit = BatchLimit { records: 10, ..LIMIT };
+    let batch = source.fetch(None, limit, &Permits::unbounded()).await.unwrap();
+    let found: Vec<_> = batch.records.iter().map(|one| (one.stream.as_str(), one.key.as_str())).collect();
+    assert_eq!(found, [("products", "1"), ("stock", r#"["1","ю"]"#)]);
+    let reasons: Vec<_> = batch.unreadable.iter().map(|row| (row.stream.as_str(), row.reason.as_str())).collect();
+    assert!(
+        matches!(reasons[..], [("всё", cheque), ("всё", empty)]
+        if cheque.contains("\"Чек\"") && empty.contains("\"вид\" is empty")),
+        "{reasons:?}"
+    );
+    // The same key of another entity is not the one that was asked for.
+    shop.connection.execute("DELETE FROM t WHERE вид = 'Товар'", []).unwrap();
+    let keys = [batch.records[0].key.clone()];
+    let present = source.present(&stream("products"), &keys, &Permits::unbounded()).await.unwrap();
+    assert_eq!(present, [false]);
+    let keys = [batch.records[1].key.clone()];
+    let present = source.present(&stream("stock"), &keys, &Permits::unbounded()).await.unwrap();
+    assert_eq!(present, [true]);
 }
