@@ -39,5 +39,6 @@ codes! {
     BAD_PROGRAM = "BUS-C015" "a mistake in a transform or filter";
     BAD_PATH = "BUS-C016" "not a path into a record";
     OPEN_WITHOUT_KEY = "BUS-C017" "an open address without a key";
+    MAP_FILE = "BUS-C025" "a map's file cannot be used";
     OPEN_PASSWORD = "BUS-C030" "a password that everybody on the way can read";
 }

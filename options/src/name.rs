@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use bus_core::vocabulary::{NameError, RouteName, StreamName, SubscriptionName, SystemName};
+use bus_core::vocabulary::{MapName, NameError, RouteName, StreamName, SubscriptionName, SystemName};
 use serde_json::{Value, json};
 
 use crate::diagnostic::Mention;
@@ -33,6 +33,7 @@ entity_names! {
     StreamName "stream";
     RouteName "route";
     SubscriptionName "subscription";
+    MapName "map";
 }
 
 /// A use of a name that another table defines; checked when all files are read.

@@ -54,7 +54,11 @@ impl Topology {
             | Kind::TooManyDeletions
             | Kind::SourceSilent
             | Kind::CursorStuck => self.feed.get(subject),
-            Kind::StoreFailing | Kind::JobCrashed | Kind::DiskFilling | Kind::PausedByPerson => None,
+            Kind::StoreFailing
+            | Kind::JobCrashed
+            | Kind::DiskFilling
+            | Kind::PausedByPerson
+            | Kind::MapStale => None,
         };
         found.map(String::as_str)
     }

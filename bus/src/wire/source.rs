@@ -9,7 +9,7 @@ use bus_connectors::sql::{self, SqlSource};
 use bus_core::ports::source::Source;
 
 /// A statement that takes longer is cut off; a full comparison streams its rows and is not one statement's wait.
-const STATEMENT: Duration = Duration::from_secs(60);
+pub const STATEMENT: Duration = Duration::from_secs(60);
 
 /// A SELECT at a database.
 pub fn sql(system: &System, stream: &Stream, query: &str, changes: &Changes) -> anyhow::Result<Box<dyn Source>> {

@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod bus;
+pub mod map;
 pub mod profile;
 pub mod route;
 pub mod stream;
@@ -9,7 +10,7 @@ pub mod subscription;
 pub mod system;
 pub mod watch;
 
-use bus_core::vocabulary::{RouteName, StreamName, SubscriptionName, SystemName};
+use bus_core::vocabulary::{MapName, RouteName, StreamName, SubscriptionName, SystemName};
 use bus_options::{Apart, DefaultsOf, Definitions, Located, options};
 
 use profile::ProfileName;
@@ -38,7 +39,9 @@ options! {
         notify: Apart<Definitions<watch::ChannelName, watch::Notify>>, optional;
         /// Hours in which nobody is told, because work is planned.
         maintenance: Apart<Definitions<watch::MaintenanceName, watch::Maintenance>>, optional;
-    } planned ["feeds", "maps"]
+        /// Dictionaries from a source's values to a receiver's.
+        maps: Apart<Definitions<MapName, map::Map>>, optional;
+    } planned ["feeds"]
 }
 
 options! {

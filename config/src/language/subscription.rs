@@ -5,7 +5,7 @@ use std::time::Duration;
 use bus_core::vocabulary::StreamName;
 use bus_options::{Bytes, Located, Ref, SecretRef, choices, options};
 
-use crate::shape::{Condition, Fields, Transform};
+use crate::shape::{ConditionText, FieldsText, TransformText};
 
 options! {
     /// An outside system that takes a stream by itself, from its queue or by asking over HTTP.
@@ -19,11 +19,11 @@ options! {
         /// How much is kept for it.
         keep: Keep, shared = {};
         /// Only records for which this is true; without it, all.
-        when: Located<Condition>, optional;
+        when: Located<ConditionText>, optional;
         /// Makes its object of the record.
-        transform: Located<Transform>, optional;
+        transform: Located<TransformText>, optional;
         /// The simple case: its names, each with a path in the record.
-        fields: Located<Fields>, optional;
+        fields: Located<FieldsText>, optional;
     }
 }
 

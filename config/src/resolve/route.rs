@@ -1,5 +1,7 @@
 //! Routes and subscriptions.
 
+use std::sync::Arc;
+
 use bus_core::policy::{Idempotency, Jitter, RetryPolicy};
 use bus_core::vocabulary::{RouteName, SubscriptionName, SystemName};
 use bus_options::{Definitions, Located, Report, SecretRef, codes};
@@ -7,24 +9,29 @@ use chrono_tz::Tz;
 
 use super::shaper;
 use super::stream::system;
-use crate::landscape::{Broker, DeleteRequest, Route, Send, Subscription, Via, WhenLeft};
+use crate::landscape::{Broker, DeleteRequest, Echo, Route, Send, Subscription, Via, WhenLeft};
 use crate::language::route::{self as language, Idempotent, Method, OnDelete, Template};
 use crate::language::subscription as subscribed;
 use crate::language::system::System;
+use crate::maps::Catalogue;
+use crate::shape::Shaper;
 
 pub fn routes(
     written: Definitions<RouteName, language::Route>,
     systems: &Definitions<SystemName, System>,
+    catalogue: &Catalogue,
     zone: Tz,
     report: &mut Report,
 ) -> Vec<Route> {
-    written.0.into_iter().map(|entry| route(entry.key, entry.value, systems, zone, report)).collect()
+    pairs(&written, report);
+    written.0.into_iter().map(|entry| route(entry.key, entry.value, systems, catalogue, zone, report)).collect()
 }
 
 fn route(
     name: Located<RouteName>,
     route: language::Route,
     systems: &Definitions<SystemName, System>,
+    catalogue: &Catalogue,
     zone: Tz,
     report: &mut Report,
 ) -> Route {
@@ -43,7 +50,7 @@ fn route(
         name: name.value,
         stream: route.stream.name().clone(),
         to: route.to.name().clone(),
-        shape: shaper(route.when, route.transform, route.fields, zone, report),
+        shape: shaper(route.when, route.transform, route.fields, catalogue, zone, report),
         when_left,
         send: Send {
             method: send.method,
@@ -66,6 +73,30 @@ fn route(
         },
         concurrency: route.concurrency.get() as usize,
         empty_by: route.empty_by.map(|by| by.0),
+        echo: route.echo.map(|Located { value: echo, .. }| Echo {
+            of: echo.of.name().clone(),
+            compare: Arc::new(echo.compare),
+            by: echo.by.value,
+        }),
+    }
+}
+
+/// An echo comes from another route, which has to learn the ids that it is found by.
+fn pairs(written: &Definitions<RouteName, language::Route>, report: &mut Report) {
+    for entry in &written.0 {
+        let Some(Located { value: echo, .. }) = &entry.value.echo else { continue };
+        let (of, span) = (echo.of.name(), &echo.of.0.span);
+        if *of == entry.key.value {
+            let hint = "name the route of the other way";
+            report.add_with_hint(codes::CONTRADICTION, span, "a route is not the echo of itself", hint);
+        }
+        let other = written.0.iter().find(|other| other.key.value == *of);
+        let learns = other.is_none_or(|other| other.value.send.value.receiver_id.is_some());
+        if echo.by.value == language::EchoKey::ReceiverId && !learns {
+            let hint = "say there where in the answer it stands: send = { …, receiver_id = \"/id\" }";
+            let message = format!("the route `{of}` never learns its receiver's ids");
+            report.add_with_hint(codes::CONTRADICTION, &echo.by.span, message, hint);
+        }
     }
 }
 
@@ -115,6 +146,7 @@ fn idempotency(stated: Option<Idempotent>, method: Method) -> (Idempotency, Opti
 pub fn subscriptions(
     written: Definitions<SubscriptionName, subscribed::Subscription>,
     broker: &Broker,
+    catalogue: &Catalogue,
     zone: Tz,
     report: &mut Report,
 ) -> Vec<Subscription> {
@@ -123,7 +155,8 @@ pub fn subscriptions(
         let subscription = entry.value;
         as_it_is(&subscription, report);
         let (when, transform) = (subscription.when.map(|when| when.value), subscription.transform.map(|t| t.value));
-        let shape = shaper(when, transform, subscription.fields, zone, report);
+        let shape = shaper(when, transform, subscription.fields, catalogue, zone, report);
+        may_not_wait(&entry.key, &shape, report);
         let Some(via) = via(&subscription.via, subscription.key, broker, report) else { continue };
         resolved.push(Subscription {
             name: entry.key.value,
@@ -135,6 +168,14 @@ pub fn subscriptions(
         });
     }
     resolved
+}
+
+/// An outbox has one order for all keys: a message that waits would stop everything behind it.
+fn may_not_wait(name: &Located<SubscriptionName>, shape: &Shaper, report: &mut Report) {
+    let Some(map) = shape.holds_for() else { return };
+    let message = format!("a subscription does not wait for map `{map}` to know a value");
+    let hint = "say at the lookup what happens instead: default: \"…\", unknown: \"pass\" or unknown: \"dead-letter\"";
+    report.add_with_hint(codes::CONTRADICTION, &name.span, message, hint);
 }
 
 /// A queue at RabbitMQ receives what is published, before anything of ours could filter or change it.

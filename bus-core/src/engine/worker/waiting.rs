@@ -120,6 +120,7 @@ impl Worker {
                 self.line.by_task.insert((key.clone(), seq));
             }
             self.line.loaded.insert((key, seq));
+            self.held.note(&row);
             self.edits.remember(row.envelope.id, row.edited);
             let origin = Origin::Waiting { replayed: row.replayed };
             self.lanes.push(Item { envelope: row.envelope, origin, attempts: row.attempts });
