@@ -54,11 +54,7 @@ impl Topology {
             | Kind::TooManyDeletions
             | Kind::SourceSilent
             | Kind::CursorStuck => self.feed.get(subject),
-            Kind::StoreFailing
-            | Kind::JobCrashed
-            | Kind::DiskFilling
-            | Kind::PausedByPerson
-            | Kind::MapStale => None,
+            Kind::StoreFailing | Kind::JobCrashed | Kind::DiskFilling | Kind::PausedByPerson | Kind::MapStale => None,
         };
         found.map(String::as_str)
     }

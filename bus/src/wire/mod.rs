@@ -63,7 +63,18 @@ impl Workshop {
         let gates = Arc::new(Gates::new(Arc::clone(&store), pauses, noted, metrics.clone()));
         let echoes = Echoes::new(&database)?;
         let maps = Maps::new(database);
-        Ok(Self { store, chronicle: Chronicle::off(), broker, metrics, incidents, gates, operations, watch: state, maps, echoes })
+        Ok(Self {
+            store,
+            chronicle: Chronicle::off(),
+            broker,
+            metrics,
+            incidents,
+            gates,
+            operations,
+            watch: state,
+            maps,
+            echoes,
+        })
     }
 }
 
