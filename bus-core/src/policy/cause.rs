@@ -109,7 +109,8 @@ impl Topology {
             | Kind::JobCrashed
             | Kind::DiskFilling
             | Kind::CertificateEnding
-            | Kind::PausedByPerson => true,
+            | Kind::PausedByPerson
+            | Kind::MapStale => true,
         }
     }
 
