@@ -27,7 +27,7 @@ pub fn check(path: &Path) -> Checked {
             return Checked { landscape: None, diagnostics: vec![diagnostic] };
         }
     };
-    let landscape = resolve::resolve(loaded.tables, &mut loaded.report);
+    let landscape = resolve::resolve(loaded.tables, path.parent().unwrap_or(Path::new("")), &mut loaded.report);
     loaded.report.check_names(&loaded.sources);
     let clean = loaded.report.is_clean();
     let diagnostics = loaded.report.into_diagnostics(&loaded.sources);

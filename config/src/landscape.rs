@@ -12,9 +12,11 @@ use std::net::SocketAddr;
 use url::Url;
 
 pub use crate::language::bus::LogFormat;
-pub use crate::language::route::{Delivery, Method, WhenLeft};
+pub use crate::language::map::GivesText as Gives;
+pub use crate::language::route::{Delivery, EchoKey, Method, WhenLeft};
 pub use crate::language::stream::Overlap;
-use crate::shape::Shaper;
+use crate::maps::{CsvFile, Handle};
+use crate::shape::{Compared, FieldPath, Shaper};
 
 /// Everything that one configuration describes. In each list, the order of the files.
 #[derive(Debug, Clone)]
@@ -35,6 +37,8 @@ pub struct Landscape {
     pub notify: Vec<Channel>,
     /// When nobody is.
     pub maintenance: Vec<PlannedMaintenance>,
+    /// What values are looked up in.
+    pub maps: Vec<Map>,
 }
 
 impl Landscape {
@@ -260,6 +264,19 @@ pub struct Route {
     pub concurrency: usize,
     /// By when nothing may wait any more.
     pub empty_by: Option<TimeOfDay>,
+    /// The other way, whose writes do not go back.
+    pub echo: Option<Echo>,
+}
+
+/// How a route recognises what another one has written.
+#[derive(Debug, Clone)]
+pub struct Echo {
+    /// That route.
+    pub of: RouteName,
+    /// The fields that are compared.
+    pub compare: Arc<Compared>,
+    /// How its records are found.
+    pub by: EchoKey,
 }
 
 /// The request that carries a record.
@@ -375,4 +392,45 @@ pub struct PlannedMaintenance {
     pub systems: Option<Vec<SystemName>>,
     /// When.
     pub calendar: Calendar,
+}
+
+/// A dictionary.
+#[derive(Debug, Clone)]
+pub struct Map {
+    /// Its name, and what programs hold of it. Inline values and files are bound to it; the others bind who wires them.
+    pub handle: Handle,
+    /// Where its values come from.
+    pub source: MapSource,
+}
+
+/// Where the values of a map come from.
+#[derive(Debug, Clone)]
+pub enum MapSource {
+    /// The configuration itself.
+    Inline,
+    /// A file, read already.
+    Csv(Arc<CsvFile>),
+    /// A database.
+    Query {
+        /// The system that is read.
+        system: SystemName,
+        /// What to read.
+        query: String,
+        /// When.
+        schedule: Schedule,
+    },
+    /// A stream.
+    Stream {
+        /// Which.
+        stream: StreamName,
+        /// Where in a record the value stands.
+        value: FieldPath,
+    },
+    /// The receiver's ids that a route has learnt.
+    Route {
+        /// Which.
+        route: RouteName,
+        /// From what to what.
+        gives: Gives,
+    },
 }

@@ -8,6 +8,7 @@ mod check;
 mod landscape;
 mod language;
 mod load;
+pub mod maps;
 mod reference;
 mod resolve;
 pub mod shape;

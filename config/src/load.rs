@@ -8,8 +8,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::language::bus::Bus;
-use crate::language::{Root, feed, profile, route, stream, subscription, system, watch};
-use bus_core::vocabulary::{FeedName, RouteName, StreamName, SubscriptionName, SystemName};
+use crate::language::{Root, feed, map, profile, route, stream, subscription, system, watch};
+use bus_core::vocabulary::{FeedName, MapName, RouteName, StreamName, SubscriptionName, SystemName};
 
 /// More files than anyone maintains by hand: a pattern that catches them is a mistake.
 const MAX_FILES: usize = 1000;
@@ -26,6 +26,7 @@ pub struct Tables {
     pub subscriptions: Definitions<SubscriptionName, subscription::Subscription>,
     pub notify: Definitions<watch::ChannelName, watch::Notify>,
     pub maintenance: Definitions<watch::MaintenanceName, watch::Maintenance>,
+    pub maps: Definitions<MapName, map::Map>,
 }
 
 /// What reading gave.
@@ -95,6 +96,7 @@ impl Loaded {
         extend(&mut tables.subscriptions, root.subscriptions);
         extend(&mut tables.notify, root.notify);
         extend(&mut tables.maintenance, root.maintenance);
+        extend(&mut tables.maps, root.maps);
         if main { include } else { Vec::new() }
     }
 

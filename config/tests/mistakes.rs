@@ -66,7 +66,94 @@ fn each_mistake_has_its_code_place_and_hint() {
         ("[routes.out]", "[routes.out", "BUS-C002", &["routes.toml:14:"]),
         ("schedule =", "shedule = \"1s\"\nschedule =", "BUS-C003", &["did you mean `schedule`?", "routes.toml:12:1\n"]),
         ("[routes.out]", "[route.x]\n[routes.out]", "BUS-C003", &["unknown key `route`", "did you mean `routes`?"]),
-        ("[routes.out]", "[maps.sku]\n[routes.out]", "BUS-C007", &["`maps` is not supported yet"]),
+        (
+            "[routes.out]",
+            "[maps.sku]\n[routes.out]",
+            "BUS-C004",
+            &["nothing says what the map holds", "one of: values"],
+        ),
+        (
+            "[routes.out]",
+            "[maps.sku]\nvalues = { a = 1 }\ncsv = \"nein.csv\"\n[routes.out]",
+            "BUS-C014",
+            &["`csv` beside `values`", "routes.toml:16:7\n"],
+        ),
+        (
+            "[routes.out]",
+            "[maps.sku]\ncsv = \"нет.csv\"\n[routes.out]",
+            "BUS-C025",
+            &["нет.csv cannot be read", "routes.toml:15:7\n"],
+        ),
+        ("[routes.out]", "[maps.sku]\nstream = \"orders\"\n[routes.out]", "BUS-C004", &["`value` is required"]),
+        (
+            "[routes.out]",
+            "[maps.sku]\nfrom = \"db\"\nquery = \"SELECT\"\n[routes.out]",
+            "BUS-C004",
+            &["`schedule` is required"],
+        ),
+        (
+            "[routes.out]",
+            "[maps.sku]\nfrom = \"shop\"\nquery = \"SELECT\"\nschedule = \"1h\"\n[routes.out]",
+            "BUS-C014",
+            &["`shop` cannot be read"],
+        ),
+        ("[routes.out]", "[maps.sku]\nvalues = { a = [1] }\n[routes.out]", "BUS-C005", &["expected text, number"]),
+        (
+            "[routes.out]",
+            "[maps.sku]\nvalues = { a = 1 }\nunknown = \"pas\"\n[routes.out]",
+            "BUS-C006",
+            &["did you mean \"pass\"?"],
+        ),
+        (
+            "[routes.out]",
+            "[maps.sku]\nvalues = { a = 1 }\nencoding = \"utf-8\"\n[routes.out]",
+            "BUS-C014",
+            &["without a file"],
+        ),
+        (
+            send,
+            &format!(
+                "{send}\nfields = {{ a = {{ path = \".a\", map = \"skuu\" }} }}\n[maps.sku]\nvalues = {{ a = 1 }}"
+            ),
+            "BUS-C011",
+            &["no map is called `skuu`", "did you mean `sku`"],
+        ),
+        (
+            send,
+            &format!("{send}\ntransform = '.a = lookup(\"skuu\", .a)'\n[maps.sku]\nvalues = {{ a = 1 }}"),
+            "BUS-C015",
+            &["no map is called `skuu`", "did you mean `sku`?", "routes.toml:18:19\n"],
+        ),
+        (
+            "[routes.out]",
+            "[maps.ids]\nroute = \"out\"\n[routes.out]",
+            "BUS-C014",
+            &["never learns its receiver's ids", "routes.toml:15:9\n"],
+        ),
+        (
+            send,
+            &format!("{send}\necho = {{ of = \"out\", compare = [\".a\"] }}"),
+            "BUS-C014",
+            &["not the echo of itself", "routes.toml:18:15\n"],
+        ),
+        (
+            send,
+            &format!(
+                "{send}\n[routes.back]\nstream = \"orders\"\nto = \"shop\"\n{send}\n\
+                 echo = {{ of = \"out\", compare = [\".a\"], by = \"receiver_id\" }}"
+            ),
+            "BUS-C014",
+            &["`out` never learns its receiver's ids"],
+        ),
+        (send, &format!("{send}\necho = {{ of = \"out\", compare = [] }}"), "BUS-C006", &["no field is compared"]),
+        ("[routes.out]", "[routes.\"map.x\"]", "BUS-C009", &["belong to the bus's own routes"]),
+        (
+            "[routes.out]",
+            "[maps.m]\nvalues = { a = \"b\" }\nunknown = \"hold\"\n[subscriptions.bi]\nstream = \"orders\"\nvia = \"http\"\n\
+             key = { env = \"K\" }\nfields = { a = { path = \".a\", map = \"m\" } }\n[routes.out]",
+            "BUS-C014",
+            &["a subscription does not wait for map `m`"],
+        ),
         (send, &format!("{send}\nbatch = {{ max = 5 }}"), "BUS-C007", &["`batch` is not supported yet"]),
         (send, &format!("{send}\non_reject = \"park-key\""), "BUS-C007", &["`on_reject` is not supported yet"]),
         (send, &format!("{send}\nretry = {{ budget = \"1h\" }}"), "BUS-C003", &["unknown key `budget`"]),

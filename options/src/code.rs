@@ -41,5 +41,6 @@ codes! {
     OPEN_WITHOUT_KEY = "BUS-C017" "an open address without a key";
     IDLE_FEED = "BUS-C018" "a feed that serves no stream";
     NO_SUCH_COLUMN = "BUS-C019" "a key column that is not there";
+    MAP_FILE = "BUS-C025" "a map's file cannot be used";
     OPEN_PASSWORD = "BUS-C030" "a password that everybody on the way can read";
 }

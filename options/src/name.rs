@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
-use bus_core::vocabulary::{FeedName, NameError, RouteName, StreamName, SubscriptionName, SystemName};
+use bus_core::vocabulary::{FeedName, MapName, NameError, RouteName, StreamName, SubscriptionName, SystemName};
 use serde_json::{Value, json};
 
 use crate::diagnostic::{Mention, Use};
@@ -35,6 +35,7 @@ entity_names! {
     StreamName "stream";
     RouteName "route";
     SubscriptionName "subscription";
+    MapName "map";
 }
 
 /// A use of a name that another table defines; checked when all files are read.

@@ -165,6 +165,11 @@ impl Database {
         Ok(Self { inner: Arc::new(Inner { path, names, writes, reads, chore, threads, _lock: lock }) })
     }
 
+    /// A connection for lookups of a caller's own, which sees every write that was answered before.
+    pub(crate) fn reader(&self) -> Result<Connection, OpenError> {
+        connect(&self.inner.path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+    }
+
     pub(crate) fn names(&self) -> &Names {
         &self.inner.names
     }

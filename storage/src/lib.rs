@@ -9,6 +9,7 @@ mod failure;
 #[cfg(test)]
 mod full_disk;
 mod lock;
+mod maps;
 mod names;
 mod operations;
 mod queue;
@@ -20,5 +21,6 @@ mod work;
 mod writer;
 
 pub use database::{Database, OpenError};
+pub use maps::{Gives, ReceiverIds, StoredMap};
 pub use queue::EmbeddedBroker;
-pub use state::SqliteState;
+pub use state::{SqliteState, SqliteWrites};

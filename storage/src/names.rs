@@ -18,6 +18,7 @@ pub(crate) enum Kind {
     System = 4,
     Subscription = 5,
     Queue = 6,
+    Map = 20,
 }
 
 /// Numbers already looked up. They never change, so the cache never lies; it holds committed ones only.

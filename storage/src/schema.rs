@@ -102,6 +102,20 @@ const MIGRATIONS: &[&str] = &[
     );
     CREATE TABLE bases (feed INTEGER PRIMARY KEY, base TEXT NOT NULL, timeline INTEGER NOT NULL, position INTEGER);
 ",
+    "
+    ALTER TABLE waiting ADD COLUMN held_since INTEGER;
+    ALTER TABLE waiting ADD COLUMN held_for TEXT;
+    CREATE INDEX settled_receiver ON settled (route, receiver_id) WHERE receiver_id IS NOT NULL;
+    CREATE TABLE map_entries (
+        map INTEGER NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (map, key)
+    ) WITHOUT ROWID;
+",
+    "
+    CREATE TABLE writes (
+        route INTEGER NOT NULL, key TEXT NOT NULL, began INTEGER NOT NULL, print BLOB NOT NULL,
+        PRIMARY KEY (route, key, began)
+    ) WITHOUT ROWID;
+",
 ];
 
 /// The version this program writes.

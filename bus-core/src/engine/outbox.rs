@@ -129,6 +129,8 @@ impl Outbox {
         match self.shape.shape(envelope) {
             Ok(Shaped::Send(body)) => Ok(Some(Envelope { body, ..envelope.clone() })),
             Ok(Shaped::Filtered) => Ok(None),
+            // The configuration lets no subscription ask for this: an outbox has one order for all keys.
+            Ok(Shaped::Hold(hold)) => Err(format!("{} has no answer, and a subscription does not wait", hold.subject)),
             Err(error) => Err(error.0),
         }
     }

@@ -55,7 +55,7 @@ impl Topology {
             | Kind::UntakenEntity
             | Kind::SourceSilent
             | Kind::CursorStuck => self.feed.get(subject),
-            Kind::StoreFailing | Kind::JobCrashed | Kind::DiskFilling | Kind::PausedByPerson => None,
+            Kind::StoreFailing | Kind::JobCrashed | Kind::DiskFilling | Kind::PausedByPerson | Kind::MapStale => None,
         };
         found.map(String::as_str)
     }
@@ -111,7 +111,8 @@ impl Topology {
             | Kind::JobCrashed
             | Kind::DiskFilling
             | Kind::CertificateEnding
-            | Kind::PausedByPerson => true,
+            | Kind::PausedByPerson
+            | Kind::MapStale => true,
         }
     }
 

@@ -5,6 +5,7 @@ mod cause;
 mod clock;
 mod cron;
 mod decide;
+pub mod echo;
 mod excess;
 mod fingerprint;
 mod forecast;

@@ -3,7 +3,9 @@
 
 pub mod broker;
 pub mod cursors;
+pub mod echo;
 pub mod journal;
+pub mod map;
 pub mod pauses;
 pub mod permits;
 pub mod shape;

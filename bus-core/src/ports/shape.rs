@@ -1,10 +1,12 @@
 //! Filter and transformation of a route.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use crate::vocabulary::Envelope;
 
-/// Decides what a receiver gets of a record. Pure: the same envelope gives the same answer.
+/// Decides what a receiver gets of a record. Pure: the same envelope and the same maps give the same answer.
 pub trait Shape: Send + Sync {
     /// Applies filter, then transformation. Deletes pass unchanged.
     fn shape(&self, envelope: &Envelope) -> Result<Shaped, ShapeError>;
@@ -17,6 +19,19 @@ pub enum Shaped {
     Send(Bytes),
     /// The route's filter does not want it.
     Filtered,
+    /// A map has no answer yet: the message waits, and is shaped again later.
+    Hold(Hold),
+}
+
+/// What a message waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// In words for an operator, the value included: kept in the store, never logged.
+    pub what: String,
+    /// The same without the value: for logs and dead letters.
+    pub subject: String,
+    /// Held longer than this it is a dead letter; `None`: it is not the message's fault, and waits without limit.
+    pub within: Option<Duration>,
 }
 
 /// The program failed on this record: a dead letter, since the same record will fail again.

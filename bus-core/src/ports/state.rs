@@ -259,6 +259,34 @@ pub enum Change {
         /// The message.
         id: MessageId,
     },
+    /// Notes on a message in `waiting` what it waits for, and since when: the first time stands. Follows the
+    /// [`Change::Hold`] or [`Change::Defer`] of the message in one transaction.
+    Await {
+        /// The message.
+        id: MessageId,
+        /// What it waits for, for an operator.
+        what: String,
+        /// Since when, if it does not wait yet.
+        since: Moment,
+    },
+    /// The route has written something, or may have, that can come back to another one (see `engine::echo`).
+    Wrote {
+        /// That one.
+        reader: RouteName,
+        /// The record, by the key under which it is read.
+        key: String,
+        /// Of what was written.
+        print: ContentHash,
+        /// When the attempt began.
+        began: Moment,
+    },
+    /// Writes of a key that began before this moment cannot come back to this route any more.
+    ForgetWrites {
+        /// The record.
+        key: String,
+        /// The moment.
+        before: Moment,
+    },
     /// Everything up to here was taken from the queue and settled or held.
     Reached {
         /// Highest such seq.
@@ -326,6 +354,8 @@ pub enum HoldReason {
     Replay,
     /// Put there by a task.
     Load,
+    /// A map has no answer for it yet.
+    Map,
 }
 
 impl HoldReason {
@@ -338,14 +368,14 @@ impl HoldReason {
             HoldReason::Paused => "paused",
             HoldReason::Replay => "replay",
             HoldReason::Load => "load",
+            HoldReason::Map => "map",
         }
     }
 
     /// Reads [`HoldReason::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Behind, Self::Retry, Self::Closed, Self::Paused, Self::Replay, Self::Load]
-            .into_iter()
-            .find(|r| r.as_str() == text)
+        let all = [Self::Behind, Self::Retry, Self::Closed, Self::Paused, Self::Replay, Self::Load, Self::Map];
+        all.into_iter().find(|reason| reason.as_str() == text)
     }
 }
 
@@ -364,6 +394,8 @@ pub struct WaitingRow {
     pub replayed: Replayed,
     /// It was a dead letter, and a person changed what it sends.
     pub edited: Option<Edited>,
+    /// Since when it waits for something of its own (see [`Change::Await`]).
+    pub held_since: Option<Moment>,
 }
 
 /// What a person needs to decide about a message that was not accepted.

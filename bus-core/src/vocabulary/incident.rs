@@ -67,6 +67,8 @@ kinds! {
     TooManyDeletions = "too-many-deletions" Warning;
     /// The state store or the broker's disk takes no writes.
     StoreFailing = "store-failing" Critical;
+    /// The file or query of a map cannot be read: it goes on with what it held before.
+    MapStale = "map-stale" Warning;
     /// A task of the bus itself has panicked.
     JobCrashed = "job-crashed" Critical;
     /// A stream says nothing in hours when it never is silent.

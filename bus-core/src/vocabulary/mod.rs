@@ -21,7 +21,7 @@ pub use identity::{ContentHash, MessageId};
 pub use incident::{Incident, IncidentKind, Severity};
 pub use key::{Key, KeyError};
 pub use moment::Moment;
-pub use name::{FeedName, NameError, QueueName, RouteName, StreamName, SubscriptionName, SystemName};
+pub use name::{FeedName, MapName, NameError, QueueName, RouteName, StreamName, SubscriptionName, SystemName};
 pub use order::Seq;
 pub use record::{Record, UnreadableRecord};
 pub use secret::Secret;

@@ -88,6 +88,8 @@ names! {
     SubscriptionName;
     /// A queue at the broker.
     QueueName;
+    /// A dictionary from a source's values to a receiver's.
+    MapName;
 }
 
 #[cfg(test)]

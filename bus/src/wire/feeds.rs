@@ -75,7 +75,7 @@ pub fn gate_of_reads(system: &SystemName) -> anyhow::Result<SystemName> {
 }
 
 /// Reads have no breaker of their own and no request that could still be under way after a crash and do harm.
-fn reading(profile: Option<bus_core::policy::Profile>, concurrency: usize) -> Capacity {
+pub fn reading(profile: Option<bus_core::policy::Profile>, concurrency: usize) -> Capacity {
     Capacity {
         profile,
         operations: Vec::new(),

@@ -3,8 +3,10 @@
 //! Two steps: [`parts::prepare`] builds what may fail (secrets, addresses, certificates) and touches nothing that runs;
 //! [`Parts::open`](parts::Parts::open) makes jobs of it. A reload prepares first, and ends what it replaces in between.
 
+mod echoes;
 mod feeds;
 pub mod gates;
+pub mod maps;
 pub mod operations;
 pub mod parts;
 pub mod reach;
@@ -29,7 +31,9 @@ use bus_options::{SecretOr, SecretRef};
 use bus_rabbitmq::RabbitMq;
 use bus_storage::{Database, EmbeddedBroker, SqliteState};
 
+use self::echoes::Echoes;
 use self::gates::Gates;
+use self::maps::Maps;
 use self::operations::Operations;
 use crate::watch::Peer;
 
@@ -43,6 +47,8 @@ pub struct Workshop {
     pub gates: Arc<Gates>,
     pub operations: Operations,
     pub watch: Arc<dyn WatchStore>,
+    pub maps: Maps,
+    pub echoes: Echoes,
 }
 
 impl Workshop {
@@ -55,7 +61,20 @@ impl Workshop {
         let operations = Operations::open(&state, &incidents).await?;
         let (pauses, noted) = (operations.pauses.clone(), incidents.clone());
         let gates = Arc::new(Gates::new(Arc::clone(&store), pauses, noted, metrics.clone()));
-        Ok(Self { store, chronicle: Chronicle::off(), broker, metrics, incidents, gates, operations, watch: state })
+        let echoes = Echoes::new(&database)?;
+        let maps = Maps::new(database);
+        Ok(Self {
+            store,
+            chronicle: Chronicle::off(),
+            broker,
+            metrics,
+            incidents,
+            gates,
+            operations,
+            watch: state,
+            maps,
+            echoes,
+        })
     }
 }
 

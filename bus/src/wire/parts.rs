@@ -14,6 +14,7 @@ use bus_core::ports::source::Source;
 use bus_core::vocabulary::{FeedName, QueueName, RouteName, Secret, SubscriptionName};
 
 use super::feeds::{self, FeedPart};
+use super::maps::{self, QueryPart};
 use super::routes::{self, RoutePart};
 use super::{Workshop, subscriptions};
 use crate::server::Door;
@@ -26,6 +27,7 @@ pub struct Parts {
     feeds: Vec<FeedPart>,
     routes: Vec<RoutePart>,
     outboxes: Vec<Outbox>,
+    queries: Vec<QueryPart>,
     /// Where records are pushed, by feed: path and door.
     pub doors: HashMap<FeedName, (String, Door)>,
     /// Keys of HTTP subscriptions.
@@ -49,7 +51,15 @@ pub fn prepare(
     let mut builder = routes::Builder::default();
     let mut routes = Vec::new();
     for route in landscape.routes.iter().filter(|route| wanted(&JobName::Route(route.name.clone()))) {
-        routes.push(builder.prepare(landscape, route, queue_of_route(queue_of, &route.name)?)?);
+        let mut part = builder.prepare(landscape, route, queue_of_route(queue_of, &route.name)?)?;
+        part.echo = workshop.echoes.of(landscape, route);
+        routes.push(part);
+    }
+    let queries = maps::prepare(landscape, workshop)?;
+    for map in &landscape.maps {
+        if wanted(&JobName::Route(maps::route_name(&map.handle)?)) {
+            routes.extend(maps::route(landscape, workshop, map)?);
+        }
     }
     let mut outboxes = Vec::new();
     for subscription in landscape.subscriptions.iter().filter(|s| wanted(&JobName::Outbox(s.name.clone()))) {
@@ -58,12 +68,12 @@ pub fn prepare(
             outboxes.push(outbox);
         }
     }
-    Ok(Parts { feeds: prepared, routes, outboxes, doors, outs })
+    Ok(Parts { feeds: prepared, routes, outboxes, queries, doors, outs })
 }
 
 /// All queues of a landscape.
 pub fn queues(landscape: &Landscape, queue_of: &QueueOf) -> anyhow::Result<Vec<QueuePlan>> {
-    let mut queues = Vec::new();
+    let mut queues = maps::queues(landscape)?;
     for route in &landscape.routes {
         let queue = queue_of_route(queue_of, &route.name)?;
         queues.push(QueuePlan { queue, stream: route.stream.clone(), keep: None });
@@ -109,17 +119,23 @@ impl Parts {
             };
             jobs.feeds.push((plan, ports));
         }
-        for RoutePart { plan, target, shape, capacity } in self.routes {
+        for query in self.queries {
+            query.start(workshop).await?;
+        }
+        for RoutePart { plan, target, shape, capacity, echo } in self.routes {
+            // The state store is no system that anybody would look for among those delivered to.
+            let delivers = plan.system.as_str() != plan.name.as_str() || !plan.name.as_str().starts_with("map.");
             let ports = WorkerPorts {
                 target,
                 shape,
                 broker: Arc::clone(&workshop.broker),
                 store: Arc::clone(&workshop.store),
-                gate: workshop.gates.at(plan.system.clone(), capacity, true).await?,
+                gate: workshop.gates.at(plan.system.clone(), capacity, delivers).await?,
                 pauses: workshop.operations.pauses.clone(),
                 incidents: workshop.incidents.clone(),
                 metrics: workshop.metrics.clone(),
                 chronicle: workshop.chronicle.clone(),
+                echo,
             };
             jobs.routes.push((plan, ports));
         }

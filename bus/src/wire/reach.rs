@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use bus_config::{FeedSource, Landscape, SystemKind};
-use bus_core::ports::source::SystemReport;
+use bus_config::{FeedSource, Landscape, MapSource, SystemKind};
+use bus_core::ports::source::{Source, SystemReport};
 use bus_rabbitmq::RabbitMq;
 
-use super::{rabbitmq_options, source, target};
+use super::{maps, rabbitmq_options, source, target};
 
 /// One system is waited for no longer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -36,6 +36,17 @@ pub async fn everything(landscape: &Landscape) -> Vec<Reached> {
         };
         let kind = if feed.entity_column.is_some() { "feed" } else { "stream" };
         let what = format!("{kind} {} ({})", feed.name, system.name);
+        reached.push(Reached { what, outcome: within(ask).await });
+    }
+    for map in &landscape.maps {
+        let MapSource::Query { system, query, .. } = &map.source else { continue };
+        let Some(system) = landscape.system(system) else { continue };
+        let ask = async {
+            let name = format!("map.{}", map.handle.name);
+            let mut source = maps::source(system, &name, query).map_err(|error| format!("{error:#}"))?;
+            source.check().await.map_err(|error| error.to_string())
+        };
+        let what = format!("map {} ({})", map.handle.name, system.name);
         reached.push(Reached { what, outcome: within(ask).await });
     }
     for system in &landscape.systems {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bus_config::{Delivery, HttpSystem, Landscape, Route, System, SystemKind, WhenLeft};
+use bus_core::engine::echo::Echo;
 use bus_core::engine::gate::Capacity;
 use bus_core::engine::worker::{Delivered, LeftPolicy, RoutePlan};
 use bus_core::policy::BreakerOptions;
@@ -16,11 +17,11 @@ use bus_core::vocabulary::{QueueName, SystemName};
 use super::target;
 
 /// Unsettled messages per route; 256 reaches about 95 % of a broker's maximum (measured).
-const PREFETCH: u16 = 256;
+pub const PREFETCH: u16 = 256;
 /// Rejects of different keys in a row that pause a route.
-const REJECT_LIMIT: u32 = 10;
+pub const REJECT_LIMIT: u32 = 10;
 /// A paused route tries one message again after this time.
-const PAUSE: Duration = Duration::from_secs(300);
+pub const PAUSE: Duration = Duration::from_secs(300);
 /// A system that is down is probed at least this often: one request costs it nothing.
 const PROBE: Duration = Duration::from_secs(10);
 
@@ -31,6 +32,8 @@ pub struct RoutePart {
     pub shape: Arc<dyn Shape>,
     /// Of the receiving system.
     pub capacity: Capacity,
+    /// Where it is one of a pair.
+    pub echo: Option<Echo>,
 }
 
 /// Builds routes; those to the same system share its client.
@@ -62,6 +65,7 @@ impl Builder {
             target: client.route(route)?,
             shape: Arc::clone(&route.shape) as _,
             capacity,
+            echo: None,
         })
     }
 }

@@ -11,7 +11,7 @@ use bus_core::ports::source::Source;
 use bus_core::vocabulary::StreamName;
 
 /// A statement that takes longer is cut off; a full comparison streams its rows and is not one statement's wait.
-const STATEMENT: Duration = Duration::from_secs(60);
+pub const STATEMENT: Duration = Duration::from_secs(60);
 
 /// A SELECT at a database.
 pub fn sql(

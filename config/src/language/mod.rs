@@ -3,6 +3,7 @@
 pub mod address;
 pub mod bus;
 pub mod feed;
+pub mod map;
 pub mod profile;
 pub mod route;
 pub mod stream;
@@ -10,7 +11,7 @@ pub mod subscription;
 pub mod system;
 pub mod watch;
 
-use bus_core::vocabulary::{FeedName, RouteName, StreamName, SubscriptionName, SystemName};
+use bus_core::vocabulary::{FeedName, MapName, RouteName, StreamName, SubscriptionName, SystemName};
 use bus_options::{Apart, DefaultsOf, Definitions, Located, options};
 
 use profile::ProfileName;
@@ -41,7 +42,9 @@ options! {
         notify: Apart<Definitions<watch::ChannelName, watch::Notify>>, optional;
         /// Hours in which nobody is told, because work is planned.
         maintenance: Apart<Definitions<watch::MaintenanceName, watch::Maintenance>>, optional;
-    } planned ["maps"]
+        /// Dictionaries from a source's values to a receiver's.
+        maps: Apart<Definitions<MapName, map::Map>>, optional;
+    }
 }
 
 options! {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use bus_core::vocabulary::{StreamName, SystemName};
+use bus_core::vocabulary::{RouteName, StreamName, SystemName};
 use bus_options::{
     Declaration, Declared, Filled, Located, Map, Millis, Node, OptionValue, Own, Ref, Report, SecretOr, Whole, choices,
     options,
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::system::{DAY, Headers};
 use super::watch::EmptyBy;
-use crate::shape::{Condition, Fields, Transform};
+use crate::shape::{Compared, ConditionText, FieldsText, TransformText};
 
 options! {
     /// One stream to one receiver. The name is the queue, the label of metrics and the entry in the journal.
@@ -23,7 +23,7 @@ options! {
         /// Which of the system's `capacity.operations` its requests are.
         operation: Located<Filled>, optional;
         /// Only records for which this is true; without it, all.
-        when: Condition, optional;
+        when: ConditionText, optional;
         /// What happens to a record at the receiver once `when` is no longer true for it.
         when_left: Located<Own<WhenLeft>>, shared = "ignore";
         /// What happens at the receiver when the record is deleted.
@@ -31,9 +31,9 @@ options! {
         /// The request that carries a record.
         send: Located<Send>, required;
         /// Makes the receiver's object of the record. Without it and `fields`, the record goes as it is.
-        transform: Transform, optional;
+        transform: TransformText, optional;
         /// The simple case: the receiver's names, each with a path in the record. Keeps every digit.
-        fields: Located<Fields>, optional;
+        fields: Located<FieldsText>, optional;
         /// Whether sending the same again does no harm. PUT and DELETE are taken to be so, others not; with
         /// `{ header = … }` the receiver recognises a repeat by the key in that header.
         idempotent: Idempotent, optional;
@@ -45,7 +45,33 @@ options! {
         concurrency: Whole<1, 256>, shared = 4;
         /// The time of day by which nothing may wait any more; otherwise it is an incident.
         empty_by: EmptyBy, optional, shared;
-    } planned ["on_reject", "batch", "requires", "schedule", "maps", "echo"]
+        /// For both ways: what another route has written to the system that this one's stream is read from does not go back.
+        echo: Located<Echo>, optional;
+    } planned ["on_reject", "batch", "requires", "schedule"]
+}
+
+options! {
+    /// The other way of a pair of routes, and how its writes are recognised when they are read again.
+    pub struct Echo("echo") {
+        /// The route of the other way.
+        of: Ref<RouteName>, required;
+        /// The fields that travel: paths in what that route sends, and in the record that is read here. Name all that this
+        /// route sends on: what is not compared does not travel while the rest is as that route has written it.
+        compare: Compared, required;
+        /// How this stream's key finds what that route wrote: they are the same, or this one is the id that the receiver gave to that
+        /// route.
+        by: Located<EchoKey> = "key";
+    }
+}
+
+choices! {
+    /// By what both routes know a record.
+    pub enum EchoKey {
+        /// By its key.
+        Key = "key",
+        /// By the receiver's id.
+        ReceiverId = "receiver_id",
+    }
 }
 
 choices! {

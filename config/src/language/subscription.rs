@@ -3,7 +3,7 @@
 use bus_core::vocabulary::StreamName;
 use bus_options::{Bytes, Located, Millis, Ref, SecretRef, choices, options};
 
-use crate::shape::{Condition, Fields, Transform};
+use crate::shape::{ConditionText, FieldsText, TransformText};
 
 /// In milliseconds: keeping for longer than a year is an archive, not a queue.
 const YEAR: u64 = 366 * super::system::DAY;
@@ -20,11 +20,11 @@ options! {
         /// How much is kept for it.
         keep: Keep, shared = {};
         /// Only records for which this is true; without it, all.
-        when: Located<Condition>, optional;
+        when: Located<ConditionText>, optional;
         /// Makes its object of the record.
-        transform: Located<Transform>, optional;
+        transform: Located<TransformText>, optional;
         /// The simple case: its names, each with a path in the record.
-        fields: Located<Fields>, optional;
+        fields: Located<FieldsText>, optional;
     }
 }
 

@@ -2,12 +2,14 @@
 
 mod bus;
 mod feed;
+mod map;
 mod route;
 mod stream;
 mod system;
 mod template;
 mod watch;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use bus_options::{Located, Report, codes};
@@ -15,10 +17,11 @@ use chrono_tz::Tz;
 
 use crate::landscape::Landscape;
 use crate::load::Tables;
-use crate::shape::{Body, Condition, Fields, Shaper, Transform};
+use crate::maps::Catalogue;
+use crate::shape::{Body, ConditionText, FieldsText, Shaper, TransformText};
 
 /// Resolves the tables of all files. `None`, or a landscape with holes, only where the report holds a mistake.
-pub fn resolve(tables: Tables, report: &mut Report) -> Option<Landscape> {
+pub fn resolve(tables: Tables, base: &Path, report: &mut Report) -> Option<Landscape> {
     let bus = bus::resolve(tables.bus, report)?;
     let zone = bus.timezone;
     let systems = system::resolve(&tables.systems, &tables.profiles, zone, report);
@@ -26,34 +29,39 @@ pub fn resolve(tables: Tables, report: &mut Report) -> Option<Landscape> {
     let (own, streams) = stream::resolve(&tables.streams, &tables.feeds, &tables.systems, zone, report);
     feeds.extend(own);
     feed::paths(&tables.feeds, &tables.streams, report);
-    let routes = route::routes(tables.routes, &tables.systems, &tables.streams, zone, report);
-    let subscriptions = route::subscriptions(tables.subscriptions, &bus.broker, zone, report);
+    map::reserved(&tables.routes, &tables.subscriptions, report);
+    let maps = map::resolve(&tables.maps, &tables.systems, &tables.routes, base, report);
+    let catalogue = map::catalogue(&maps);
+    let routes = route::routes(tables.routes, &tables.systems, &tables.streams, &catalogue, zone, report);
+    let subscriptions = route::subscriptions(tables.subscriptions, &bus.broker, &catalogue, zone, report);
     let notify = watch::channels(tables.notify, report);
     let maintenance = watch::maintenance(tables.maintenance, zone);
     for (name, span) in report.unused("stream") {
         let hint = "add a route or a subscription with this stream, or remove it";
         report.add_with_hint(codes::NOBODY_TAKES, &span, format!("nobody takes the stream `{name}`"), hint);
     }
-    Some(Landscape { bus, systems, feeds, streams, routes, subscriptions, notify, maintenance })
+    Some(Landscape { bus, systems, feeds, streams, routes, subscriptions, notify, maintenance, maps })
 }
 
 /// Filter and body of a route or subscription; `transform` and `fields` exclude each other.
 fn shaper(
-    when: Option<Condition>,
-    transform: Option<Transform>,
-    fields: Option<Located<Fields>>,
+    when: Option<ConditionText>,
+    transform: Option<TransformText>,
+    fields: Option<Located<FieldsText>>,
+    catalogue: &Catalogue,
     zone: Tz,
     report: &mut Report,
 ) -> Arc<Shaper> {
+    if let (Some(_), Some(fields)) = (&transform, &fields) {
+        let hint = "keep one of the two";
+        report.add_with_hint(codes::CONTRADICTION, &fields.span, "`fields` beside `transform`", hint);
+    }
+    let when = when.and_then(|when| when.compile(catalogue, report));
+    // A program with a mistake leaves a gap; the report keeps the landscape from being used.
     let body = match (transform, fields) {
         (None, None) => Body::AsIs,
-        (Some(transform), None) => Body::Transform(transform),
-        (None, Some(fields)) => Body::Fields(fields.value),
-        (Some(transform), Some(fields)) => {
-            let hint = "keep one of the two";
-            report.add_with_hint(codes::CONTRADICTION, &fields.span, "`fields` beside `transform`", hint);
-            Body::Transform(transform)
-        }
+        (Some(transform), _) => transform.compile(catalogue, report).map_or(Body::AsIs, Body::Transform),
+        (None, Some(fields)) => Body::Fields(fields.value.compile(catalogue)),
     };
     Arc::new(Shaper::new(when, body, zone))
 }

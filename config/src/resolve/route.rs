@@ -1,5 +1,7 @@
 //! Routes and subscriptions.
 
+use std::sync::Arc;
+
 use bus_core::policy::{Idempotency, Jitter, RetryPolicy};
 use bus_core::vocabulary::{RouteName, StreamName, SubscriptionName, SystemName};
 use bus_options::{Definitions, Filled, Located, Map, Report, SecretRef, codes, nearest};
@@ -8,24 +10,28 @@ use chrono_tz::Tz;
 use super::shaper;
 use super::system::system;
 use super::template;
-use crate::landscape::{Broker, DeleteRequest, Route, Send, Subscription, Via, WhenLeft};
+use crate::landscape::{Broker, DeleteRequest, Echo, Route, Send, Subscription, Via, WhenLeft};
 use crate::language::profile::Pace;
 use crate::language::route::{self as language, Idempotent, Method, OnDelete, Template};
 use crate::language::stream::Stream;
 use crate::language::subscription as subscribed;
 use crate::language::system::System;
+use crate::maps::Catalogue;
+use crate::shape::Shaper;
 
 pub fn routes(
     written: Definitions<RouteName, language::Route>,
     systems: &Definitions<SystemName, System>,
     streams: &Definitions<StreamName, Stream>,
+    catalogue: &Catalogue,
     zone: Tz,
     report: &mut Report,
 ) -> Vec<Route> {
+    pairs(&written, report);
     let mut resolved = Vec::with_capacity(written.0.len());
     for entry in written.0 {
         template::check(&entry.value, system(systems, entry.value.to.name()), streams, report);
-        resolved.push(route(entry.key, entry.value, systems, zone, report));
+        resolved.push(route(entry.key, entry.value, systems, catalogue, zone, report));
     }
     resolved
 }
@@ -34,6 +40,7 @@ fn route(
     name: Located<RouteName>,
     route: language::Route,
     systems: &Definitions<SystemName, System>,
+    catalogue: &Catalogue,
     zone: Tz,
     report: &mut Report,
 ) -> Route {
@@ -56,7 +63,7 @@ fn route(
         stream: route.stream.name().clone(),
         to: route.to.name().clone(),
         operation: route.operation.map(|operation| operation.value.0),
-        shape: shaper(route.when, route.transform, route.fields, zone, report),
+        shape: shaper(route.when, route.transform, route.fields, catalogue, zone, report),
         when_left,
         delivery: route.delivery,
         send: Send {
@@ -80,6 +87,30 @@ fn route(
         },
         concurrency: route.concurrency.get() as usize,
         empty_by: route.empty_by.map(|by| by.0),
+        echo: route.echo.map(|Located { value: echo, .. }| Echo {
+            of: echo.of.name().clone(),
+            compare: Arc::new(echo.compare),
+            by: echo.by.value,
+        }),
+    }
+}
+
+/// An echo comes from another route, which has to learn the ids that it is found by.
+fn pairs(written: &Definitions<RouteName, language::Route>, report: &mut Report) {
+    for entry in &written.0 {
+        let Some(Located { value: echo, .. }) = &entry.value.echo else { continue };
+        let (of, span) = (echo.of.name(), &echo.of.0.span);
+        if *of == entry.key.value {
+            let hint = "name the route of the other way";
+            report.add_with_hint(codes::CONTRADICTION, span, "a route is not the echo of itself", hint);
+        }
+        let other = written.0.iter().find(|other| other.key.value == *of);
+        let learns = other.is_none_or(|other| other.value.send.value.receiver_id.is_some());
+        if echo.by.value == language::EchoKey::ReceiverId && !learns {
+            let hint = "say there where in the answer it stands: send = { …, receiver_id = \"/id\" }";
+            let message = format!("the route `{of}` never learns its receiver's ids");
+            report.add_with_hint(codes::CONTRADICTION, &echo.by.span, message, hint);
+        }
     }
 }
 
@@ -144,6 +175,7 @@ fn idempotency(stated: Option<Idempotent>, method: Method) -> (Idempotency, Opti
 pub fn subscriptions(
     written: Definitions<SubscriptionName, subscribed::Subscription>,
     broker: &Broker,
+    catalogue: &Catalogue,
     zone: Tz,
     report: &mut Report,
 ) -> Vec<Subscription> {
@@ -152,7 +184,8 @@ pub fn subscriptions(
         let subscription = entry.value;
         as_it_is(&subscription, report);
         let (when, transform) = (subscription.when.map(|when| when.value), subscription.transform.map(|t| t.value));
-        let shape = shaper(when, transform, subscription.fields, zone, report);
+        let shape = shaper(when, transform, subscription.fields, catalogue, zone, report);
+        may_not_wait(&entry.key, &shape, report);
         let Some(via) = via(&subscription.via, subscription.key, broker, report) else { continue };
         resolved.push(Subscription {
             name: entry.key.value,
@@ -164,6 +197,14 @@ pub fn subscriptions(
         });
     }
     resolved
+}
+
+/// An outbox has one order for all keys: a message that waits would stop everything behind it.
+fn may_not_wait(name: &Located<SubscriptionName>, shape: &Shaper, report: &mut Report) {
+    let Some(map) = shape.holds_for() else { return };
+    let message = format!("a subscription does not wait for map `{map}` to know a value");
+    let hint = "say at the lookup what happens instead: default: \"…\", unknown: \"pass\" or unknown: \"dead-letter\"";
+    report.add_with_hint(codes::CONTRADICTION, &name.span, message, hint);
 }
 
 /// A queue at RabbitMQ receives what is published, before anything of ours could filter or change it.

@@ -1,13 +1,15 @@
 //! The functions of a transform: what shaping a record needs, picked one by one.
 //!
-//! Nothing here reads a clock, a random source, the environment, a file or the network: the same record always gives
-//! the same message.
+//! Nothing here reads a clock, a random source, the environment, a file or the network: the same record and the same maps
+//! always give the same message.
 
 use vrl::compiler::Function;
 use vrl::stdlib;
 
+use super::lookup::Lookup;
+
 macro_rules! functions {
-    ($($name:ident)*) => { vec![$(Box::new(stdlib::$name) as Box<dyn Function>),*] };
+    ($($name:ident)*) => { vec![Box::new(Lookup) as Box<dyn Function>, $(Box::new(stdlib::$name)),*] };
 }
 
 /// All functions a program may call.

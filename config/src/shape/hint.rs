@@ -8,6 +8,7 @@ use vrl::diagnostic::Diagnostic;
 mod code {
     pub const FALLIBLE: [usize; 5] = [100, 103, 110, 630, 631];
     pub const NOT_BOOLEAN: usize = 102;
+    pub const REFUSED_CALL: usize = 610;
     pub const UNDEFINED_FUNCTION: usize = 105;
     pub const CLOSURE_INPUT: usize = 121;
     pub const SYNTAX: std::ops::RangeInclusive<usize> = 200..=211;
@@ -25,6 +26,11 @@ pub struct Advice {
 /// Whether it is about the form of the program: what follows the first of these is guesswork.
 pub fn is_syntax(mistake: &Diagnostic) -> bool {
     code::SYNTAX.contains(&mistake.code)
+}
+
+/// Whether it is about a call that its own function refused.
+pub fn is_refused_call(mistake: &Diagnostic) -> bool {
+    mistake.code == code::REFUSED_CALL
 }
 
 /// What to say about a mistake at this place of the program.

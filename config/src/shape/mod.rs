@@ -1,23 +1,27 @@
 //! Filter and transformation of a route: compiled when the file is read, run on every record.
 
+mod compared;
 mod fields;
 mod functions;
 mod hint;
+mod lookup;
 mod number;
 mod path;
 mod program;
 mod read;
 mod record;
 
-pub use fields::Fields;
+pub use compared::Compared;
+pub use fields::{Fields, FieldsText};
 pub use path::FieldPath;
-pub use program::{Condition, Program, Transform};
+pub use program::{Condition, ConditionText, Program, Transform, TransformText};
 
 use bus_core::ports::shape::{Shape, ShapeError, Shaped};
-use bus_core::vocabulary::{Envelope, Operation};
+use bus_core::vocabulary::{Envelope, MapName, Operation};
 use chrono_tz::Tz;
 use vrl::compiler::TimeZone;
 
+use crate::maps::Stop;
 use record::Record;
 
 /// The functions that a program may call.
@@ -36,7 +40,7 @@ pub enum Body {
     Transform(Transform),
 }
 
-/// Filter, then body. Pure: the same envelope gives the same answer.
+/// Filter, then body. Pure: the same envelope and the same maps give the same answer.
 #[derive(Debug, Clone)]
 pub struct Shaper {
     when: Option<Condition>,
@@ -50,9 +54,24 @@ impl Shaper {
         Self { when, body, zone: TimeZone::Named(zone) }
     }
 
+    /// The one value at this path, under this name.
+    pub fn one(name: &str, path: FieldPath, zone: Tz) -> Self {
+        Self::new(None, Body::Fields(Fields::one(name, path)), zone)
+    }
+
     /// Whether records pass unchanged and unfiltered.
     pub fn is_as_is(&self) -> bool {
         self.when.is_none() && matches!(self.body, Body::AsIs)
+    }
+
+    /// A map that a message may wait for.
+    pub fn holds_for(&self) -> Option<&MapName> {
+        let of_body = match &self.body {
+            Body::AsIs => None,
+            Body::Fields(fields) => fields.holds_for(),
+            Body::Transform(transform) => transform.0.holds_for(),
+        };
+        self.when.as_ref().and_then(|when| when.0.holds_for()).or(of_body)
     }
 
     /// The paths of the record that filter and transformation read, as in `.items[0].sku`.
@@ -74,6 +93,16 @@ impl Shape for Shaper {
         if envelope.operation == Operation::Delete {
             return Ok(Shaped::Send(envelope.body.clone()));
         }
+        match self.stopped_or_shaped(envelope) {
+            Ok(shaped) => Ok(shaped),
+            Err(Stop::Hold(hold)) => Ok(Shaped::Hold(hold)),
+            Err(Stop::Error(error)) => Err(error),
+        }
+    }
+}
+
+impl Shaper {
+    fn stopped_or_shaped(&self, envelope: &Envelope) -> Result<Shaped, Stop> {
         let needs_record = self.when.is_some() || matches!(self.body, Body::Transform(_));
         let mut record = if needs_record { Some(Record::from_json(&envelope.body)?) } else { None };
         if let (Some(when), Some(record)) = (&self.when, &mut record)

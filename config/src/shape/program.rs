@@ -1,9 +1,10 @@
-//! Programs (VRL), compiled and type-checked when the file is read.
+//! Programs (VRL), compiled and type-checked when the files are read.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use bus_core::ports::shape::ShapeError;
+use bus_core::vocabulary::MapName;
 use bus_options::{Node, OptionValue, Report, Script, codes};
 use bytes::Bytes;
 use vrl::compiler::runtime::{Runtime, Terminate};
@@ -13,7 +14,8 @@ use vrl::diagnostic::{Diagnostic, DiagnosticList};
 use vrl::value::{Secrets, Value};
 
 use super::record::Record;
-use super::{functions, hint};
+use super::{functions, hint, lookup};
+use crate::maps::{Catalogue, Stop};
 
 /// A compiled program; cloning shares it.
 #[derive(Debug, Clone)]
@@ -21,22 +23,34 @@ pub struct Program {
     compiled: Arc<vrl::compiler::Program>,
     /// For messages about records: which line failed.
     source: Arc<str>,
+    /// A map that a message may wait for.
+    holds_for: Option<MapName>,
 }
 
 impl Program {
-    fn compile(script: &Script, read_only: bool, report: &mut Report) -> Option<Self> {
+    fn compile(script: &Script, catalogue: &Catalogue, read_only: bool, report: &mut Report) -> Option<Self> {
         let functions = functions::all();
         let mut config = CompileConfig::default();
+        let session = lookup::Session { catalogue: catalogue.clone(), ..Default::default() };
+        config.set_custom(session.clone());
         if read_only {
             config.set_read_only();
         }
         match compile_with_external(&script.text, &functions, &ExternalEnv::default(), config) {
-            Ok(result) => Some(Self { compiled: Arc::new(result.program), source: script.text.as_str().into() }),
+            Ok(result) => {
+                let (compiled, source) = (Arc::new(result.program), script.text.as_str().into());
+                Some(Self { compiled, source, holds_for: session.holds_for.take() })
+            }
             Err(mistakes) => {
-                tell(script, mistakes, &functions, report);
+                tell(script, mistakes, &session.mistakes.take(), &functions, report);
                 None
             }
         }
+    }
+
+    /// A map that it may wait for.
+    pub(super) fn holds_for(&self) -> Option<&MapName> {
+        self.holds_for.as_ref()
     }
 
     /// The paths of the record that it reads.
@@ -44,11 +58,13 @@ impl Program {
         self.compiled.info().target_queries.iter().map(ToString::to_string).collect()
     }
 
-    fn run(&self, record: &mut Record, zone: TimeZone) -> Result<Value, ShapeError> {
+    fn run(&self, record: &mut Record, zone: TimeZone) -> Result<Value, Stop> {
         record.check_reads(&self.compiled.info().target_queries)?;
         let (mut metadata, mut secrets) = (Value::Object(Default::default()), Secrets::default());
         let mut target = TargetValueRef { value: &mut record.value, metadata: &mut metadata, secrets: &mut secrets };
-        Runtime::default().resolve(&mut target, &self.compiled, &zone).map_err(|error| self.failure(error))
+        lookup::run(|| {
+            Runtime::default().resolve(&mut target, &self.compiled, &zone).map_err(|error| self.failure(error))
+        })
     }
 
     /// Says at which line of the program a record failed. The language's own message may quote the record: it is
@@ -81,10 +97,18 @@ impl Program {
 fn tell(
     script: &Script,
     mistakes: DiagnosticList,
+    own: &[lookup::Mistake],
     functions: &[Box<dyn vrl::compiler::Function>],
     report: &mut Report,
 ) {
+    for mistake in own {
+        let span = script.span_of(mistake.span.start()..mistake.span.end());
+        report.add_with_hint(codes::BAD_PROGRAM, &span, &mistake.message, &mistake.hint);
+    }
     for mistake in mistakes.into_iter().filter(Diagnostic::is_problem) {
+        if !own.is_empty() && hint::is_refused_call(&mistake) {
+            continue;
+        }
         let label = mistake.labels.iter().find(|label| label.primary).or_else(|| mistake.labels.first());
         let (start, end) = label.map_or((0, script.text.len()), |label| (label.span.start(), label.span.end()));
         let advice = hint::advise(&mistake, &script.text, start, end, functions);
@@ -104,24 +128,34 @@ fn tell(
 pub struct Condition(pub(super) Program);
 
 impl Condition {
-    pub(super) fn holds(&self, record: &mut Record, zone: TimeZone) -> Result<bool, ShapeError> {
+    pub(super) fn holds(&self, record: &mut Record, zone: TimeZone) -> Result<bool, Stop> {
         match self.0.run(record, zone)? {
             Value::Boolean(answer) => Ok(answer),
-            _ => Err(ShapeError("`when` did not give true or false".into())),
+            _ => Err(ShapeError("`when` did not give true or false".into()).into()),
         }
     }
 }
 
-impl OptionValue for Condition {
-    fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
-        let script = Script::read(node, report)?;
-        let program = Program::compile(&script, true, report)?;
+/// `when` as it is written: compiled when all maps are known.
+#[derive(Debug, Clone)]
+pub struct ConditionText(Script);
+
+impl ConditionText {
+    /// Compiles it; its mistakes go into the report.
+    pub fn compile(&self, catalogue: &Catalogue, report: &mut Report) -> Option<Condition> {
+        let program = Program::compile(&self.0, catalogue, true, report)?;
         if !program.compiled.final_type_info().result.is_boolean() {
             let hint = "compare with something, as in `.Posted == true`";
-            report.add_with_hint(codes::BAD_PROGRAM, &script.span, "`when` must give true or false", hint);
+            report.add_with_hint(codes::BAD_PROGRAM, &self.0.span, "`when` must give true or false", hint);
             return None;
         }
-        Some(Self(program))
+        Some(Condition(program))
+    }
+}
+
+impl OptionValue for ConditionText {
+    fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
+        Script::read(node, report).map(Self)
     }
     fn kind() -> Cow<'static, str> {
         "VRL that gives true or false".into()
@@ -136,25 +170,35 @@ impl OptionValue for Condition {
 pub struct Transform(pub(super) Program);
 
 impl Transform {
-    pub(super) fn apply(&self, mut record: Record, zone: TimeZone) -> Result<Bytes, ShapeError> {
+    pub(super) fn apply(&self, mut record: Record, zone: TimeZone) -> Result<Bytes, Stop> {
         self.0.run(&mut record, zone)?;
         if !record.value.is_object() {
-            return Err(ShapeError("the transform left no object in `.`".into()));
+            return Err(ShapeError("the transform left no object in `.`".into()).into());
         }
-        record.to_json()
+        Ok(record.to_json()?)
     }
 }
 
-impl OptionValue for Transform {
-    fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
-        let script = Script::read(node, report)?;
-        let program = Program::compile(&script, false, report)?;
+/// `transform` as it is written: compiled when all maps are known.
+#[derive(Debug, Clone)]
+pub struct TransformText(Script);
+
+impl TransformText {
+    /// Compiles it; its mistakes go into the report.
+    pub fn compile(&self, catalogue: &Catalogue, report: &mut Report) -> Option<Transform> {
+        let program = Program::compile(&self.0, catalogue, false, report)?;
         if !program.compiled.final_type_info().state.external.target_kind().contains_object() {
             let hint = "assign the receiver's object to the record: . = { \"id\": .id }";
-            report.add_with_hint(codes::BAD_PROGRAM, &script.span, "`transform` must leave an object in `.`", hint);
+            report.add_with_hint(codes::BAD_PROGRAM, &self.0.span, "`transform` must leave an object in `.`", hint);
             return None;
         }
-        Some(Self(program))
+        Some(Transform(program))
+    }
+}
+
+impl OptionValue for TransformText {
+    fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
+        Script::read(node, report).map(Self)
     }
     fn kind() -> Cow<'static, str> {
         "VRL that makes the receiver's object".into()

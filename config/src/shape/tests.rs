@@ -1,12 +1,16 @@
 //! Records through filters, fields and programs.
 #![allow(clippy::unwrap_used)]
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use bus_core::vocabulary::{ContentHash, Key, MessageId, Moment, Seq, StreamName};
 use bus_options::{Colour, Node, OptionValue, Report, Sources, to_text};
 use bytes::Bytes;
 use toml::de::DeTable;
 
 use super::*;
+use crate::maps::{Catalogue, Handle, Table, Unknown};
 
 fn read<T: OptionValue>(toml: &str) -> Result<T, String> {
     let mut sources = Sources::default();
@@ -15,6 +19,48 @@ fn read<T: OptionValue>(toml: &str) -> Result<T, String> {
     let mut report = Report::default();
     let value = T::read(Node::new(table.get_ref().get("a").unwrap(), toml, file), &mut report);
     value.ok_or_else(|| to_text(&report.into_diagnostics(&sources), Colour::Off))
+}
+
+fn compiled<T>(compile: impl FnOnce(&Catalogue, &mut Report) -> Option<T>, toml: &str) -> Result<T, String> {
+    let mut sources = Sources::default();
+    sources.add("routes.toml", toml);
+    let mut report = Report::default();
+    let value = compile(&catalogue(), &mut report);
+    value.ok_or_else(|| to_text(&report.into_diagnostics(&sources), Colour::Off))
+}
+
+fn read_transform(toml: &str) -> Result<Transform, String> {
+    let text = read::<TransformText>(toml)?;
+    compiled(|catalogue, report| text.compile(catalogue, report), toml)
+}
+
+fn read_when(toml: &str) -> Result<Condition, String> {
+    let text = read::<ConditionText>(toml)?;
+    compiled(|catalogue, report| text.compile(catalogue, report), toml)
+}
+
+fn read_fields(toml: &str) -> Fields {
+    read::<FieldsText>(toml).unwrap().compile(&catalogue())
+}
+
+/// `sku` holds, `currency` passes, `country` makes dead letters, `rate` has numbers, `unread` was never read.
+fn catalogue() -> Catalogue {
+    let map = |name: &str, unknown: Unknown, values: &[(&str, serde_json::Value)]| {
+        let texts = values.iter().all(|(_, value)| value.is_string());
+        let handle = Handle::new(MapName::new(name).unwrap(), unknown, texts);
+        let entries = values.iter().map(|(key, value)| (Box::from(*key), value.clone()));
+        handle.bind(Arc::new(Table::of(entries.collect())));
+        handle
+    };
+    let unread = Handle::new(MapName::new("unread").unwrap(), Unknown::DeadLetter, true);
+    unread.bind(Arc::new(Table::default()));
+    Catalogue(vec![
+        map("sku", Unknown::Hold(Duration::from_secs(60)), &[("g-1", "Ж-1".into()), (r#"["a","1"]"#, "пара".into())]),
+        map("currency", Unknown::Pass, &[("643", "RUB".into())]),
+        map("country", Unknown::DeadLetter, &[("7", "RU".into())]),
+        map("rate", Unknown::Default(0.into()), &[("a", serde_json::from_str("1.50").unwrap()), ("b", true.into())]),
+        unread,
+    ])
 }
 
 fn envelope(operation: Operation, body: &str) -> Envelope {
@@ -30,24 +76,25 @@ fn shape(shaper: &Shaper, body: &str) -> Result<String, String> {
     match shaper.shape(&envelope(Operation::Upsert, body)) {
         Ok(Shaped::Send(body)) => Ok(String::from_utf8(body.to_vec()).unwrap()),
         Ok(Shaped::Filtered) => Ok("filtered".into()),
+        Ok(Shaped::Hold(hold)) => Ok(format!("hold: {}, {:?}", hold.what, hold.within.map(|within| within.as_secs()))),
         Err(error) => Err(error.to_string()),
     }
 }
 
 fn transform(program: &str) -> Shaper {
-    let transform = read::<Transform>(&format!("a = '''{program}'''"));
+    let transform = read_transform(&format!("a = '''{program}'''"));
     Shaper::new(None, Body::Transform(transform.unwrap()), Tz::UTC)
 }
 
 fn when(program: &str, body: Body) -> Shaper {
-    Shaper::new(Some(read::<Condition>(&format!("a = '''{program}'''")).unwrap()), body, Tz::UTC)
+    Shaper::new(Some(read_when(&format!("a = '''{program}'''")).unwrap()), body, Tz::UTC)
 }
 
 #[test]
 fn fields_keep_every_digit_and_the_order_of_the_file() {
     let fields =
-        read::<Fields>(r#"a = { z = ".Сумма", y = ".\"Имя поля\"[0].x", last = ".l[-1]", no = ".a.b", all = "." }"#);
-    let shaper = Shaper::new(None, Body::Fields(fields.unwrap()), Tz::UTC);
+        read_fields(r#"a = { z = ".Сумма", y = ".\"Имя поля\"[0].x", last = ".l[-1]", no = ".a.b", all = "." }"#);
+    let shaper = Shaper::new(None, Body::Fields(fields), Tz::UTC);
     let body = r#"{"Сумма":12345678901234567.890,"Имя поля":[{"x":1E+2}],"l":[1,99999999999999999999]}"#;
     let expected =
         format!(r#"{{"z":12345678901234567.890,"y":1E+2,"last":99999999999999999999,"no":null,"all":{body}}}"#);
@@ -101,7 +148,7 @@ fn a_number_too_long_for_a_program_is_refused_or_carried_but_never_rounded() {
         let named = error.contains("the number at .id") || error.contains("the number at .deep.big[0]");
         assert!(named && error.contains("use `fields`"), "{program}: {error}");
     }
-    let fields = read::<Fields>("a = { id = \".id\" }").unwrap();
+    let fields = read_fields("a = { id = \".id\" }");
     assert_eq!(shape(&when(".a == 1", Body::Fields(fields)), body), Ok(r#"{"id":99999999999999999999}"#.into()));
 }
 
@@ -133,7 +180,7 @@ fn texts_names_and_depth_of_a_record_are_read_as_they_are_written() {
 
 #[test]
 fn deletes_pass_filter_and_program() {
-    let shaper = when("false", Body::Transform(read("a = '. = {}'").unwrap()));
+    let shaper = when("false", Body::Transform(read_transform("a = '. = {}'").unwrap()));
     let gone = envelope(Operation::Delete, r#"{"id":1}"#);
     assert_eq!(shaper.shape(&gone), Ok(Shaped::Send(gone.body.clone())));
 }
@@ -156,7 +203,7 @@ fn mistakes_are_placed_inside_the_file_with_our_hints() {
         ("a = '. = 5'", "routes.toml:1:5\n", "must leave an object"),
     ];
     for (toml, place, hint) in cases {
-        let text = read::<Transform>(toml).unwrap_err();
+        let text = read_transform(toml).unwrap_err();
         assert!(text.contains(place) && text.contains(hint), "{toml}\n{text}");
     }
     for (toml, place, hint) in [
@@ -164,8 +211,108 @@ fn mistakes_are_placed_inside_the_file_with_our_hints() {
         ("a = '.Posted = true'", "routes.toml:1:", "changes belong in `transform`"),
         ("a = \".\\\"Имя\\\" == true &\"", "routes.toml:1:", "hint"),
     ] {
-        let text = read::<Condition>(toml).unwrap_err();
+        let text = read_when(toml).unwrap_err();
         assert!(text.contains(place), "{toml}\n{text}");
         assert!(text.contains(hint) || hint == "hint", "{toml}\n{text}");
     }
+}
+
+#[test]
+fn a_program_looks_values_up_also_inside_lines() {
+    let shaper = transform(
+        r#". = { "currency": lookup("currency", .cur), "lines": map_values(array!(.lines)) -> |line| {
+               { "sku": lookup("sku", line.guid), "qty": line.qty } } }"#,
+    );
+    let body = |cur: &str, guid: &str| {
+        format!(r#"{{"cur":{cur},"lines":[{{"guid":"g-1","qty":2}},{{"guid":{guid},"qty":1}}]}}"#)
+    };
+    let shaped = |cur: &str, sku: &str| {
+        Ok(format!(r#"{{"currency":{cur},"lines":[{{"qty":2,"sku":"Ж-1"}},{{"qty":1,"sku":{sku}}}]}}"#))
+    };
+    assert_eq!(shape(&shaper, &body("\"643\"", "\"g-1\"")), shaped("\"RUB\"", "\"Ж-1\""));
+    assert_eq!(shape(&shaper, &body("643", "[\"a\",1]")), shaped("\"RUB\"", "\"пара\""));
+    assert_eq!(shape(&shaper, &body("840", "\"g-1\"")), shaped("840", "\"Ж-1\""));
+    assert_eq!(shape(&shaper, &body("null", "\"g-1\"")), shaped("null", "\"Ж-1\""));
+    assert_eq!(shape(&shaper, &body("1", "\"g-2\"")), Ok("hold: map `sku` to know \"g-2\", Some(60)".into()));
+    assert!(shape(&shaper, &body("1", "null")).unwrap_err().contains("map `sku` was asked for a value that is null"));
+    assert!(shape(&shaper, &body("1", "{}")).unwrap_err().contains("map `sku` was asked for a value that is no text"));
+    assert_eq!(shaper.holds_for().map(MapName::as_str), Some("sku"));
+}
+
+#[test]
+fn a_call_says_what_happens_to_an_unknown_value() {
+    let body = r#"{"x":"секрет","n":"a"}"#;
+    let cases = [
+        (r#". = {"y": lookup("sku", .x, default: "нет")}"#, Ok(r#"{"y":"нет"}"#)),
+        (r#". = {"y": lookup("sku", .x, unknown: "pass")}"#, Ok(r#"{"y":"секрет"}"#)),
+        (
+            r#". = {"y": lookup("country", .x, unknown: "hold")}"#,
+            Ok("hold: map `country` to know \"секрет\", Some(86400)"),
+        ),
+        (
+            r#". = {"y": lookup("sku", .x, unknown: "dead-letter")}"#,
+            Err("map `sku` does not know the value it was asked for"),
+        ),
+        (r#". = {"y": lookup("country", .x)}"#, Err("map `country` does not know the value it was asked for")),
+        (r#". = {"y": lookup("rate", .x), "z": lookup("rate", .n)}"#, Ok(r#"{"y":0,"z":1.5}"#)),
+        (
+            r#". = {"y": lookup("unread", .x, default: "нет")}"#,
+            Ok("hold: map `unread`, which could not be read yet, None"),
+        ),
+        // What stops a lookup is no error that the program could swallow.
+        (
+            r#". = {"y": to_int(lookup("country", .x) + string!(.n)) ?? 0}"#,
+            Err("map `country` does not know the value it was asked for"),
+        ),
+        (r#".y, err = to_int(lookup("sku", .x) + string!(.x))"#, Ok("hold: map `sku` to know \"секрет\", Some(60)")),
+    ];
+    for (program, expected) in cases {
+        let shaper = transform(program);
+        assert_eq!(shape(&shaper, body), expected.map(str::to_owned).map_err(str::to_owned), "{program}");
+        // Nothing of it is left for the next record.
+        assert_eq!(shape(&transform(". = {}"), body), Ok("{}".into()));
+    }
+    let filter = when(r#"lookup("country", .x) == "RU""#, Body::AsIs);
+    assert_eq!(shape(&filter, r#"{"x":7}"#), Ok(r#"{"x":7}"#.into()));
+    assert!(shape(&filter, r#"{"x":8}"#).unwrap_err().contains("map `country`"));
+}
+
+#[test]
+fn fields_go_through_maps_too() {
+    let shaper = Shaper::new(
+        None,
+        Body::Fields(read_fields(
+            r#"a = { cur = { path = ".c", map = "currency" }, rate = { path = ".r", map = "rate", unknown = "dead-letter" },
+                     sku = { path = ".g", map = "sku", unknown = { default = 5 } } }"#,
+        )),
+        Tz::UTC,
+    );
+    assert_eq!(shape(&shaper, r#"{"c":643,"r":"a","g":"g-1"}"#), Ok(r#"{"cur":"RUB","rate":1.50,"sku":"Ж-1"}"#.into()));
+    let long = r#"{"c":99999999999999999999,"r":"b"}"#;
+    assert_eq!(shape(&shaper, long), Ok(r#"{"cur":99999999999999999999,"rate":true,"sku":5}"#.into()));
+    assert_eq!(shape(&shaper, r#"{"r":"c"}"#), Err("map `rate` does not know the value it was asked for".into()));
+    assert!(shape(&shaper, r#"{"r":{}}"#).unwrap_err().contains("no text or number"));
+    assert_eq!(shaper.holds_for(), None);
+}
+
+#[test]
+fn mistakes_in_a_lookup_are_found_when_the_file_is_read() {
+    let cases = [
+        ("a = '.y = lookup(\"skuu\", .x)'", "no map is called `skuu`", "did you mean `sku`?"),
+        ("a = '.y = lookup(\"zzzz\", .x)'", "no map is called `zzzz`", "define it: [maps.zzzz]"),
+        (
+            "a = '.y = lookup(\"sku\", .x, unknown: \"pas\")'",
+            "`pas` is not one of the choices",
+            "did you mean \"pass\"?",
+        ),
+        ("a = '.y = lookup(\"sku\", .x, default: 1, unknown: \"pass\")'", "`default` beside `unknown`", "keep one"),
+        // Its type is known: a map of texts gives texts, one of numbers may not.
+        ("a = '.y = upcase(lookup(\"rate\", .x))'", "this can fail on some records", "upcase!"),
+    ];
+    for (toml, message, hint) in cases {
+        let text = read_transform(toml).unwrap_err();
+        assert!(text.contains(message) && text.contains(hint) && text.contains("routes.toml:1:"), "{toml}\n{text}");
+    }
+    assert!(read_transform("a = '.y = upcase(lookup(\"sku\", .x))'").is_ok());
+    assert!(read_transform("a = '.y = lookup(.x, .x)'").is_err());
 }

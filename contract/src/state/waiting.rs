@@ -142,3 +142,21 @@ pub async fn waiting_pages_by_place(fixture: &mut impl StateFixture) {
     }
     assert_eq!(seen, (1..=25).collect::<Vec<_>>());
 }
+
+/// The first moment stands, through another look and a crash; it goes with the row.
+pub async fn what_a_message_waits_for_is_noted_with_it(fixture: &mut impl StateFixture) {
+    let (route, stream) = (route(), sample::stream());
+    let message = sample::envelope(&stream, "к", 1);
+    let awaits = |since| Change::Await { id: message.id, what: "map `sku` to know \"x\"".into(), since: Moment(since) };
+    assert_eq!(one(fixture.store(), &route, awaits(10)).await, Applied::Ignored, "nothing of it waits");
+    commit(fixture.store(), &route, vec![hold(&message, 5), awaits(10)]).await;
+    commit(fixture.store(), &route, vec![awaits(99)]).await;
+    fixture.reopen().await;
+    let rows = fixture.store().waiting(&route, Moment(70), 0, 10).await.expect("rows");
+    assert_eq!(rows[0].held_since, Some(Moment(10)));
+    commit(fixture.store(), &route, vec![delivered(&message)]).await;
+    let next = sample::envelope(&stream, "к", 2);
+    commit(fixture.store(), &route, vec![hold(&next, 5)]).await;
+    let rows = fixture.store().waiting(&route, Moment(70), 0, 10).await.expect("rows");
+    assert_eq!(rows[0].held_since, None);
+}

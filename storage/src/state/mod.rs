@@ -6,6 +6,7 @@ mod outbox;
 pub(crate) mod route;
 mod scan;
 mod sealed;
+mod writes;
 
 use async_trait::async_trait;
 use bus_core::ports::state::{
@@ -21,6 +22,7 @@ use crate::database::Database;
 use crate::names::Kind;
 use crate::queue::log::unsigned;
 use scan::Scans;
+pub use writes::SqliteWrites;
 
 /// [`StateStore`] on a [`Database`]. Cloning shares it.
 ///

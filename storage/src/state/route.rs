@@ -9,7 +9,7 @@ use bus_core::ports::state::{
 use bus_core::vocabulary::{Envelope, Key, MessageId, Moment, Operation, Seq};
 use rusqlite::{Connection, OptionalExtension};
 
-use super::dead;
+use super::{dead, writes};
 use crate::failure::{Failure, damaged};
 use crate::operations::triage;
 use crate::queue::log::{signed, unsigned};
@@ -66,6 +66,9 @@ impl Route<'_> {
             Change::Again { envelope } => self.again(envelope),
             Change::Mark { id } => self.mark(id),
             Change::Unmark { id } => self.unmark(id),
+            Change::Await { id, what, since } => self.awaits(id, what, *since),
+            Change::Wrote { reader, key, print, began } => writes::wrote(self.connection, reader, key, print, *began),
+            Change::ForgetWrites { key, before } => writes::forget(self.connection, self.route, key, *before),
             Change::Reached { seq } => self.reached(*seq),
         }
     }
@@ -341,6 +344,15 @@ impl Route<'_> {
         Ok(())
     }
 
+    /// The first time stands: a message that is held again waits since then.
+    fn awaits(&self, id: &MessageId, what: &str, since: Moment) -> Result<Applied, Failure> {
+        let mut update = self.connection.prepare_cached(
+            "UPDATE waiting SET held_since = coalesce(held_since, ?3), held_for = ?4 WHERE route = ?1 AND id = ?2",
+        )?;
+        let noted = update.execute((self.route, id.as_bytes().as_slice(), since.0, what))? > 0;
+        Ok(if noted { Applied::Yes } else { Applied::Ignored })
+    }
+
     fn reached(&self, seq: Seq) -> Result<Applied, Failure> {
         let mut upsert = self.connection.prepare_cached(
             "INSERT INTO reached (route, epoch, number) VALUES (?1, ?2, ?3)
@@ -514,7 +526,7 @@ pub(super) fn due(
         return Ok(Vec::new());
     }
     let mut select = connection.prepare_cached(
-        "SELECT w.place, w.frame, w.attempts, w.reason, w.replayed, l.edits, l.body
+        "SELECT w.place, w.frame, w.attempts, w.reason, w.replayed, l.edits, l.body, w.held_since
          FROM waiting w INDEXED BY waiting_line
               LEFT JOIN letters l ON w.replayed != 0 AND l.route = w.route AND l.message = w.id
          WHERE w.route = ?1 AND w.place > ?2 AND w.not_before <= ?3 ORDER BY w.place LIMIT ?4",
@@ -530,6 +542,7 @@ pub(super) fn due(
             reason: HoldReason::parse(&reason).ok_or_else(|| damaged("a waiting row has an unknown reason"))?,
             replayed: replayed_of(row.get(4)?)?,
             edited: triage::edited(row.get(5)?, row.get(6)?),
+            held_since: row.get::<_, Option<i64>>(7)?.map(Moment),
         });
     }
     Ok(found)

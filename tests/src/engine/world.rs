@@ -420,6 +420,7 @@ impl World {
             incidents: self.incidents.clone(),
             metrics: self.metrics.clone(),
             chronicle: Chronicle::off(),
+            echo: None,
         };
         let (worker, handle) = Worker::new(plan, ports);
         let stop = CancellationToken::new();

@@ -129,7 +129,7 @@ impl Worker {
         if self.is_paused() {
             return;
         }
-        if let Some(prepared) = self.next_to_send() {
+        if let Some(prepared) = self.next_to_send().and_then(|prepared| self.unless_echo(prepared)) {
             self.attempts.start(&self.plan, &self.ports, prepared, ticket);
         }
     }

@@ -4,11 +4,11 @@ use bytes::Bytes;
 
 use super::{LeftPolicy, RoutePlan};
 use crate::engine::crash::{self, Plant};
-use crate::ports::shape::{Shape, ShapeError, Shaped};
+use crate::ports::shape::{Hold, Shape, ShapeError, Shaped};
 use crate::ports::state::{Replayed, Settled};
 use crate::vocabulary::{Envelope, Operation};
 
-/// The four ways on.
+/// The ways on.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     /// Its outcome, or a newer one, is durable already: only the broker has to be told.
@@ -17,6 +17,8 @@ pub(super) enum Fate {
     Overtaken,
     /// Not for this receiver; the reason is a fixed word.
     Skip(&'static str),
+    /// A map has no answer yet.
+    Hold(Hold),
     /// The program failed on it: a dead letter.
     Unshapable(String),
     /// To be sent.
@@ -55,6 +57,7 @@ pub(super) fn fate(
     }
     match shaped(shape, envelope) {
         Ok(Shaped::Send(body)) => Fate::Send { operation: Operation::Upsert, body },
+        Ok(Shaped::Hold(hold)) => Fate::Hold(hold),
         Ok(Shaped::Filtered) if !present => Fate::Skip("filtered"),
         Ok(Shaped::Filtered) => match plan.when_left {
             LeftPolicy::Ignore => Fate::Skip("left"),

@@ -36,6 +36,7 @@ impl Worker {
     pub(super) async fn prepared(&mut self, item: Item, marked: bool) -> Option<Prepared> {
         let fence = self.fences.get(&item.envelope.key);
         let edited = self.edits.take(&item.envelope.id);
+        let held_since = self.held.take(&item.envelope.id);
         let fate = fate(&self.plan, &*self.ports.shape, &item.envelope, item.replayed(), item.doubt, fence);
         match edits::overrule(fate, edited.as_ref()) {
             Fate::Past if item.is_waiting() => self.settle_skipped(item, "repeat"),
@@ -52,6 +53,7 @@ impl Worker {
                 let message = "a newer version of its key was settled before this one was sent again".to_owned();
                 self.bury_unsent(item, "overtaken", message);
             }
+            Fate::Hold(hold) => self.hold_for(item, hold, held_since),
             Fate::Unshapable(message) => self.bury_unsent(item, "shape", message),
             Fate::Send { operation, body } => {
                 let parcel = Parcel {
@@ -94,7 +96,7 @@ impl Worker {
         }
     }
 
-    fn settle_skipped(&mut self, item: Item, reason: &'static str) {
+    pub(super) fn settle_skipped(&mut self, item: Item, reason: &'static str) {
         self.note_skipped(&item, reason);
         let change = Change::Settle {
             key: item.envelope.key.clone(),
@@ -144,6 +146,9 @@ impl Worker {
                 self.fences.raise(key, fence);
             }
             self.count(after.key.as_ref(), after.seq, after.effect, applied).await;
+            if let (Some(key), true) = (&after.key, after.unlock) {
+                self.write_ended(key);
+            }
             if let (Some(key), Some(seq)) = (&after.key, after.seq) {
                 match after.effect {
                     // Its row may have been loaded since the commit, so it may be in hand again already.

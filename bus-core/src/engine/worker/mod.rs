@@ -7,11 +7,13 @@
 mod attempt;
 mod chronicle;
 mod control;
+mod echo;
 mod edits;
 mod fate;
 mod fences;
 mod flush;
 mod gaps;
+mod held;
 mod index;
 mod intake;
 mod item;
@@ -41,6 +43,7 @@ pub use load::Load;
 use self::attempt::Attempts;
 use self::edits::Edits;
 use self::fences::Fences;
+use self::held::Held;
 use self::index::Index;
 use self::intake::Intake;
 use self::item::Prepared;
@@ -48,6 +51,7 @@ use self::lanes::Lanes;
 use self::pending::{Flushed, Pending};
 use self::waiting::Line;
 use super::chronicle::Chronicle;
+use super::echo::Echo;
 use super::gate::{Gate, Ticket};
 use super::incident::Incidents;
 use super::metrics::Metrics;
@@ -140,6 +144,8 @@ pub struct WorkerPorts {
     pub metrics: Metrics,
     /// Where is noted what happened to each message.
     pub chronicle: Chronicle,
+    /// Recognises writes that come back, where the route is one of a pair.
+    pub echo: Option<Echo>,
 }
 
 /// What `status` tells about a route.
@@ -177,6 +183,7 @@ pub struct Worker {
     index: Index,
     line: Line,
     edits: Edits,
+    held: Held,
     streak: RejectStreak<i64>,
     /// A person resumed the route: until the next success rejects are believed.
     forgiving: bool,
@@ -198,6 +205,9 @@ impl Worker {
     pub fn new(plan: RoutePlan, ports: WorkerPorts) -> (Self, Handle) {
         let (commands, received) = mpsc::channel(16);
         let (status, watched) = watch::channel(RouteStatus::default());
+        if let Some(echo) = &ports.echo {
+            echo.started(&plan.name);
+        }
         let handle = Handle::new(plan.name.clone(), plan.queue.clone(), commands, watched);
         let worker = Self {
             commands: received,
@@ -213,6 +223,7 @@ impl Worker {
             index: Index::default(),
             line: Line::default(),
             edits: Edits::default(),
+            held: Held::default(),
             streak: RejectStreak::new(plan.reject_limit),
             forgiving: false,
             paused: None,

@@ -28,6 +28,7 @@ impl Worker {
         };
         verdict.after(elapsed).tell(&prepared.item.envelope.key, fault, message);
         self.note_attempt(&prepared, elapsed, &outcome);
+        self.remember_write(&prepared, &outcome);
         self.conclude(prepared, outcome);
     }
 
@@ -101,6 +102,7 @@ impl Worker {
 
     /// Known not to have been applied, and the message is not to blame: it stays at the head of its key.
     fn send_again(&mut self, prepared: Prepared) {
+        self.write_ended(&prepared.item.envelope.key);
         if self.ports.target.idempotency() == Idempotency::Idempotent {
             self.put_back(prepared);
             return;
@@ -110,29 +112,37 @@ impl Worker {
         self.pending.push(change, After { put_back: Some(prepared), ..After::default() });
     }
 
-    /// The key waits, and everything of it that was in hand stays behind it; other keys flow.
     fn retry_key(&mut self, item: Item, not_before: Moment, clear_mark: bool) {
-        let key = item.envelope.key.clone();
         if crash::planted(Plant::NackOnFailure) {
+            let key = item.envelope.key.clone();
             self.lanes.push(item);
             self.lanes.release(&key);
             return;
         }
+        self.set_aside(item, HoldReason::Retry, not_before, clear_mark);
+    }
+
+    /// The key waits, and everything of it that was in hand stays behind it; other keys flow.
+    pub(super) fn set_aside(&mut self, item: Item, reason: HoldReason, not_before: Moment, clear_mark: bool) {
+        let key = item.envelope.key.clone();
         let behind = self.lanes.drain_key(&key);
         if item.is_waiting() {
-            self.note_held(&item, HoldReason::Retry, not_before);
+            // What waits for a map is looked at again and again, and noted once (see `hold_for`).
+            if reason != HoldReason::Map {
+                self.note_held(&item, reason, not_before);
+            }
             let change = Change::Defer {
                 key: key.clone(),
                 seq: item.seq(),
                 id: item.envelope.id,
                 not_before,
                 attempts: item.attempts,
-                reason: HoldReason::Retry,
+                reason,
                 clear_mark,
             };
             self.pending.push(change, After::of(item, true, None, Effect::None));
         } else {
-            self.hold(item, HoldReason::Retry, not_before, clear_mark, true);
+            self.hold(item, reason, not_before, clear_mark, true);
         }
         self.put_behind(behind, not_before);
     }

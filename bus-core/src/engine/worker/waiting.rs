@@ -160,6 +160,7 @@ impl Worker {
                 self.fences.forget(&key); // what was replaced in its row may have left a doubt there
             }
             self.line.loaded.insert((key, seq));
+            self.held.note(&row);
             self.edits.remember(row.envelope.id, row.edited);
             let origin = Origin::Waiting { replayed: row.replayed };
             self.line_up_item(Item { envelope: row.envelope, origin, attempts: row.attempts, doubt: false });

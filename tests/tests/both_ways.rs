@@ -1,0 +1,203 @@
+//! Both ways without echo, in the real program: order statuses between an OMS and an ERP that know an order by different
+//! keys. The test plays both systems: what a receiver was sent it pushes back as that system's feed would.
+#![allow(clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use bus_tests::bus::Bus;
+use bus_tests::eventually::eventually;
+use bus_tests::receiver::{Receiver, Script};
+use bus_tests::servers::{RabbitMq, http_client};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+fn routes(bus: &Bus, oms: &Receiver, erp: &Receiver, broker: &str) -> String {
+    format!(
+        r#"
+        [bus]
+        listen = "{}"
+        {broker}
+        [systems.oms]
+        kind = "http"
+        url = "{}"
+        [systems.erp]
+        kind = "http"
+        url = "{}"
+        [streams.oms]
+        listen = {{ path = "/in/oms", key = {{ env = "PUSH_KEY" }} }}
+        key = "id"
+        [streams.erp]
+        listen = {{ path = "/in/erp", key = {{ env = "PUSH_KEY" }} }}
+        key = "ref"
+        [routes.to-erp]
+        stream = "oms"
+        to = "erp"
+        send = {{ method = "PUT", path = "/erp/{{key}}", receiver_id = "/id" }}
+        fields = {{ status = ".status" }}
+        echo = {{ of = "to-oms", compare = [".status"], by = "receiver_id" }}
+        [maps.ours]
+        route = "to-erp"
+        [routes.to-oms]
+        stream = "erp"
+        to = "oms"
+        send = {{ method = "PUT", path = "/oms/{{field:/oms}}", receiver_id = "/id" }}
+        transform = '''. = {{ "oms": lookup("ours", .ref), "status": ."Статус" }}'''
+        echo = {{ of = "to-erp", compare = {{ ".status" = '."Статус"' }}, by = "receiver_id" }}
+        "#,
+        bus.listen(),
+        oms.url(),
+        erp.url()
+    )
+}
+
+struct Setting {
+    bus: Bus,
+    oms: Receiver,
+    erp: Receiver,
+    pushed: u64,
+}
+
+impl Setting {
+    async fn start(rabbit: Option<String>) -> Result<Self> {
+        let (oms, erp) = (Receiver::start(&Script::default()).await?, Receiver::start(&Script::default()).await?);
+        let mut bus = Bus::new()?;
+        bus.env("PUSH_KEY", "push-secret");
+        let broker = rabbit.map_or("", |url| {
+            bus.env("RABBITMQ", url);
+            "broker = { env = \"RABBITMQ\" }"
+        });
+        bus.routes(&routes(&bus, &oms, &erp, broker))?;
+        bus.start().await?;
+        Ok(Self { bus, oms, erp, pushed: 0 })
+    }
+
+    async fn push(&mut self, path: &str, body: &str) -> Result<()> {
+        let url = format!("{}/in/{path}", self.bus.url());
+        let answer = http_client().post(url).header("x-api-key", "push-secret").body(body.to_owned()).send().await?;
+        ensure!(answer.status() == 204, "{} {}", answer.status(), answer.text().await?);
+        Ok(())
+    }
+
+    /// Somebody at the OMS, or our own write there, changed an order; a version makes each reading a message.
+    async fn oms_shows(&mut self, id: u32, status: &str) -> Result<()> {
+        self.pushed += 1;
+        let body = format!(r#"{{"id":{id},"status":"{status}","v":{}}}"#, self.pushed);
+        self.push("oms", &body).await
+    }
+
+    async fn erp_shows(&mut self, reference: u32, status: &str) -> Result<()> {
+        self.pushed += 1;
+        let body = format!(r#"{{"ref":{reference},"Статус":"{status}","v":{}}}"#, self.pushed);
+        self.push("erp", &body).await
+    }
+
+    async fn metric(&self, line: &str) -> Result<()> {
+        eventually(line, LIMIT, || async {
+            Ok::<_, anyhow::Error>(self.bus.metrics().await?.contains(line).then_some(()))
+        })
+        .await
+    }
+
+    async fn settled(&self, route: &str, outcome: &str, count: u64) -> Result<()> {
+        self.metric(&format!(r#"bus_messages_settled_total{{outcome="{outcome}",route="{route}"}} {count}"#)).await
+    }
+
+    async fn echoes(&self, route: &str, count: u64) -> Result<()> {
+        self.metric(&format!(r#"bus_messages_skipped_total{{reason="echo",route="{route}"}} {count}"#)).await
+    }
+}
+
+fn bodies(receiver: &Receiver) -> Result<Vec<String>> {
+    Ok(receiver.ledger()?.applied().map(|entry| entry.body.clone()).collect())
+}
+
+async fn statuses_run_both_ways(rabbit: Option<String>) -> Result<()> {
+    let mut at = Setting::start(rabbit).await?;
+    // The OMS knows the order as 1, the ERP as 2.
+    at.oms_shows(7, "новый").await?;
+    at.settled("to-erp", "delivered", 1).await?;
+    at.oms_shows(1, "новый").await?;
+    at.settled("to-erp", "delivered", 2).await?;
+    at.erp_shows(2, "новый").await?;
+    at.echoes("to-oms", 1).await?;
+
+    // A real change there comes here, and its echo ends here.
+    at.erp_shows(2, "оплачен").await?;
+    at.settled("to-oms", "delivered", 1).await?;
+    at.oms_shows(1, "оплачен").await?;
+    at.echoes("to-erp", 1).await?;
+
+    // Back to what we wrote once: a change, not an echo.
+    at.erp_shows(2, "новый").await?;
+    at.settled("to-oms", "delivered", 2).await?;
+    at.oms_shows(1, "новый").await?;
+    at.echoes("to-erp", 2).await?;
+
+    // Two quick writes; the ERP shows both, one after the other.
+    at.oms_shows(1, "собран").await?;
+    at.oms_shows(1, "отправлен").await?;
+    at.settled("to-erp", "delivered", 4).await?;
+    at.erp_shows(2, "собран").await?;
+    at.erp_shows(2, "отправлен").await?;
+    at.echoes("to-oms", 3).await?;
+
+    // What is remembered survives a kill; counters do not.
+    at.oms_shows(1, "закрыт").await?;
+    at.settled("to-erp", "delivered", 5).await?;
+    at.bus.kill9();
+    at.bus.start().await?;
+    at.erp_shows(2, "закрыт").await?;
+    at.echoes("to-oms", 1).await?;
+    at.erp_shows(2, "возврат").await?;
+    at.settled("to-oms", "delivered", 1).await?;
+
+    let status = |status: &str| format!(r#"{{"status":"{status}"}}"#);
+    let to_erp = ["новый", "новый", "собран", "отправлен", "закрыт"].map(status);
+    ensure!(bodies(&at.erp)? == to_erp, "{:?}", bodies(&at.erp)?);
+    let to_oms = ["оплачен", "новый", "возврат"].map(|status| format!(r#"{{"oms":"1","status":"{status}"}}"#));
+    ensure!(bodies(&at.oms)? == to_oms, "{:?}", bodies(&at.oms)?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn statuses_run_both_ways_embedded() -> Result<()> {
+    statuses_run_both_ways(None).await
+}
+
+#[tokio::test]
+async fn statuses_run_both_ways_over_rabbitmq() -> Result<()> {
+    statuses_run_both_ways(Some(RabbitMq::shared().await?.vhost().await?.url)).await
+}
+
+/// Wherever the bus is killed between a write and its remembrance, nothing goes in a circle and the last value stands.
+#[tokio::test]
+async fn a_kill_around_a_write_starts_no_circle() -> Result<()> {
+    for place in ["worker.answered:1", "worker.flushed:1", "worker.acked:1"] {
+        let mut at = Setting::start(None).await?;
+        at.oms_shows(7, "новый").await?;
+        at.settled("to-erp", "delivered", 1).await?;
+        at.bus.kill9();
+        at.bus.crash_at(place);
+        at.bus.start().await?;
+        at.oms_shows(1, "оплачен").await?;
+        at.bus.wait(LIMIT).await?;
+        at.bus.crash_at("");
+        at.bus.start().await?;
+        // The redelivery, if there is one, is told by the fence; the ERP's reading is an echo in each case.
+        at.metric(r#"bus_messages_in_flight{route="to-erp"} 0"#).await?;
+        eventually("the write", LIMIT, || async {
+            Ok::<_, anyhow::Error>(bodies(&at.erp)?.iter().any(|body| body.contains("оплачен")).then_some(()))
+        })
+        .await?;
+        if place.starts_with("worker.answered") {
+            at.settled("to-erp", "delivered", 1).await?;
+        }
+        at.erp_shows(2, "оплачен").await?;
+        at.echoes("to-oms", 1).await?;
+        at.erp_shows(2, "закрыт").await?;
+        at.settled("to-oms", "delivered", 1).await?;
+        ensure!(bodies(&at.oms)? == [r#"{"oms":"1","status":"закрыт"}"#], "{place}: {:?}", bodies(&at.oms)?);
+    }
+    Ok(())
+}
