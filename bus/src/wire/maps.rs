@@ -12,10 +12,11 @@ use bus_config::maps::{CsvFile, Handle, Table};
 use bus_config::shape::Shaper;
 use bus_config::{Landscape, Limits, MapSource, System, SystemKind};
 use bus_connectors::sql::{self, SqlSource};
+use bus_connectors::{Served, Serves};
 use bus_core::engine::gate::{Capacity, Gate};
 use bus_core::engine::incident::{Incidents, Kind};
 use bus_core::engine::keep::{MapTarget, VALUE};
-use bus_core::engine::worker::{LeftPolicy, RoutePlan};
+use bus_core::engine::worker::{Delivered, LeftPolicy, RoutePlan};
 use bus_core::policy::{Jitter, RetryPolicy, Schedule};
 use bus_core::ports::broker::QueuePlan;
 use bus_core::ports::permits::Permits;
@@ -164,6 +165,8 @@ pub fn route(landscape: &Landscape, workshop: &Workshop, map: &bus_config::Map) 
         stream: stream.clone(),
         system: SystemName::new(name.as_str())?,
         name,
+        operation: None,
+        delivery: Delivered::Every,
         when_left: LeftPolicy::Ignore,
         sends_deletes: true,
         retry: AGAIN,
@@ -188,11 +191,9 @@ pub fn source(system: &System, name: &str, query: &str) -> anyhow::Result<SqlSou
     let options = sql::Options {
         url: super::secret_url(url, system.name.as_str())?,
         ca_pem: super::pem(system.ca.as_deref(), system.name.as_str())?,
-        stream: StreamName::new(name)?,
+        serves: Serves::One(Served { stream: StreamName::new(name)?, key: vec!["key".to_owned()], label: None }),
         query: query.to_owned(),
         cursor: None,
-        key: vec!["key".to_owned()],
-        label: None,
         timeout: super::source::STATEMENT,
     };
     SqlSource::new(options).with_context(|| name.to_owned())
