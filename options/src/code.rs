@@ -40,4 +40,7 @@ codes! {
     BAD_PATH = "BUS-C016" "not a path into a record";
     OPEN_WITHOUT_KEY = "BUS-C017" "an open address without a key";
     OPEN_PASSWORD = "BUS-C030" "a password that everybody on the way can read";
+    MASKED_NAME = "BUS-C042" "a mask over what records are known by";
+    BAD_MASK = "BUS-C043" "not a field that can be masked";
+    ARCHIVE_OUTLIVES = "BUS-C044" "an archive that outlives the journal";
 }

@@ -20,7 +20,7 @@ pub fn resolve(tables: Tables, report: &mut Report) -> Option<Landscape> {
     let bus = bus::resolve(tables.bus, report)?;
     let zone = bus.timezone;
     let systems = system::resolve(&tables.systems, &tables.profiles, zone, report);
-    let (feeds, streams) = stream::resolve(&tables.streams, &tables.systems, zone, report);
+    let (feeds, streams) = stream::resolve(&tables.streams, &tables.systems, zone, bus.journal.age, report);
     let routes = route::routes(tables.routes, &tables.systems, zone, report);
     let subscriptions = route::subscriptions(tables.subscriptions, &bus.broker, zone, report);
     let notify = watch::channels(tables.notify, report);

@@ -10,7 +10,7 @@ mod read;
 mod record;
 
 pub use fields::Fields;
-pub use path::FieldPath;
+pub use path::{FieldPath, Masked};
 pub use program::{Condition, Program, Transform};
 
 use bus_core::ports::shape::{Shape, ShapeError, Shaped};
