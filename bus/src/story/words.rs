@@ -58,6 +58,7 @@ pub fn held(reason: &str) -> &str {
         "closed" => "the receiver takes nothing for now",
         "paused" => "the route is paused",
         "replay" => "a person sent it again",
+        "load" => "a load or a resend brings it, at its own pace",
         other => other,
     }
 }
