@@ -37,6 +37,8 @@ pub enum Command {
     Pull(Pull),
     /// What runs, what waits, what is wrong
     Status(Status),
+    /// Tell an object's story: who read it when, what changed, where it went, what was answered, what it waits for
+    Where(Where),
     /// Look at dead letters by cause, mend them, send them again, or drop them
     #[command(subcommand)]
     Dead(Dead),
@@ -192,6 +194,35 @@ pub struct MaintenanceEnd {
     pub config: Config,
     /// Its number
     pub id: i64,
+}
+
+#[derive(Debug, Args)]
+pub struct Where {
+    #[command(flatten)]
+    pub config: Config,
+    /// Its label ("УТ-000123") or its key, whole; without it, the newest objects by time and state
+    pub word: Option<String>,
+    /// Only of this stream
+    #[arg(long)]
+    pub stream: Option<String>,
+    /// Only versions read since then: "2h" (ago), "2026-11-22", "2026-11-22 14:30" in the time zone of [bus]
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Only versions read before then, written as for --since
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// Only objects with a message in this state on some route
+    #[arg(long, value_parser = ["delivered", "skipped", "dead", "waiting", "on-its-way"])]
+    pub state: Option<String>,
+    /// At most so many objects, the newest
+    #[arg(long, default_value_t = 10)]
+    pub limit: usize,
+    /// At most so many versions of each, the newest
+    #[arg(long, default_value_t = 20)]
+    pub versions: usize,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

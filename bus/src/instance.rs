@@ -58,6 +58,7 @@ impl Instance {
             operations: workshop.operations.clone(),
             oversight,
             channels,
+            teller: Arc::clone(&workshop.teller),
             key,
             doors: Live::new(doors.into_values().collect()),
             outs: Live::new(outs),

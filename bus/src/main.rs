@@ -8,6 +8,7 @@ mod instance;
 mod logging;
 mod notify;
 mod server;
+mod story;
 mod watch;
 mod wire;
 

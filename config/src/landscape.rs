@@ -83,6 +83,17 @@ pub struct Bus {
     pub hold: Duration,
     /// What the log looks like.
     pub log: LogFormat,
+    /// How much is remembered of what happened to each message.
+    pub journal: JournalKeep,
+}
+
+/// How much is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JournalKeep {
+    /// For how long.
+    pub age: Duration,
+    /// How many bytes.
+    pub bytes: u64,
 }
 
 /// Where messages are kept between capture and delivery.
@@ -231,6 +242,10 @@ pub struct Stream {
     pub expect: Option<Expectation>,
     /// Which of its feed's records it takes, where the feed serves several streams.
     pub entity: Option<String>,
+    /// How long bodies are archived, if they are.
+    pub archive: Option<Duration>,
+    /// Fields that journal and archive never see, from the root.
+    pub mask: Vec<Vec<String>>,
 }
 
 /// One stream to one receiver.

@@ -45,6 +45,8 @@ from = "wms"
 query = "SELECT sku, warehouse FROM stock WHERE at >= :cursor ORDER BY at"
 key = ["sku", "warehouse"]
 label = "sku"
+archive = "7d"
+mask = [".phone", '.contacts."Имя"']
 schedule = "15s"
 changes = {{ cursor = "at", overlap = 5, recheck = "Sun 04:00", guard = "25%" }}
 {PUSHED}
@@ -70,6 +72,14 @@ key = {{ env = "WEB" }}
     let landscape = landscape(&toml);
     assert!(matches!(&landscape.bus.broker, Broker::Amqp { url: SecretOr::Literal(_), ca: Some(_) }));
     assert_eq!((landscape.bus.name.as_str(), landscape.bus.hold), ("склад", Duration::from_secs(20)));
+    let journal = landscape.bus.journal;
+    assert_eq!((journal.age, journal.bytes), (Duration::from_secs(30 * 86_400), 2_000_000_000));
+    let stock = landscape.streams.iter().find(|stream| stream.name.as_str() == "остатки").unwrap();
+    let masked: Vec<String> = stock.mask.iter().map(|path| path.join("/")).collect();
+    assert_eq!(
+        (stock.archive, masked.as_slice()),
+        (Some(Duration::from_secs(7 * 86_400)), &["phone".to_owned(), "contacts/Имя".to_owned()][..])
+    );
     let SystemKind::Sql { reads, .. } = &landscape.systems[0].kind else { panic!("{:?}", landscape.systems[0]) };
     assert!(reads.pace.is_some() && reads.concurrency == 1);
     let SystemKind::Http(http) = &landscape.systems[1].kind else { panic!("{:?}", landscape.systems[1]) };

@@ -17,7 +17,7 @@ use crate::lock::{ProcessLock, Refusal};
 use crate::names::Names;
 use crate::schema::{self, Kind};
 use crate::work::{Inbox, Request, stopped};
-use crate::writer::{self, Chore, ChoreSlot};
+use crate::writer::{self, Chore, Chores, Owner};
 use crate::{lock, readers};
 
 /// How often a standby asks for the lock: a takeover may take this long.
@@ -84,7 +84,7 @@ struct Inner {
     /// `None` when opened for reading only.
     writes: Option<Arc<Inbox>>,
     reads: Arc<Inbox>,
-    chore: Arc<ChoreSlot>,
+    chores: Arc<Chores>,
     threads: Vec<JoinHandle<()>>,
     /// After `threads`: given up when nothing can be written any more.
     _lock: Option<ProcessLock>,
@@ -145,7 +145,7 @@ impl Database {
     }
 
     fn start(path: &Path, writer: Option<(Connection, ProcessLock)>) -> Result<Self, OpenError> {
-        let (reads, chore) = (Arc::new(Inbox::new()), Arc::new(ChoreSlot::default()));
+        let (reads, chores) = (Arc::new(Inbox::new()), Arc::new(Chores::default()));
         let mut threads = Vec::new();
         let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
             let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(body);
@@ -157,12 +157,12 @@ impl Database {
         }
         let (mut writes, mut lock) = (None, None);
         if let Some((connection, held)) = writer {
-            let (inbox, chore) = (Arc::new(Inbox::new()), chore.clone());
+            let (inbox, chores) = (Arc::new(Inbox::new()), chores.clone());
             (writes, lock) = (Some(inbox.clone()), Some(held));
-            threads.push(spawn("store-writer", Box::new(move || writer::run(&connection, &inbox, &chore)))?);
+            threads.push(spawn("store-writer", Box::new(move || writer::run(&connection, &inbox, &chores)))?);
         }
         let (path, names) = (path.to_owned(), Names::default());
-        Ok(Self { inner: Arc::new(Inner { path, names, writes, reads, chore, threads, _lock: lock }) })
+        Ok(Self { inner: Arc::new(Inner { path, names, writes, reads, chores, threads, _lock: lock }) })
     }
 
     /// A connection for lookups of a caller's own, which sees every write that was answered before.
@@ -174,9 +174,9 @@ impl Database {
         &self.inner.names
     }
 
-    /// Gives the writer its one chore; `false` if it has one. A chore must not hold the database, which it outlives.
-    pub(crate) fn register(&self, chore: Arc<dyn Chore>) -> bool {
-        self.inner.chore.set(chore).is_ok()
+    /// Gives the writer a chore; `false` if this owner has one. A chore must not hold the database, which it outlives.
+    pub(crate) fn register(&self, owner: Owner, chore: Arc<dyn Chore>) -> bool {
+        self.inner.chores.set(owner, chore)
     }
 
     /// Runs `work` in the writer's next transaction and returns when that is durable. Dropped while waiting, the work

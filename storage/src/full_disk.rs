@@ -3,10 +3,12 @@
 
 use bus_contract::sample;
 use bus_core::ports::broker::{Broker, BrokerHealth, QueuePlan};
+use bus_core::ports::journal::{Event, Journal, Run};
 use bus_core::ports::state::{SealedBatch, StateError, StateStore};
-use bus_core::vocabulary::{FeedName, Key, QueueName, SystemName};
+use bus_core::ports::story::{Search, Stories};
+use bus_core::vocabulary::{Envelope, FeedName, Key, Moment, QueueName, SystemName};
 
-use crate::{Database, EmbeddedBroker, SqliteState};
+use crate::{Database, EmbeddedBroker, JournalBounds, SqliteJournal, SqliteState};
 
 /// SQLite answers with the same code as for a full disk when the file may not grow beyond so many pages.
 async fn limit(database: &Database, pages: Option<i64>) {
@@ -57,6 +59,35 @@ async fn a_full_disk_changes_nothing_and_passes() {
     assert_eq!(broker.depth(&queue).await.unwrap().messages, 2);
     assert_eq!(state.published(&stream, &[Key::from_stored("ключ")]).await, Ok(vec![None]));
     assert_eq!(state.open_feed(&feed).await.unwrap().sealed, Some(batch));
+}
+
+/// Notes wait for room, in order, and nobody else is held up by them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_journal_waits_for_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::open(directory.path().join("bus.db")).unwrap();
+    let bounds = JournalBounds { age: std::time::Duration::from_secs(86_400), bytes: 1 << 40 };
+    let (journal, state) = (SqliteJournal::open(database.clone(), bounds), SqliteState::new(database.clone()));
+    let (stream, system) = (sample::stream(), SystemName::new("s").unwrap());
+    state.set_gate(&system, 1).await.unwrap();
+    journal.flush().await.unwrap();
+    limit(&database, Some(8)).await;
+    let message = Envelope { time: Moment::now(), ..sample::with_body(&stream, "ключ", 1, noise(400_000)) };
+    let archive = Some(std::time::Duration::from_secs(60));
+    let feed = FeedName::new("f").unwrap();
+    journal.note(Event::Sealed(Run { feed, number: 1, envelopes: vec![message.clone()], archive }));
+    assert!(matches!(journal.flush().await, Err(StateError::Failed(_))));
+    // Whatever the disk still takes is taken.
+    let _ = state.set_gate(&system, 2).await;
+    limit(&database, None).await;
+    assert_eq!(journal.flush().await, Ok(()));
+    let search = Search { word: Some("ключ".into()), limit: 1, ..Search::default() };
+    assert_eq!(journal.find(&search).await.unwrap().objects.len(), 1);
+}
+
+/// Nothing that could be compressed.
+fn noise(bytes: usize) -> Vec<u8> {
+    (0..bytes).map(|_| fastrand::u8(b' '..b'~')).collect()
 }
 
 /// A refused request must not undo its neighbours in the same transaction.

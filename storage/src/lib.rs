@@ -1,13 +1,14 @@
 //! Storage in one SQLite file: the state store and the embedded broker, sharing one writer and its disk flushes.
 //!
 //! [`Database`] owns the file: its lock, its schema, one writer thread with group commit, a few reader threads.
-//! [`SqliteState`] and [`EmbeddedBroker`] are views of it; with both on one database, what a worker settles and what
+//! [`SqliteState`], [`EmbeddedBroker`] and [`SqliteJournal`] are views of it; with both on one database, what a worker settles and what
 //! a capture publishes at the same moment cost one flush.
 
 mod database;
 mod failure;
 #[cfg(test)]
 mod full_disk;
+mod journal;
 mod lock;
 mod maps;
 mod names;
@@ -21,6 +22,7 @@ mod work;
 mod writer;
 
 pub use database::{Database, OpenError};
+pub use journal::{JournalBounds, SqliteJournal};
 pub use maps::{Gives, ReceiverIds, StoredMap};
 pub use queue::EmbeddedBroker;
 pub use state::{SqliteState, SqliteWrites};

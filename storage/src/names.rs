@@ -75,3 +75,8 @@ pub(crate) fn find(connection: &Connection, kind: Kind, name: &str) -> rusqlite:
     let mut select = connection.prepare_cached("SELECT id FROM names WHERE kind = ?1 AND name = ?2")?;
     select.query_row((kind as i64, name), |row| row.get(0)).optional()
 }
+
+/// The name of a number.
+pub(crate) fn name(connection: &Connection, id: i64) -> rusqlite::Result<Option<String>> {
+    connection.prepare_cached("SELECT name FROM names WHERE id = ?1")?.query_row([id], |row| row.get(0)).optional()
+}

@@ -116,6 +116,32 @@ const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (route, key, began)
     ) WITHOUT ROWID;
 ",
+    "
+    CREATE TABLE journal (
+        id INTEGER PRIMARY KEY, stream INTEGER NOT NULL, epoch INTEGER NOT NULL, first INTEGER NOT NULL,
+        last INTEGER NOT NULL, feed INTEGER NOT NULL, run INTEGER NOT NULL, read_at INTEGER NOT NULL,
+        published_at INTEGER, bytes INTEGER NOT NULL, entries BLOB NOT NULL
+    );
+    CREATE UNIQUE INDEX journal_place ON journal (stream, epoch, first);
+    CREATE INDEX journal_time ON journal (read_at);
+    CREATE TABLE journal_keys (key TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (key, at)) WITHOUT ROWID;
+    CREATE TABLE journal_labels (label TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (label, at)) WITHOUT ROWID;
+    CREATE TABLE journal_steps (
+        stream INTEGER NOT NULL, epoch INTEGER NOT NULL, number INTEGER NOT NULL, route INTEGER NOT NULL,
+        step INTEGER NOT NULL, kind INTEGER NOT NULL, word TEXT NOT NULL, since INTEGER NOT NULL, at INTEGER NOT NULL,
+        times INTEGER NOT NULL, took INTEGER, status INTEGER, until INTEGER, message TEXT, answer TEXT,
+        PRIMARY KEY (stream, epoch, number, route, step)
+    ) WITHOUT ROWID;
+    CREATE TABLE journal_size (
+        one INTEGER PRIMARY KEY CHECK (one = 1), bytes INTEGER NOT NULL, lost INTEGER NOT NULL, lost_from INTEGER,
+        lost_to INTEGER
+    );
+    INSERT INTO journal_size (one, bytes, lost) VALUES (1, 0, 0);
+    CREATE TABLE archive (block INTEGER PRIMARY KEY, until INTEGER NOT NULL, bodies BLOB NOT NULL);
+    CREATE INDEX archive_until ON archive (until);
+    CREATE INDEX dead_word ON dead (key);
+    CREATE INDEX dead_label ON dead (label) WHERE label IS NOT NULL;
+",
 ];
 
 /// The version this program writes.

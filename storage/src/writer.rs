@@ -32,22 +32,43 @@ pub(crate) trait Chore: Send + Sync {
     fn done(&self, durable: bool);
 }
 
-/// The chore, once its owner has started.
-pub(crate) type ChoreSlot = OnceLock<Arc<dyn Chore>>;
+/// Whose chore. Each has one at most.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Owner {
+    Queues = 0,
+    Journal = 1,
+}
+
+/// The chores of those owners that have started.
+#[derive(Default)]
+pub(crate) struct Chores([OnceLock<Arc<dyn Chore>>; 2]);
+
+impl Chores {
+    /// `false` if the owner has one.
+    pub fn set(&self, owner: Owner, chore: Arc<dyn Chore>) -> bool {
+        self.0[owner as usize].set(chore).is_ok()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Arc<dyn Chore>> {
+        self.0.iter().filter_map(OnceLock::get)
+    }
+
+    fn due(&self) -> bool {
+        self.all().any(|chore| chore.due())
+    }
+}
 
 /// The thread's loop; returns when the inbox is closed and empty.
-pub(crate) fn run(connection: &Connection, inbox: &Inbox, chore: &ChoreSlot) {
+pub(crate) fn run(connection: &Connection, inbox: &Inbox, chores: &Chores) {
     let _closing = inbox.closing();
     loop {
         match inbox.take(GROUP, GROUP_BYTES, TICK) {
-            Taken::Jobs(jobs) => commit(connection, jobs, chore.get()),
-            Taken::Nothing if chore.get().is_some_and(|chore| chore.due()) => {
-                commit(connection, Vec::new(), chore.get());
-            }
+            Taken::Jobs(jobs) => commit(connection, jobs, chores),
+            Taken::Nothing if chores.due() => commit(connection, Vec::new(), chores),
             Taken::Nothing => {}
             Taken::Closed => {
-                if chore.get().is_some_and(|chore| chore.due()) {
-                    commit(connection, Vec::new(), chore.get());
+                if chores.due() {
+                    commit(connection, Vec::new(), chores);
                 }
                 return;
             }
@@ -57,13 +78,13 @@ pub(crate) fn run(connection: &Connection, inbox: &Inbox, chore: &ChoreSlot) {
 
 /// One transaction for all, a savepoint for each: a refused request undoes its own writes and spoils no other. Every
 /// answer comes after the commit; if that fails, nobody's request has happened.
-fn commit(connection: &Connection, mut jobs: Vec<Box<dyn Job>>, chore: Option<&Arc<dyn Chore>>) {
-    let outcome = write(connection, &mut jobs, chore);
+fn commit(connection: &Connection, mut jobs: Vec<Box<dyn Job>>, chores: &Chores) {
+    let outcome = write(connection, &mut jobs, chores);
     if outcome.is_err() && !connection.is_autocommit() {
         // A failed rollback leaves the transaction open and makes the next BEGIN fail, which is reported there.
         let _ = connection.execute_batch("ROLLBACK");
     }
-    if let Some(chore) = chore {
+    for chore in chores.all() {
         chore.done(outcome.is_ok());
     }
     let failed = outcome.err();
@@ -72,12 +93,12 @@ fn commit(connection: &Connection, mut jobs: Vec<Box<dyn Job>>, chore: Option<&A
     }
 }
 
-fn write(connection: &Connection, jobs: &mut [Box<dyn Job>], chore: Option<&Arc<dyn Chore>>) -> Result<(), StateError> {
+fn write(connection: &Connection, jobs: &mut [Box<dyn Job>], chores: &Chores) -> Result<(), StateError> {
     execute(connection, "BEGIN IMMEDIATE")?;
     for job in jobs {
         guarded(connection, |connection| job.run(connection))?;
     }
-    if let Some(chore) = chore {
+    for chore in chores.all() {
         guarded(connection, |connection| match chore.write(connection) {
             Ok(()) => true,
             Err(Failure(error)) => {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::RandomState;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,7 +31,8 @@ pub struct Keeping {
 #[derive(Clone)]
 pub struct Chronicle {
     journal: Option<Arc<dyn Journal>>,
-    keeping: Arc<HashMap<StreamName, Keeping>>,
+    /// Changed by a reload, from the next note on.
+    keeping: Arc<RwLock<HashMap<StreamName, Keeping>>>,
     /// Of this process: masked values are compared under it, and nobody can guess them without it.
     secret: Arc<RandomState>,
 }
@@ -39,12 +40,21 @@ pub struct Chronicle {
 impl Chronicle {
     /// Notes everything in this journal.
     pub fn new(journal: Arc<dyn Journal>, keeping: HashMap<StreamName, Keeping>) -> Self {
-        Self { journal: Some(journal), keeping: Arc::new(keeping), secret: Arc::default() }
+        Self { journal: Some(journal), keeping: Arc::new(RwLock::new(keeping)), secret: Arc::default() }
     }
 
     /// Notes nothing.
     pub fn off() -> Self {
         Self { journal: None, keeping: Arc::default(), secret: Arc::default() }
+    }
+
+    /// What is kept of each stream from now on.
+    pub fn keep(&self, keeping: HashMap<StreamName, Keeping>) {
+        *self.keeping.write().unwrap_or_else(PoisonError::into_inner) = keeping;
+    }
+
+    fn keeping(&self, stream: &StreamName) -> Option<Keeping> {
+        self.keeping.read().unwrap_or_else(PoisonError::into_inner).get(stream).cloned()
     }
 
     /// A sealed batch, once it is durable and before it is published: again when it is published again.
@@ -53,10 +63,12 @@ impl Chronicle {
         for of_stream in by_stream(envelopes) {
             let number = of_stream[0].seq.number;
             for block in blocks(&of_stream) {
-                let keeping = self.keeping.get(&block[0].stream);
-                let archive = keeping.and_then(|keeping| keeping.archive);
-                let kept =
-                    |envelope: &&Envelope| Envelope { body: self.kept_body(keeping, envelope), ..(*envelope).clone() };
+                let keeping = self.keeping(&block[0].stream);
+                let archive = keeping.as_ref().and_then(|keeping| keeping.archive);
+                let kept = |envelope: &&Envelope| Envelope {
+                    body: self.kept_body(keeping.as_ref(), envelope),
+                    ..(*envelope).clone()
+                };
                 let envelopes = block.iter().map(kept).collect();
                 journal.note(Event::Sealed(Run { feed: feed.clone(), number, envelopes, archive }));
             }
@@ -128,7 +140,7 @@ impl Chronicle {
 
     /// Masked first and cut then: half a value at the cut would not be recognised.
     fn masked(&self, envelope: &Envelope, text: &str) -> String {
-        let masks = self.keeping.get(&envelope.stream).map(|keeping| &keeping.masks);
+        let masks = self.keeping(&envelope.stream).map(|keeping| keeping.masks);
         match masks.filter(|masks| !masks.is_empty()) {
             None => cut(text, EXCERPT),
             Some(masks) => {

@@ -11,6 +11,7 @@ pub mod permits;
 pub mod shape;
 pub mod source;
 pub mod state;
+pub mod story;
 pub mod target;
 pub mod tasks;
 pub mod triage;

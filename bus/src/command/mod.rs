@@ -9,6 +9,7 @@ mod pull;
 mod run;
 mod status;
 mod tasks;
+mod whereabouts;
 mod who;
 
 use std::process::ExitCode;
@@ -33,6 +34,7 @@ pub async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::DemoReceiver(args) => crate::demo::receive(args).await,
         Command::Pull(args) => pull::pull(args).await,
         Command::Status(args) => status::status(args).await,
+        Command::Where(args) => whereabouts::whereabouts(args).await,
         Command::Dead(args) => dead::dead(args).await,
         Command::Cursor(command) => cursor::cursor(command).await,
         Command::Load(args) => tasks::load(args).await,

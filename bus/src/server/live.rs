@@ -14,7 +14,6 @@ impl<T> Live<T> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    #[expect(dead_code, reason = "hot reload replaces what is here")]
     pub fn set(&self, value: T) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(value);
     }

@@ -10,6 +10,7 @@ mod out;
 mod pauses;
 mod push;
 mod status;
+pub mod story;
 mod tasks;
 mod triage;
 mod watch;
@@ -34,6 +35,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::notify::Channel;
+use crate::story::Teller;
 use crate::watch::Oversight;
 use crate::wire::gates::Gates;
 use crate::wire::operations::Operations;
@@ -61,6 +63,7 @@ pub struct App {
     pub operations: Operations,
     pub oversight: Oversight,
     pub channels: Vec<Arc<Channel>>,
+    pub teller: Arc<Teller>,
     /// Asked for by everything but health; always there beyond loopback.
     pub key: Option<Secret>,
     /// By path.
@@ -95,6 +98,7 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken
         .route("/feeds/{name}/accept", post(watch::accept))
         .route("/maintenance", get(watch::windows).post(watch::begin))
         .route("/maintenance/{id}/end", post(watch::end))
+        .route("/where", get(story::get))
         .route("/dead", get(admin::list))
         .route("/dead/groups", get(triage::groups))
         .route("/dead/import", post(triage::import))

@@ -15,26 +15,29 @@ pub mod source;
 mod subscriptions;
 mod target;
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
 use bus_config::{Broker as BrokerChoice, HttpSystem, Landscape, SystemKind};
-use bus_core::engine::chronicle::Chronicle;
+use bus_core::engine::chronicle::{Chronicle, Keeping};
 use bus_core::engine::incident::Incidents;
 use bus_core::engine::metrics::Metrics;
+use bus_core::policy::Masks;
 use bus_core::ports::broker::Broker;
 use bus_core::ports::state::StateStore;
 use bus_core::ports::watch::WatchStore;
-use bus_core::vocabulary::Secret;
+use bus_core::vocabulary::{Secret, StreamName};
 use bus_options::{SecretOr, SecretRef};
 use bus_rabbitmq::RabbitMq;
-use bus_storage::{Database, EmbeddedBroker, SqliteState};
+use bus_storage::{Database, EmbeddedBroker, JournalBounds, SqliteJournal, SqliteState};
 
 use self::echoes::Echoes;
 use self::gates::Gates;
 use self::maps::Maps;
 use self::operations::Operations;
+use crate::story::Teller;
 use crate::watch::Peer;
 
 /// What all parts of one process share, for as long as it runs.
@@ -49,6 +52,7 @@ pub struct Workshop {
     pub watch: Arc<dyn WatchStore>,
     pub maps: Maps,
     pub echoes: Echoes,
+    pub teller: Arc<Teller>,
 }
 
 impl Workshop {
@@ -62,20 +66,25 @@ impl Workshop {
         let (pauses, noted) = (operations.pauses.clone(), incidents.clone());
         let gates = Arc::new(Gates::new(Arc::clone(&store), pauses, noted, metrics.clone()));
         let echoes = Echoes::new(&database)?;
-        let maps = Maps::new(database);
-        Ok(Self {
-            store,
-            chronicle: Chronicle::off(),
-            broker,
-            metrics,
-            incidents,
-            gates,
-            operations,
-            watch: state,
-            maps,
-            echoes,
-        })
+        let maps = Maps::new(database.clone());
+        let bounds = JournalBounds { age: landscape.bus.journal.age, bytes: landscape.bus.journal.bytes };
+        let journal = Arc::new(SqliteJournal::open(database, bounds));
+        let chronicle = Chronicle::new(Arc::clone(&journal) as _, keeping(landscape));
+        let teller = Arc::new(Teller::new(landscape, journal));
+        Ok(Self { store, chronicle, broker, metrics, incidents, gates, operations, watch: state, maps, echoes, teller })
     }
+
+    /// After a reload: masks, archive and routes of the new landscape. The journal's own bounds hold until a restart.
+    #[expect(dead_code, reason = "hot reload calls it")]
+    pub fn remember(&self, landscape: &Landscape) {
+        self.chronicle.keep(keeping(landscape));
+        self.teller.know(landscape);
+    }
+}
+
+fn keeping(landscape: &Landscape) -> HashMap<StreamName, Keeping> {
+    let of = |stream: &bus_config::Stream| Keeping { archive: stream.archive, masks: Masks::new(stream.mask.clone()) };
+    landscape.streams.iter().map(|stream| (stream.name.clone(), of(stream))).collect()
 }
 
 /// Servers that show a certificate.

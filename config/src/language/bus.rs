@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bus_options::{
-    Filled, Located, Node, OptionValue, Report, Seconds, SecretOr, SecretRef, choices, nearest, options,
+    Bytes, Filled, Located, Node, OptionValue, Report, Seconds, SecretOr, SecretRef, choices, nearest, options,
 };
 use serde_json::{Value, json};
 use url::Url;
@@ -33,6 +34,19 @@ options! {
         hold: Seconds<1, 600> = "20s";
         /// What the log looks like.
         log: LogFormat = "text";
+        /// How much `bus where` remembers.
+        journal: Located<JournalKeep> = {};
+    }
+}
+
+options! {
+    /// How much of what happened to each message is kept, in the state store. What is older or more goes, the oldest
+    /// first. Archived bodies count.
+    pub struct JournalKeep("journal") {
+        /// For how long.
+        age as "for": Duration = "30d";
+        /// How much.
+        bytes: Bytes = "2GB";
     }
 }
 

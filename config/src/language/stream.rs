@@ -12,6 +12,7 @@ use bus_options::{
 use serde_json::{Value, json};
 
 use super::watch::Expect;
+use crate::shape::Masked;
 
 options! {
     /// One entity, read once: from a system (`from`, `query`, `schedule`, `changes`), pushed to the bus (`listen`), or one
@@ -35,6 +36,11 @@ options! {
         label: Filled, optional;
         /// How often it changes at least: silence for longer is an incident.
         expect: Expect, optional;
+        /// How long the bodies of its messages are kept, so that `bus where` can say what changed. Not longer than the
+        /// journal.
+        archive: Located<Duration>, optional, shared;
+        /// Fields with personal data: their values are neither in the archive nor in what the journal keeps of answers.
+        mask: Located<OneOrMany<Masked>>, optional;
     } planned ["guard", "identity"]
 }
 

@@ -42,6 +42,7 @@ pub fn resolve(written: Option<Located<language::Bus>>, report: &mut Report) -> 
         key: bus.key,
         hold: bus.hold.0,
         log: bus.log,
+        journal: crate::landscape::JournalKeep { age: bus.journal.value.age, bytes: bus.journal.value.bytes.0 },
     })
 }
 

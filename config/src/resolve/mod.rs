@@ -26,7 +26,8 @@ pub fn resolve(tables: Tables, base: &Path, report: &mut Report) -> Option<Lands
     let zone = bus.timezone;
     let systems = system::resolve(&tables.systems, &tables.profiles, zone, report);
     let mut feeds = feed::resolve(&tables.feeds, &tables.streams, &tables.systems, report);
-    let (own, streams) = stream::resolve(&tables.streams, &tables.feeds, &tables.systems, zone, report);
+    let (own, streams) =
+        stream::resolve(&tables.streams, &tables.feeds, &tables.systems, zone, bus.journal.age, report);
     feeds.extend(own);
     feed::paths(&tables.feeds, &tables.streams, report);
     map::reserved(&tables.routes, &tables.subscriptions, report);

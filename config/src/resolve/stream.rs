@@ -1,5 +1,7 @@
 //! Streams: each with a reader of its own, or one of those that a feed serves.
 
+use std::time::Duration;
+
 use bus_core::vocabulary::{FeedName, StreamName, SystemName};
 use bus_options::{Definitions, Entry, Report, Span, codes};
 use chrono_tz::Tz;
@@ -10,6 +12,7 @@ use crate::landscape::{Feed, Stream};
 use crate::language::feed as feeds;
 use crate::language::stream as language;
 use crate::language::system::System;
+use crate::shape::Masked;
 
 type Systems = Definitions<SystemName, System>;
 type Written = Entry<StreamName, language::Stream>;
@@ -20,17 +23,21 @@ pub fn resolve(
     feeds: &Definitions<FeedName, feeds::Feed>,
     systems: &Systems,
     zone: Tz,
+    journal: Duration,
     report: &mut Report,
 ) -> (Vec<Feed>, Vec<Stream>) {
     let (mut own, mut streams) = (Vec::new(), Vec::new());
     for entry in &written.0 {
         repeated_key(entry, report);
         let stream = &entry.value;
+        remembered(entry, journal, report);
         streams.push(Stream {
             name: entry.key.value.clone(),
             key: stream.key.value.0.iter().map(|column| column.0.clone()).collect(),
             label: stream.label.as_ref().map(|label| label.0.clone()),
             expect: stream.expect.as_ref().map(|expect| super::watch::expectation(expect, zone)),
+            archive: stream.archive.as_ref().map(|archive| archive.value),
+            mask: masks(entry).map(|mask| mask.0.clone()).collect(),
             entity: stream.entity.as_ref().map(|entity| entity.value.0.clone()),
         });
         if is_served(stream, feeds, systems) {
@@ -101,6 +108,29 @@ fn repeated_key(entry: &Written, report: &mut Report) {
         if columns[..at].contains(column) {
             let message = format!("the column `{}` stands in the key twice", column.0);
             report.add_with_hint(codes::CONTRADICTION, &entry.value.key.span, message, "name each column once");
+        }
+    }
+}
+
+fn masks(entry: &Written) -> impl Iterator<Item = &Masked> {
+    entry.value.mask.iter().flat_map(|mask| &mask.value.0)
+}
+
+/// What is remembered of a record must agree with the journal, and with what the record is found by.
+fn remembered(entry: &Written, journal: Duration, report: &mut Report) {
+    let stream = &entry.value;
+    if let Some(archive) = stream.archive.as_ref().filter(|archive| archive.value > journal) {
+        let hint = "keep the journal as long: [bus] journal = { for = \"…\" }, or shorten `archive`";
+        let message = "bodies are found through the journal, which is kept for a shorter time";
+        report.add_with_hint(codes::ARCHIVE_OUTLIVES, &archive.span, message, hint);
+    }
+    let Some(mask) = &stream.mask else { return };
+    let names = stream.key.value.0.iter().chain(&stream.label);
+    for name in names {
+        if masks(entry).any(|masked| masked.0 == [name.0.clone()]) {
+            let hint = "take it out of `mask`, or know records by another column";
+            let message = format!("`{}` is what records are found by, and stands in the journal as it is", name.0);
+            report.add_with_hint(codes::MASKED_NAME, &mask.span, message, hint);
         }
     }
 }

@@ -13,7 +13,7 @@ mod record;
 
 pub use compared::Compared;
 pub use fields::{Fields, FieldsText};
-pub use path::FieldPath;
+pub use path::{FieldPath, Masked};
 pub use program::{Condition, ConditionText, Program, Transform, TransformText};
 
 use bus_core::ports::shape::{Shape, ShapeError, Shaped};

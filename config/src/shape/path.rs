@@ -146,6 +146,31 @@ impl OptionValue for FieldPath {
     }
 }
 
+/// A path of fields only, for a mask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Masked(pub Vec<String>);
+
+impl OptionValue for Masked {
+    fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
+        let path = FieldPath::read(node, report)?;
+        let field = |step: &Step| if let Step::Field(name) = step { Some(name.clone()) } else { None };
+        match path.0.iter().map(field).collect::<Option<Vec<_>>>() {
+            Some(fields) if !fields.is_empty() => Some(Self(fields)),
+            _ => {
+                let hint = "name fields only, as in \".phone\" or \".contacts.phone\": a list on the way is masked in each item";
+                report.add_with_hint(codes::BAD_MASK, &node.span(), "not a field that can be masked", hint);
+                None
+            }
+        }
+    }
+    fn kind() -> Cow<'static, str> {
+        "path of fields in the record, such as `\".phone\"`".into()
+    }
+    fn schema() -> serde_json::Value {
+        serde_json::json!({"type": "string", "pattern": "^\\.[^\\[]+$"})
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,6 +23,7 @@ use crate::database::Database;
 use crate::failure::{Failure, damaged};
 use crate::names::{self, Kind};
 use crate::schema::POSITION_BITS;
+use crate::writer::Owner;
 use deliveries::Consumer;
 use ledger::{Ledger, Queue, Stream};
 use line::Line;
@@ -48,7 +49,7 @@ impl EmbeddedBroker {
         for (name, stream, queue) in database.read(load).await? {
             ledger.add(&name, stream, queue);
         }
-        if !database.register(ledger.clone()) {
+        if !database.register(Owner::Queues, ledger.clone()) {
             return Err(StateError::Failed("the database already carries a broker".into()));
         }
         Ok(Self { database, ledger })
