@@ -7,7 +7,7 @@ use std::time::Duration;
 use bus_core::vocabulary::{MapName, RouteName, SubscriptionName, SystemName};
 use bus_options::{Definitions, Entry, Ref, Report, Span, codes};
 
-use super::stream::system;
+use super::system::system;
 use crate::landscape::{Gives, Map, MapSource};
 use crate::language::map as language;
 use crate::language::route::Route;
