@@ -149,6 +149,8 @@ async fn a_story_tells_each_version_on_its_route() {
         attempts: 3,
         reason: HoldReason::Retry,
         clear_mark: false,
+        latest: false,
+        doubt: false,
     };
     store.state.commit(&store.route, vec![hold]).await.unwrap();
     store.journal.flush().await.unwrap();
