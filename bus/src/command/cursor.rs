@@ -88,8 +88,7 @@ fn position(landscape: &Landscape, name: &str, value: &str) -> anyhow::Result<Cu
     let FeedSource::Query { system, query, changes, .. } = &feed.source else {
         bail!("feed {name} is pushed to: its senders alone know what came before")
     };
-    let stream = feed.streams.first().and_then(|stream| landscape.stream(stream)).context("the feed has no stream")?;
     let system = landscape.system(system).context("the feed has no system")?;
-    let source = wire::source::sql(system, stream, query, changes)?;
+    let source = wire::source::sql(system, feed, wire::source::serves(landscape, feed)?, query, changes)?;
     Ok(source.cursor_at(value)?)
 }
