@@ -127,9 +127,21 @@ mod tests {
     use super::*;
 
     fn sample() -> Envelope {
-        let stream = StreamName::new("заказы.опт").unwrap();
-        let upsert = bus_contract::sample::envelope(&stream, "УТ-000123", 17);
-        Envelope { operation: Operation::Delete, time: Moment(1_763_800_000_123), ..upsert }
+        let (stream, key) = (StreamName::new("заказы.опт").unwrap(), Key::from_stored("УТ-000123"));
+        let body = Bytes::from_static("{\"Сумма\":12345678901234567.89}".as_bytes());
+        let hash = ContentHash::of(Operation::Delete, &body);
+        Envelope {
+            id: MessageId::derive(&stream, &key, 2, &hash),
+            stream,
+            key,
+            seq: Seq { epoch: 3, number: 17 },
+            generation: 2,
+            operation: Operation::Delete,
+            time: Moment(1_763_800_000_123),
+            label: Some("Заказ УТ-000123".into()),
+            hash,
+            body,
+        }
     }
 
     fn text(properties: &BasicProperties, name: &str) -> String {

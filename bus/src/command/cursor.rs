@@ -89,7 +89,6 @@ fn position(landscape: &Landscape, name: &str, value: &str) -> anyhow::Result<Cu
         bail!("feed {name} is pushed to: its senders alone know what came before")
     };
     let system = landscape.system(system).context("the feed has no system")?;
-    let serves = wire::source::serves(landscape, feed)?;
-    let source = wire::source::sql(system, feed, serves, query, changes)?;
+    let source = wire::source::sql(system, feed, wire::source::serves(landscape, feed)?, query, changes)?;
     Ok(source.cursor_at(value)?)
 }
