@@ -17,7 +17,7 @@ pub use crate::language::stream::Overlap;
 use crate::shape::Shaper;
 
 /// Everything that one configuration describes. In each list, the order of the files.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Landscape {
     /// The bus itself.
     pub bus: Bus,
@@ -60,7 +60,7 @@ impl Landscape {
 }
 
 /// The bus itself.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Bus {
     /// Told to systems, shown on pages.
     pub name: String,
@@ -82,7 +82,7 @@ pub struct Bus {
 }
 
 /// Where messages are kept between capture and delivery.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Broker {
     /// Inside the bus.
     Embedded,
@@ -96,7 +96,7 @@ pub enum Broker {
 }
 
 /// A system the bus talks to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct System {
     /// Its name.
     pub name: SystemName,
@@ -107,7 +107,7 @@ pub struct System {
 }
 
 /// What differs by kind of system.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum SystemKind {
     /// A database that is read.
     Sql {
@@ -121,7 +121,7 @@ pub enum SystemKind {
 }
 
 /// A server that takes requests.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct HttpSystem {
     /// Base address.
     pub url: SecretOr<Url>,
@@ -140,7 +140,7 @@ pub struct HttpSystem {
 }
 
 /// How much at a time, and at the same time.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
     /// Requests per time; `None` is as fast as it is answered.
     pub pace: Option<Profile>,
@@ -149,7 +149,7 @@ pub struct Limits {
 }
 
 /// One reader with one cursor.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Feed {
     /// Its name: the stream's, while a feed serves one.
     pub name: FeedName,
@@ -160,7 +160,7 @@ pub struct Feed {
 }
 
 /// Where records come from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum FeedSource {
     /// They are read.
     Query {
@@ -183,7 +183,7 @@ pub enum FeedSource {
 }
 
 /// How changes are found.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Changes {
     /// By a column that grows.
     Cursor {
@@ -202,7 +202,7 @@ pub enum Changes {
 }
 
 /// A full comparison beside a cursor.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Recheck {
     /// When.
     pub schedule: Schedule,
@@ -211,7 +211,7 @@ pub struct Recheck {
 }
 
 /// One entity.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Stream {
     /// Its name.
     pub name: StreamName,
@@ -224,10 +224,12 @@ pub struct Stream {
 }
 
 /// One stream to one receiver.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Route {
     /// Its name.
     pub name: RouteName,
+    /// The name it had before: it keeps the place of that, with everything that waits there.
+    pub was: Option<RouteName>,
     /// What is sent.
     pub stream: StreamName,
     /// Where to: a system that takes requests.
@@ -255,7 +257,7 @@ pub struct Route {
 }
 
 /// The request that carries a record.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Send {
     /// The method.
     pub method: Method,
@@ -268,7 +270,7 @@ pub struct Send {
 }
 
 /// The request that deletes a record.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeleteRequest {
     /// The method.
     pub method: Method,
@@ -277,7 +279,7 @@ pub struct DeleteRequest {
 }
 
 /// An outside system that takes a stream by itself.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Subscription {
     /// Its name.
     pub name: SubscriptionName,
@@ -294,7 +296,7 @@ pub struct Subscription {
 }
 
 /// How a subscriber takes a stream.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Via {
     /// From its own queue at RabbitMQ.
     Amqp,
@@ -306,7 +308,7 @@ pub enum Via {
 }
 
 /// Who is told of incidents, and how.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Channel {
     /// Its name.
     pub name: String,
@@ -325,7 +327,7 @@ pub struct Channel {
 }
 
 /// How a channel is reached.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Way {
     /// A request.
     Webhook {
@@ -359,7 +361,7 @@ pub enum Way {
 }
 
 /// Hours of planned work.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PlannedMaintenance {
     /// Its name.
     pub name: String,

@@ -5,6 +5,7 @@
 //! while reading, by [`shape`].
 
 mod check;
+mod files;
 mod landscape;
 mod language;
 mod load;
@@ -13,5 +14,6 @@ mod resolve;
 pub mod shape;
 
 pub use check::{Checked, check};
+pub use files::{Print, print};
 pub use landscape::*;
 pub use reference::{json_schema, reference_markdown};

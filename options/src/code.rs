@@ -40,4 +40,5 @@ codes! {
     BAD_PATH = "BUS-C016" "not a path into a record";
     OPEN_WITHOUT_KEY = "BUS-C017" "an open address without a key";
     OPEN_PASSWORD = "BUS-C030" "a password that everybody on the way can read";
+    PLACE_TAKEN = "BUS-C038" "a place that another route has";
 }

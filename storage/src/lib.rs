@@ -11,6 +11,7 @@ mod full_disk;
 mod lock;
 mod names;
 mod operations;
+mod places;
 mod queue;
 mod readers;
 mod schema;

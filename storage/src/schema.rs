@@ -102,6 +102,10 @@ const MIGRATIONS: &[&str] = &[
     );
     CREATE TABLE bases (feed INTEGER PRIMARY KEY, base TEXT NOT NULL, timeline INTEGER NOT NULL, position INTEGER);
 ",
+    "
+    CREATE TABLE places (route INTEGER PRIMARY KEY, stream INTEGER NOT NULL, queue TEXT);
+    CREATE TABLE given_up_queues (queue TEXT PRIMARY KEY) WITHOUT ROWID;
+",
 ];
 
 /// The version this program writes.

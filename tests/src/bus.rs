@@ -24,6 +24,7 @@ pub struct Bus {
     program: PathBuf,
     port: u16,
     environment: BTreeMap<String, String>,
+    arguments: Vec<String>,
 }
 
 impl Bus {
@@ -39,7 +40,14 @@ impl Bus {
             program.display()
         );
         let sandbox = Arc::new(Sandbox::new("bus")?);
-        Ok(Self { process: None, sandbox, program, port: ports::free(), environment: BTreeMap::new() })
+        Ok(Self {
+            process: None,
+            sandbox,
+            program,
+            port: ports::free(),
+            environment: BTreeMap::new(),
+            arguments: Vec::new(),
+        })
     }
 
     /// Where files of this installation are; the program runs in it.
@@ -112,11 +120,16 @@ impl Bus {
         }
     }
 
+    /// Arguments of `bus run`, as `["--watch"]`, for programs started from now on.
+    pub fn run_with(&mut self, arguments: &[&str]) {
+        self.arguments = arguments.iter().map(ToString::to_string).collect();
+    }
+
     /// Starts `bus run` and does not wait: for a broker that is down, or a failpoint that ends the start.
     pub fn start_unready(&mut self) -> Result<()> {
         self.process = None;
         let mut command = self.command();
-        command.arg("run");
+        command.arg("run").args(&self.arguments);
         self.process = Some(Process::spawn("bus", command, &self.sandbox, Ending::Kill)?);
         Ok(())
     }
@@ -133,6 +146,13 @@ impl Bus {
         let process = self.process.as_mut().context("bus was not started")?;
         process.signal(Signal::TERM);
         process.wait(limit).await
+    }
+
+    /// SIGHUP: read the files again.
+    pub fn hangup(&mut self) {
+        if let Some(process) = &mut self.process {
+            process.signal(Signal::HUP);
+        }
     }
 
     /// Waits until it ends by itself, for example at a failpoint.

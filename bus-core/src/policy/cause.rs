@@ -54,7 +54,9 @@ impl Topology {
             | Kind::TooManyDeletions
             | Kind::SourceSilent
             | Kind::CursorStuck => self.feed.get(subject),
-            Kind::StoreFailing | Kind::JobCrashed | Kind::DiskFilling | Kind::PausedByPerson => None,
+            Kind::StoreFailing | Kind::JobCrashed | Kind::ConfigRefused | Kind::DiskFilling | Kind::PausedByPerson => {
+                None
+            }
         };
         found.map(String::as_str)
     }

@@ -12,6 +12,7 @@ mod local;
 mod mask;
 mod notify;
 mod pace;
+pub mod places;
 mod profile;
 mod rate;
 mod reservation;

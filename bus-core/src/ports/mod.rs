@@ -6,6 +6,7 @@ pub mod cursors;
 pub mod journal;
 pub mod pauses;
 pub mod permits;
+pub mod places;
 pub mod shape;
 pub mod source;
 pub mod state;

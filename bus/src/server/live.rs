@@ -3,6 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// A value that is replaced as a whole: who looks keeps what was there when it looked.
+#[derive(Default)]
 pub struct Live<T>(RwLock<Arc<T>>);
 
 impl<T> Live<T> {
@@ -14,7 +15,6 @@ impl<T> Live<T> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    #[expect(dead_code, reason = "hot reload replaces what is here")]
     pub fn set(&self, value: T) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(value);
     }

@@ -3,7 +3,7 @@
 //! Two steps: [`parts::prepare`] builds what may fail (secrets, addresses, certificates) and touches nothing that runs;
 //! [`Parts::open`](parts::Parts::open) makes jobs of it. A reload prepares first, and ends what it replaces in between.
 
-mod feeds;
+pub mod feeds;
 pub mod gates;
 pub mod operations;
 pub mod parts;
@@ -22,6 +22,7 @@ use bus_core::engine::chronicle::Chronicle;
 use bus_core::engine::incident::Incidents;
 use bus_core::engine::metrics::Metrics;
 use bus_core::ports::broker::Broker;
+use bus_core::ports::places::Places;
 use bus_core::ports::state::StateStore;
 use bus_core::ports::watch::WatchStore;
 use bus_core::vocabulary::Secret;
@@ -36,6 +37,7 @@ use crate::watch::Peer;
 /// What all parts of one process share, for as long as it runs.
 pub struct Workshop {
     pub store: Arc<dyn StateStore>,
+    pub places: Arc<dyn Places>,
     pub chronicle: Chronicle,
     pub broker: Arc<dyn Broker>,
     pub metrics: Metrics,
@@ -49,13 +51,23 @@ impl Workshop {
     /// Connects to nothing but the local state store; RabbitMQ may be away.
     pub async fn open(landscape: &Landscape, database: Database) -> anyhow::Result<Self> {
         let state = Arc::new(SqliteState::new(database.clone()));
-        let store: Arc<dyn StateStore> = Arc::clone(&state) as _;
+        let (store, places): (Arc<dyn StateStore>, Arc<dyn Places>) = (state.clone(), state.clone());
         let (metrics, incidents) = (Metrics::new(), Incidents::default());
         let broker = broker(landscape, &database).await?;
         let operations = Operations::open(&state, &incidents).await?;
         let (pauses, noted) = (operations.pauses.clone(), incidents.clone());
         let gates = Arc::new(Gates::new(Arc::clone(&store), pauses, noted, metrics.clone()));
-        Ok(Self { store, chronicle: Chronicle::off(), broker, metrics, incidents, gates, operations, watch: state })
+        Ok(Self {
+            store,
+            places,
+            chronicle: Chronicle::off(),
+            broker,
+            metrics,
+            incidents,
+            gates,
+            operations,
+            watch: state,
+        })
     }
 }
 

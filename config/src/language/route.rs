@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use bus_core::vocabulary::{StreamName, SystemName};
+use bus_core::vocabulary::{RouteName, StreamName, SystemName};
 use bus_options::{
     Declaration, Declared, Located, Map, Node, OptionValue, Own, Ref, Report, SecretOr, Whole, choices, options,
 };
@@ -16,6 +16,9 @@ use crate::shape::{Condition, Fields, Transform};
 options! {
     /// One stream to one receiver. The name is the queue, the label of metrics and the entry in the journal.
     pub struct Route("[routes.NAME]") {
+        /// The name it had before. The renamed route keeps its place: its queue, what waits, dead letters, and what each
+        /// receiver has.
+        was: Former, optional;
         /// What is sent.
         stream: Ref<StreamName>, required;
         /// The system it goes to.
@@ -44,6 +47,24 @@ options! {
         /// The time of day by which nothing may wait any more; otherwise it is an incident.
         empty_by: EmptyBy, optional, shared;
     } planned ["on_reject", "batch", "requires", "schedule", "maps", "operation", "echo"]
+}
+
+/// The name that a route had before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Former(pub Located<RouteName>);
+
+impl OptionValue for Former {
+    fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
+        let text = node.text("the former name of a route", report)?;
+        let value = report.name::<RouteName>(text, &node.span())?;
+        Some(Self(Located { value, span: node.span() }))
+    }
+    fn kind() -> Cow<'static, str> {
+        "former name of the route".into()
+    }
+    fn schema() -> Value {
+        Ref::<RouteName>::schema()
+    }
 }
 
 choices! {

@@ -18,6 +18,7 @@ pub fn routes(
     zone: Tz,
     report: &mut Report,
 ) -> Vec<Route> {
+    former_names(&written, report);
     written.0.into_iter().map(|entry| route(entry.key, entry.value, systems, zone, report)).collect()
 }
 
@@ -41,6 +42,7 @@ fn route(
     let (retry, send) = (route.retry, route.send.value);
     Route {
         name: name.value,
+        was: route.was.map(|former| former.0.value),
         stream: route.stream.name().clone(),
         to: route.to.name().clone(),
         shape: shaper(route.when, route.transform, route.fields, zone, report),
@@ -67,6 +69,21 @@ fn route(
         },
         concurrency: route.concurrency.get() as usize,
         empty_by: route.empty_by.map(|by| by.0),
+    }
+}
+
+/// A place can go to one route, and only when no route has it.
+fn former_names(written: &Definitions<RouteName, language::Route>, report: &mut Report) {
+    let mut seen: Vec<&RouteName> = Vec::new();
+    for Located { value: was, span } in written.0.iter().filter_map(|entry| Some(&entry.value.was.as_ref()?.0)) {
+        if written.0.iter().any(|entry| entry.key.value == *was) {
+            let hint = "remove `was`, or rename the other route too";
+            report.add_with_hint(codes::PLACE_TAKEN, span, format!("there still is a route `{was}`"), hint);
+        } else if seen.contains(&was) {
+            let hint = "keep `was` in the one that is to go on from where it stood";
+            report.add_with_hint(codes::PLACE_TAKEN, span, format!("two routes were `{was}`"), hint);
+        }
+        seen.push(was);
     }
 }
 

@@ -26,7 +26,7 @@ pub fn function_names() -> impl Iterator<Item = &'static str> {
 }
 
 /// What becomes of the body of a record that the filter wants.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Body {
     /// It stays as the source wrote it.
     AsIs,
@@ -37,7 +37,7 @@ pub enum Body {
 }
 
 /// Filter, then body. Pure: the same envelope gives the same answer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Shaper {
     when: Option<Condition>,
     body: Body,

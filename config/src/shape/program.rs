@@ -23,6 +23,13 @@ pub struct Program {
     source: Arc<str>,
 }
 
+/// The same text is the same program.
+impl PartialEq for Program {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+}
+
 impl Program {
     fn compile(script: &Script, read_only: bool, report: &mut Report) -> Option<Self> {
         let functions = functions::all();
@@ -100,7 +107,7 @@ fn tell(
 }
 
 /// `when`: a question whose answer is true or false.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Condition(pub(super) Program);
 
 impl Condition {
@@ -132,7 +139,7 @@ impl OptionValue for Condition {
 }
 
 /// `transform`: makes the receiver's object of the record, in place (`.`).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Transform(pub(super) Program);
 
 impl Transform {
