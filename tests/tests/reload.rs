@@ -35,7 +35,7 @@ impl File {
     }
 
     fn write(&self, setting: &Setting) -> Result<()> {
-        let broker = self.broker.as_ref().map_or(String::new(), |url| format!("broker = \"{url}\""));
+        let broker = self.broker.as_ref().map_or("", |_| "broker = { env = \"BROKER_URL\" }");
         let first = self.first.map_or(String::new(), |(name, options)| {
             format!(
                 "[routes.\"{name}\"]\nstream = \"s\"\nto = \"a\"\nsend = {{ method = \"PUT\", path = \"/a/{{key}}\" }}\n\
@@ -73,6 +73,9 @@ impl Setting {
 
     async fn start(file: &File) -> Result<Self> {
         let mut setting = Self::new().await?;
+        if let Some(url) = &file.broker {
+            setting.bus.env("BROKER_URL", url);
+        }
         file.write(&setting)?;
         setting.bus.start().await?;
         Ok(setting)
