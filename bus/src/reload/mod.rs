@@ -100,6 +100,10 @@ impl Reloader {
         current: Current,
     ) -> Self {
         let print = file.map(bus_config::print).unwrap_or_default();
+        if let Some(file) = file {
+            // Whatever an earlier process had refused: this file runs.
+            workshop.incidents.close(Kind::ConfigRefused, &file.display().to_string());
+        }
         let seen = Live::new(Seen { since: Moment::now(), print, refused: None });
         let reloader = Self {
             file: file.map(Path::to_owned),
