@@ -109,6 +109,7 @@ impl Topology {
             Kind::SystemDown => self.route.values().any(|system| *system == incident.subject),
             Kind::StoreFailing
             | Kind::JobCrashed
+            | Kind::ConfigRefused
             | Kind::DiskFilling
             | Kind::CertificateEnding
             | Kind::PausedByPerson => true,
