@@ -43,6 +43,8 @@ async fn a_renamed_route_keeps_everything(store: &(impl Places + StateStore)) {
         attempts: 2,
         reason: HoldReason::Retry,
         clear_mark: false,
+        latest: false,
+        doubt: false,
     };
     let reached = Change::Reached { seq: messages[1].seq };
     store.commit(&old, vec![settle, hold, reached]).await.expect("a commit");
