@@ -8,6 +8,7 @@ mod tasks;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bus_core::vocabulary::{RouteName, SubscriptionName};
 use clap::{Args, Parser, Subcommand};
 
 pub use cursor::{Cursor, CursorRewind, CursorShow};
@@ -62,6 +63,8 @@ pub enum Command {
     Resend(Resend),
     /// Loads and resends: how far they are, and ending one
     Tasks(Tasks),
+    /// Take over the files on disk in the running bus: only what changed starts anew (exit code 78 if they are refused)
+    Reload(Reload),
     /// The demo's receiver, in a process of its own
     #[command(hide = true)]
     DemoReceiver(DemoReceiver),
@@ -89,6 +92,27 @@ pub struct Run {
     /// If another process runs on the same state, wait for its end instead of refusing
     #[arg(long)]
     pub standby: bool,
+    /// Take over the files by itself whenever they are edited, as `bus reload` does
+    #[arg(long)]
+    pub watch: bool,
+    /// Give up what a route holds that is not in the file any more (may be repeated)
+    #[arg(long, value_name = "NAME", value_parser = route)]
+    pub drop_route: Vec<RouteName>,
+}
+
+#[derive(Debug, Args)]
+pub struct Reload {
+    #[command(flatten)]
+    pub config: Config,
+    /// Give up what a route holds that is not in the file any more: queue, waiting, dead letters (may be repeated)
+    #[arg(long, value_name = "NAME", value_parser = route)]
+    pub drop_route: Vec<RouteName>,
+    /// Give up what the subscriber of a removed subscription has not taken (may be repeated)
+    #[arg(long, value_name = "NAME", value_parser = subscription)]
+    pub drop_subscription: Vec<SubscriptionName>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -223,6 +247,14 @@ pub struct Where {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+fn route(text: &str) -> Result<RouteName, String> {
+    RouteName::new(text).map_err(|error| error.to_string())
+}
+
+fn subscription(text: &str) -> Result<SubscriptionName, String> {
+    SubscriptionName::new(text).map_err(|error| error.to_string())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

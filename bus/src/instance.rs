@@ -1,5 +1,6 @@
 //! One instance of the bus: everything wired and started, and its HTTP server.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,15 +13,26 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::notify;
+use crate::reload::{self, Current, Dropped, Refused, Reloader};
 use crate::server::{self, App, Live};
 use crate::watch::{self, Oversight};
-use crate::wire::parts::{self, QueueOf};
-use crate::wire::{self, Workshop};
+use crate::wire::{self, Workshop, parts};
+
+/// Why it does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration would lose what routes hold.
+    #[error("{}", .0.whole())]
+    Refused(Refused),
+    /// Something does not work.
+    #[error(transparent)]
+    Failed(#[from] anyhow::Error),
+}
 
 /// A running bus.
 pub struct Instance {
-    workshop: Workshop,
-    running: Running,
+    workshop: Arc<Workshop>,
+    running: Arc<Running>,
     server: JoinHandle<anyhow::Result<()>>,
     watching: Vec<JoinHandle<()>>,
     stop: CancellationToken,
@@ -28,25 +40,55 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// Wires everything and starts it. Systems that are away delay, they do not fail the start.
-    pub async fn start(landscape: &Landscape, database: Database, listener: TcpListener) -> anyhow::Result<Self> {
+    /// Wires everything and starts it. Systems that are away delay, they do not fail the start. `file`: where the
+    /// landscape came from, for reloads. Routes that are gone from it and hold messages refuse the start.
+    pub async fn start(
+        landscape: &Landscape,
+        file: Option<&Path>,
+        dropped: &Dropped,
+        database: Database,
+        listener: TcpListener,
+    ) -> Result<Self, StartError> {
         // An error means that it is installed already, which is what is wanted.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let workshop = Workshop::open(landscape, database).await?;
+        let workshop = Arc::new(Workshop::open(landscape, database).await?);
         let key = landscape.bus.key.as_ref().map(|key| wire::load(key, "the key of [bus]")).transpose()?;
-        let queue_of = QueueOf::default();
-        let mut parts = parts::prepare(landscape, &workshop, &queue_of, |_| true)?;
+        let arrangement = reload::arranged(&workshop, landscape, dropped, false).await.map_err(StartError::Refused)?;
+        for place in &arrangement.kept {
+            tracing::warn!(
+                route = place.route.as_str(),
+                "not in the file any more; nobody could look into its queue: kept"
+            );
+        }
+        let mut parts = parts::prepare(landscape, &workshop, &arrangement.queues, |_| true)?;
+        reload::give_places(&workshop, &arrangement.steps).await.map_err(anyhow::Error::from)?;
+        let broker = Arc::clone(&workshop.broker);
+        reload::remove_given_up(&workshop, |queue| {
+            let broker = Arc::clone(&broker);
+            async move { broker.remove(&queue).await }
+        })
+        .await;
+        let queues = parts::queues(landscape, &arrangement)?;
         let (doors, outs) = (std::mem::take(&mut parts.doors), std::mem::take(&mut parts.outs));
         let jobs = parts.open(&workshop).await?;
-        let queues = parts::queues(landscape, &queue_of)?;
-        let (broker, metrics) = (Arc::clone(&workshop.broker), workshop.metrics.clone());
         let channels = notify::channels(landscape)?;
-        let oversight = Oversight::new(landscape, Arc::clone(&workshop.watch), wire::peers(landscape));
+        let oversight = Arc::new(Oversight::new(landscape, Arc::clone(&workshop.watch), wire::peers(landscape)));
         let before = oversight.store.open_incidents().await.context("the state store")?;
         workshop.incidents.restore(before);
         oversight.quiet.reload().await.context("the state store")?;
-        let running = supervisor::start(queues, broker, metrics, workshop.incidents.clone());
+        let running = Arc::new(supervisor::start(queues, broker, workshop.metrics.clone(), workshop.incidents.clone()));
         running.launch(jobs);
+        let (live_doors, live_outs) = (Arc::new(Live::default()), Arc::new(Live::default()));
+        let current = Current { landscape: landscape.clone(), queues: arrangement.queues, doors, outs };
+        let reloader = Reloader::new(
+            file,
+            Arc::clone(&workshop),
+            Arc::clone(&running),
+            Arc::clone(&oversight),
+            Arc::clone(&live_doors),
+            Arc::clone(&live_outs),
+            current,
+        );
         let app = Arc::new(App {
             name: landscape.bus.name.clone(),
             watch: running.watch().clone(),
@@ -60,8 +102,9 @@ impl Instance {
             channels,
             teller: Arc::clone(&workshop.teller),
             key,
-            doors: Live::new(doors.into_values().collect()),
-            outs: Live::new(outs),
+            doors: live_doors,
+            outs: live_outs,
+            reloader: Arc::new(reloader),
         });
         let stop = CancellationToken::new();
         let watch = running.watch().clone();
@@ -75,6 +118,8 @@ impl Instance {
 
     /// Drains within the bound; `true` if nothing had to be cut off.
     pub async fn stop(self, bound: Duration) -> bool {
+        // A reload that is just starting jobs would start them behind the stop.
+        let _held = tokio::time::timeout(bound, self.app.reloader.hold()).await;
         let clean = self.running.stop(bound).await;
         if clean {
             self.workshop.gates.close_all().await;

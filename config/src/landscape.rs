@@ -15,11 +15,11 @@ pub use crate::language::bus::LogFormat;
 pub use crate::language::map::GivesText as Gives;
 pub use crate::language::route::{Delivery, EchoKey, Method, WhenLeft};
 pub use crate::language::stream::Overlap;
-use crate::maps::{CsvFile, Handle};
+use crate::maps::{CsvFile, Handle, Table};
 use crate::shape::{Compared, FieldPath, Shaper};
 
 /// Everything that one configuration describes. In each list, the order of the files.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Landscape {
     /// The bus itself.
     pub bus: Bus,
@@ -64,7 +64,7 @@ impl Landscape {
 }
 
 /// The bus itself.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Bus {
     /// Told to systems, shown on pages.
     pub name: String,
@@ -97,7 +97,7 @@ pub struct JournalKeep {
 }
 
 /// Where messages are kept between capture and delivery.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Broker {
     /// Inside the bus.
     Embedded,
@@ -111,7 +111,7 @@ pub enum Broker {
 }
 
 /// A system the bus talks to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct System {
     /// Its name.
     pub name: SystemName,
@@ -122,7 +122,7 @@ pub struct System {
 }
 
 /// What differs by kind of system.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum SystemKind {
     /// A database that is read.
     Sql {
@@ -136,7 +136,7 @@ pub enum SystemKind {
 }
 
 /// A server that takes requests.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct HttpSystem {
     /// Base address.
     pub url: SecretOr<Url>,
@@ -157,7 +157,7 @@ pub struct HttpSystem {
 }
 
 /// How much at a time, and at the same time.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
     /// Requests per time; `None` is as fast as it is answered.
     pub pace: Option<Profile>,
@@ -166,7 +166,7 @@ pub struct Limits {
 }
 
 /// One reader with one cursor.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Feed {
     /// Its name: the stream's, where it is read by itself.
     pub name: FeedName,
@@ -179,7 +179,7 @@ pub struct Feed {
 }
 
 /// Where records come from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum FeedSource {
     /// They are read.
     Query {
@@ -202,7 +202,7 @@ pub enum FeedSource {
 }
 
 /// How changes are found.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Changes {
     /// By a column that grows.
     Cursor {
@@ -221,7 +221,7 @@ pub enum Changes {
 }
 
 /// A full comparison beside a cursor.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Recheck {
     /// When.
     pub schedule: Schedule,
@@ -230,7 +230,7 @@ pub struct Recheck {
 }
 
 /// One entity.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Stream {
     /// Its name.
     pub name: StreamName,
@@ -249,10 +249,12 @@ pub struct Stream {
 }
 
 /// One stream to one receiver.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Route {
     /// Its name.
     pub name: RouteName,
+    /// The name it had before: it keeps the place of that, with everything that waits there.
+    pub was: Option<RouteName>,
     /// What is sent.
     pub stream: StreamName,
     /// Where to: a system that takes requests.
@@ -284,7 +286,7 @@ pub struct Route {
 }
 
 /// How a route recognises what another one has written.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Echo {
     /// That route.
     pub of: RouteName,
@@ -295,7 +297,7 @@ pub struct Echo {
 }
 
 /// The request that carries a record.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Send {
     /// The method.
     pub method: Method,
@@ -308,7 +310,7 @@ pub struct Send {
 }
 
 /// The request that deletes a record.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeleteRequest {
     /// The method.
     pub method: Method,
@@ -317,7 +319,7 @@ pub struct DeleteRequest {
 }
 
 /// An outside system that takes a stream by itself.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Subscription {
     /// Its name.
     pub name: SubscriptionName,
@@ -334,7 +336,7 @@ pub struct Subscription {
 }
 
 /// How a subscriber takes a stream.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Via {
     /// From its own queue at RabbitMQ.
     Amqp,
@@ -346,7 +348,7 @@ pub enum Via {
 }
 
 /// Who is told of incidents, and how.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Channel {
     /// Its name.
     pub name: String,
@@ -365,7 +367,7 @@ pub struct Channel {
 }
 
 /// How a channel is reached.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Way {
     /// A request.
     Webhook {
@@ -399,7 +401,7 @@ pub enum Way {
 }
 
 /// Hours of planned work.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PlannedMaintenance {
     /// Its name.
     pub name: String,
@@ -410,7 +412,7 @@ pub struct PlannedMaintenance {
 }
 
 /// A dictionary.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Map {
     /// Its name, and what programs hold of it. Inline values and files are bound to it; the others bind who wires them.
     pub handle: Handle,
@@ -419,10 +421,10 @@ pub struct Map {
 }
 
 /// Where the values of a map come from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum MapSource {
     /// The configuration itself.
-    Inline,
+    Inline(Arc<Table>),
     /// A file, read already.
     Csv(Arc<CsvFile>),
     /// A database.

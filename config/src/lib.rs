@@ -5,6 +5,7 @@
 //! while reading, by [`shape`].
 
 mod check;
+mod files;
 mod landscape;
 mod language;
 mod load;
@@ -14,5 +15,6 @@ mod resolve;
 pub mod shape;
 
 pub use check::{Checked, check};
+pub use files::{Print, print};
 pub use landscape::*;
 pub use reference::{json_schema, reference_markdown};

@@ -101,18 +101,13 @@ impl Loaded {
     }
 
     fn include(&mut self, base: &Path, include: &Located<String>, defaults: Option<Node<'_>>, seen: &mut Vec<PathBuf>) {
-        // Only the pattern is one: a folder may well be called `[old]`.
-        let folder = glob::Pattern::escape(&base.display().to_string());
-        let pattern = Path::new(&folder).join(&include.value);
-        let paths = match glob::glob(&pattern.display().to_string()) {
-            Ok(paths) => paths,
+        let found = match matching(base, &include.value) {
+            Ok(found) => found,
             Err(error) => {
                 self.report.add(codes::BAD_VALUE, &include.span, format!("not a pattern: {}", error.msg));
                 return;
             }
         };
-        let mut found: Vec<PathBuf> = paths.filter_map(Result::ok).filter(|path| path.is_file()).collect();
-        found.sort();
         if found.is_empty() && !include.value.contains(['*', '?', '[']) {
             self.report.add(codes::UNREADABLE, &include.span, format!("there is no file `{}`", include.value));
         }
@@ -152,6 +147,17 @@ fn unquoted_name(text: &str, span: &Span) -> Option<String> {
     let example =
         if header { line.trim().replacen(name, &format!("\"{name}\""), 1) } else { format!("\"{name}\" = …") };
     Some(format!("a name in other letters than English ones needs quotes: {example}"))
+}
+
+/// The files that one entry of `include` means, in order.
+pub fn matching(base: &Path, include: &str) -> Result<Vec<PathBuf>, glob::PatternError> {
+    // Only the pattern is one: a folder may well be called `[old]`.
+    let folder = glob::Pattern::escape(&base.display().to_string());
+    let pattern = Path::new(&folder).join(include);
+    let paths = glob::glob(&pattern.display().to_string())?;
+    let mut found: Vec<PathBuf> = paths.filter_map(Result::ok).filter(|path| path.is_file()).collect();
+    found.sort();
+    Ok(found)
 }
 
 /// The value in the line of a syntax mistake, where its key says that it may be a secret; else nothing.

@@ -8,10 +8,12 @@
 #![allow(clippy::missing_panics_doc)]
 
 pub mod broker;
+pub mod places;
 pub mod sample;
 pub mod state;
 pub mod watch;
 
 pub use broker::{BrokerFixture, broker_suite};
+pub use places::places_suite;
 pub use state::{StateFixture, state_suite};
 pub use watch::{WatchFixture, watch_suite};

@@ -13,6 +13,7 @@ mod lock;
 mod maps;
 mod names;
 mod operations;
+mod places;
 mod queue;
 mod readers;
 mod schema;

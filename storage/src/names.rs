@@ -21,13 +21,18 @@ pub(crate) enum Kind {
     Map = 20,
 }
 
-/// Numbers already looked up. They never change, so the cache never lies; it holds committed ones only.
+/// Numbers already looked up; it holds committed ones only. Only a renaming changes them, and clears it.
 #[derive(Default)]
 pub(crate) struct Names(Mutex<HashMap<(Kind, String), i64>>);
 
 impl Names {
     fn get(&self, kind: Kind, name: &str) -> Option<i64> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&(kind, name.to_owned())).copied()
+    }
+
+    /// After a renaming.
+    pub(crate) fn forget(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     fn put(&self, kind: Kind, name: String, id: i64) {

@@ -142,6 +142,10 @@ const MIGRATIONS: &[&str] = &[
     CREATE INDEX dead_word ON dead (key);
     CREATE INDEX dead_label ON dead (label) WHERE label IS NOT NULL;
 ",
+    "
+    CREATE TABLE places (route INTEGER PRIMARY KEY, stream INTEGER NOT NULL, queue TEXT);
+    CREATE TABLE given_up_queues (queue TEXT PRIMARY KEY) WITHOUT ROWID;
+",
 ];
 
 /// The version this program writes.

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use async_trait::async_trait;
-use bus_contract::{StateFixture, WatchFixture, state_suite, watch_suite};
+use bus_contract::{StateFixture, WatchFixture, places_suite, state_suite, watch_suite};
 use bus_core::ports::state::StateStore;
 use bus_core::ports::watch::WatchStore;
 use bus_storage::{Database, SqliteState};
@@ -53,4 +53,9 @@ impl WatchFixture for Fixture {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_sqlite_state_store_remembers_troubles() {
     watch_suite(Fixture::new).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sqlite_state_store_keeps_the_contract_of_places() {
+    places_suite(Fixture::new().await.state.as_ref().unwrap()).await;
 }

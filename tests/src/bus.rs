@@ -27,6 +27,7 @@ pub struct Bus {
     standby: Option<Process>,
     /// A write beyond a limit is an error to the program, and does not end it.
     file_limits: bool,
+    arguments: Vec<String>,
 }
 
 impl Bus {
@@ -50,6 +51,7 @@ impl Bus {
             environment: BTreeMap::new(),
             standby: None,
             file_limits: false,
+            arguments: Vec::new(),
         })
     }
 
@@ -123,11 +125,16 @@ impl Bus {
         }
     }
 
+    /// Arguments of `bus run`, as `["--watch"]`, for programs started from now on.
+    pub fn run_with(&mut self, arguments: &[&str]) {
+        self.arguments = arguments.iter().map(ToString::to_string).collect();
+    }
+
     /// Starts `bus run` and does not wait: for a broker that is down, or a failpoint that ends the start.
     pub fn start_unready(&mut self) -> Result<()> {
         self.process = None;
         let mut command = self.command();
-        command.arg("run");
+        command.arg("run").args(&self.arguments);
         self.process = Some(Process::spawn("bus", command, &self.sandbox, Ending::Kill)?);
         Ok(())
     }
@@ -189,6 +196,13 @@ impl Bus {
         let process = self.process.as_mut().context("bus was not started")?;
         process.signal(Signal::TERM);
         process.wait(limit).await
+    }
+
+    /// SIGHUP: read the files again.
+    pub fn hangup(&mut self) {
+        if let Some(process) = &mut self.process {
+            process.signal(Signal::HUP);
+        }
     }
 
     /// Waits until it ends by itself, for example at a failpoint.

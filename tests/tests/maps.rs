@@ -270,3 +270,58 @@ async fn a_new_map_is_loaded_from_an_old_stream_and_a_query_follows_its_table() 
     at.push("orders", r#"{"id":3,"guid":"g-1","from":1}"#, "").await?;
     at.holds(3, r#"{"sku":"Ж-1","city":"Тверь"}"#).await
 }
+
+#[tokio::test]
+async fn a_reload_leaves_maps_alone_and_refuses_to_change_them() -> Result<()> {
+    let receiver = Receiver::start(&Script::default()).await?;
+    let mut bus = Bus::new()?;
+    bus.env("PUSH_KEY", "push-secret");
+    let file = format!("sqlite:{}?mode=rwc", bus.directory().join("wms.db").display());
+    let mut wms = sqlx::SqliteConnection::connect(&file).await?;
+    for sql in [
+        "CREATE TABLE products (guid TEXT PRIMARY KEY, sku TEXT)",
+        "INSERT INTO products VALUES ('g-1', 'Ж-1')",
+        "CREATE TABLE warehouses (code INTEGER PRIMARY KEY, city TEXT)",
+        "INSERT INTO warehouses VALUES (1, 'Тула')",
+    ] {
+        sqlx::query(sql).execute(&mut wms).await?;
+    }
+    bus.routes(&old_stream(&bus, &receiver, NEW_MAPS))?;
+    bus.start().await?;
+    let at = Setting { bus, receiver };
+    at.push("orders", r#"{"id":1,"guid":"g-1","from":1}"#, "").await?;
+    at.holds(1, r#"{"sku":"Ж-1","city":"Тула"}"#).await?;
+    // From here on the table could not be read again.
+    sqlx::query("DROP TABLE warehouses").execute(&mut wms).await?;
+    at.metric(r#"bus_incident_open{kind="map-stale",subject="map.cities"} 1"#).await?;
+
+    let reload = || async {
+        let output = at.bus.run(&["reload", "--json"]).await?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok::<_, anyhow::Error>((output.status.success(), text(&output.stdout) + &text(&output.stderr)))
+    };
+    for number in 2..4 {
+        // The route starts anew, the map it uses goes on; nothing but comments is no change.
+        let field = format!("fields = {{ n{number} = \".id\",");
+        let maps = NEW_MAPS.replace("fields = {", &field);
+        at.bus.routes(&old_stream(&at.bus, &at.receiver, &maps))?;
+        let (done, words) = reload().await?;
+        ensure!(done && words.contains("route orders-to-shop") && !words.contains("map."), "{words}");
+        at.bus.routes(&old_stream(&at.bus, &at.receiver, &format!("# {number}\n{maps}")))?;
+        let (done, words) = reload().await?;
+        ensure!(done && !words.contains("route"), "{words}");
+        // The map that is kept from a stream follows it.
+        let update = format!("UPDATE products SET sku = 'Ж-{number}'");
+        sqlx::query(sqlx::AssertSqlSafe(update)).execute(&mut wms).await?;
+        at.metric(&format!(r#"bus_messages_settled_total{{outcome="delivered",route="map.sku"}} {number}"#)).await?;
+        at.push("orders", &format!(r#"{{"id":{number},"guid":"g-1","from":1}}"#), "").await?;
+        at.holds(number, &format!(r#"{{"n{number}":{number},"sku":"Ж-{number}","city":"Тула"}}"#)).await?;
+    }
+
+    let other = NEW_MAPS.replace("{ default = \"?\" }", "\"pass\"");
+    at.bus.routes(&old_stream(&at.bus, &at.receiver, &other))?;
+    let (done, words) = reload().await?;
+    ensure!(!done && words.contains("`[maps]` cannot change while the bus runs"), "{words}");
+    at.push("orders", r#"{"id":9,"guid":"g-1","from":2}"#, "").await?;
+    at.holds(9, r#"{"n3":9,"sku":"Ж-3","city":"?"}"#).await
+}

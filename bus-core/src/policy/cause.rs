@@ -55,7 +55,12 @@ impl Topology {
             | Kind::UntakenEntity
             | Kind::SourceSilent
             | Kind::CursorStuck => self.feed.get(subject),
-            Kind::StoreFailing | Kind::JobCrashed | Kind::DiskFilling | Kind::PausedByPerson | Kind::MapStale => None,
+            Kind::StoreFailing
+            | Kind::JobCrashed
+            | Kind::ConfigRefused
+            | Kind::DiskFilling
+            | Kind::PausedByPerson
+            | Kind::MapStale => None,
         };
         found.map(String::as_str)
     }
@@ -109,6 +114,7 @@ impl Topology {
             Kind::SystemDown => self.route.values().any(|system| *system == incident.subject),
             Kind::StoreFailing
             | Kind::JobCrashed
+            | Kind::ConfigRefused
             | Kind::DiskFilling
             | Kind::CertificateEnding
             | Kind::PausedByPerson

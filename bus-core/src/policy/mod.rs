@@ -14,6 +14,7 @@ mod mask;
 mod notify;
 mod pace;
 mod paces;
+pub mod places;
 mod profile;
 mod rate;
 mod reservation;

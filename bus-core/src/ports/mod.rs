@@ -8,6 +8,7 @@ pub mod journal;
 pub mod map;
 pub mod pauses;
 pub mod permits;
+pub mod places;
 pub mod shape;
 pub mod source;
 pub mod state;

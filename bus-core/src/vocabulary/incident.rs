@@ -71,6 +71,8 @@ kinds! {
     MapStale = "map-stale" Warning;
     /// A task of the bus itself has panicked.
     JobCrashed = "job-crashed" Critical;
+    /// The configuration on disk cannot be taken over.
+    ConfigRefused = "config-refused" Warning;
     /// A stream says nothing in hours when it never is silent.
     SourceSilent = "source-silent" Warning;
     /// Rows come, and the position stays.

@@ -6,6 +6,7 @@ mod dead;
 mod incidents;
 mod pause;
 mod pull;
+mod reload;
 mod run;
 mod status;
 mod tasks;
@@ -45,6 +46,7 @@ pub async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Incidents(args) => incidents::incidents(args).await,
         Command::AcceptSource(args) => incidents::accept_source(args).await,
         Command::Maintenance(args) => incidents::maintenance(args).await,
+        Command::Reload(args) => reload::reload(args).await,
     }
 }
 

@@ -1,15 +1,17 @@
 //! `bus run`: from the configuration to a drained stop.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use bus_config::Landscape;
 use bus_storage::Database;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::EX_CONFIG;
-use crate::instance::Instance;
+use crate::instance::{Instance, StartError};
+use crate::reload::{self, Dropped, Reloader};
 use crate::{cli, logging, server};
 
 /// From the signal to the end: attempts under way may finish, their outcomes become durable. Below the 15 s after which
@@ -26,6 +28,8 @@ pub async fn run(args: cli::Run) -> anyhow::Result<ExitCode> {
     };
     logging::start(landscape.bus.log);
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    // Before anything else: until it is handled, a hangup ends the process.
+    let hangup = signal(SignalKind::hangup())?;
     let stopped = async {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -38,18 +42,50 @@ pub async fn run(args: cli::Run) -> anyhow::Result<ExitCode> {
         () = &mut stopped => return Ok(ExitCode::SUCCESS),
     };
     let listener = server::bind(landscape.bus.listen).await?;
-    let instance = Instance::start(&landscape, database, listener).await?;
+    let dropped = Dropped { routes: args.drop_route, ..Dropped::default() };
+    let file = args.config.file.as_path();
+    let instance = match Instance::start(&landscape, Some(file), &dropped, database, listener).await {
+        Ok(instance) => instance,
+        Err(StartError::Refused(refused)) => {
+            eprintln!("bus: {}", refused.whole());
+            return Ok(ExitCode::from(EX_CONFIG));
+        }
+        Err(StartError::Failed(error)) => return Err(error),
+    };
     tracing::info!(
         listen = %landscape.bus.listen,
         routes = landscape.routes.len(),
         streams = landscape.streams.len(),
         "the bus runs; look with `bus status`"
     );
-    stopped.await;
+    let reloader = Arc::clone(&instance.app.reloader);
+    tokio::select! {
+        () = stopped => {}
+        () = follow(hangup, reloader, args.watch) => {}
+    }
     tracing::info!("stopping: no new messages, attempts under way may finish");
     let clean = instance.stop(DRAIN).await;
     tracing::info!(clean, "stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// SIGHUP and, if wanted, edited files. Never ends.
+async fn follow(mut hangup: Signal, reloader: Arc<Reloader>, watch: bool) {
+    let asked = async {
+        while hangup.recv().await.is_some() {
+            let reloading = Arc::clone(&reloader);
+            // In a task of its own, so that a stop does not leave it half done; its outcome is in log and incidents.
+            let _ = tokio::spawn(async move { reloading.reload(&Dropped::default()).await }).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let edited = async {
+        if watch {
+            reload::watch::follow(Arc::clone(&reloader)).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::join!(asked, edited);
 }
 
 async fn open(landscape: &Landscape, standby: bool) -> anyhow::Result<Database> {

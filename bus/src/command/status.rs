@@ -27,6 +27,10 @@ pub async fn status(args: cli::Status) -> anyhow::Result<ExitCode> {
 /// The status as lines of at most 80 columns where names allow it.
 fn page(status: &Status) -> String {
     let mut out = format!("{}: broker {}\n", status.name, status.broker);
+    if let Some(config) = &status.config {
+        out.push_str(&format!("running the {} of {}\n", config.file, config.since));
+        out.extend(config.note.iter().map(|note| format!("       {note}\n")));
+    }
     let width = status
         .feeds
         .iter()

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 
 use crate::cli;
 use crate::instance::Instance;
+use crate::reload::Dropped;
 
 pub use receiver::receive;
 
@@ -37,7 +38,7 @@ pub async fn run(args: cli::Demo) -> anyhow::Result<ExitCode> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let address = listener.local_addr()?;
     let database = Database::open(&landscape.bus.state).context("the demo's state store")?;
-    let instance = Instance::start(&landscape, database, listener).await?;
+    let instance = Instance::start(&landscape, None, &Dropped::default(), database, listener).await?;
     let mut view = view::View::new(!args.json && std::io::stdout().is_terminal(), args.json, address);
 
     let mut interrupt = signal(SignalKind::interrupt())?;

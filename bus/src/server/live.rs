@@ -3,6 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// A value that is replaced as a whole: who looks keeps what was there when it looked.
+#[derive(Default)]
 pub struct Live<T>(RwLock<Arc<T>>);
 
 impl<T> Live<T> {

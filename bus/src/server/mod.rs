@@ -9,6 +9,7 @@ mod live;
 mod out;
 mod pauses;
 mod push;
+mod reload;
 mod status;
 pub mod story;
 mod tasks;
@@ -35,6 +36,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::notify::Channel;
+use crate::reload::Reloader;
 use crate::story::Teller;
 use crate::watch::Oversight;
 use crate::wire::gates::Gates;
@@ -61,15 +63,16 @@ pub struct App {
     pub incidents: bus_core::engine::incident::Incidents,
     pub gates: Arc<Gates>,
     pub operations: Operations,
-    pub oversight: Oversight,
+    pub oversight: Arc<Oversight>,
     pub channels: Vec<Arc<Channel>>,
     pub teller: Arc<Teller>,
     /// Asked for by everything but health; always there beyond loopback.
     pub key: Option<Secret>,
     /// By path.
-    pub doors: Live<HashMap<String, Door>>,
+    pub doors: Arc<Live<HashMap<String, Door>>>,
     /// By subscription.
-    pub outs: Live<HashMap<SubscriptionName, Secret>>,
+    pub outs: Arc<Live<HashMap<SubscriptionName, Secret>>>,
+    pub reloader: Arc<Reloader>,
 }
 
 /// A path where records are pushed.
@@ -112,6 +115,7 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken
         .route("/tasks/{id}", delete(tasks::cancel))
         .route("/pauses", get(pauses::list))
         .route("/pauses/{kind}/{name}", post(pauses::pause).delete(pauses::resume))
+        .route("/reload", post(reload::post))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), guard::admin))
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))

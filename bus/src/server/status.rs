@@ -16,6 +16,7 @@ use crate::notify::ChannelStatus;
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Status {
     pub name: String,
+    pub config: Option<crate::reload::Words>,
     pub time: String,
     pub ready: bool,
     pub broker: String,
@@ -154,6 +155,7 @@ pub async fn gather(app: &App) -> Status {
     };
     Status {
         name: app.name.clone(),
+        config: app.reloader.words(),
         time: Moment::now().to_string(),
         ready: app.watch.is_ready(),
         broker,

@@ -29,6 +29,7 @@ pub use forecast::Forecasts;
 pub use maintenance::{Quiet, open as open_maintenance};
 
 use crate::server::{App, Live};
+use crate::wire::maps;
 
 /// Looks after things, for as long as the process runs.
 pub struct Oversight {
@@ -101,7 +102,11 @@ impl Oversight {
 
 /// Who writes to whom and who reads from whom. Streams bear the names of their feeds.
 fn topology(landscape: &Landscape) -> Topology {
-    let route = landscape.routes.iter().map(|route| (route.name.to_string(), route.to.to_string())).collect();
+    let mut route: BTreeMap<_, _> =
+        landscape.routes.iter().map(|route| (route.name.to_string(), route.to.to_string())).collect();
+    // A map that is kept from a stream is its own receiver.
+    let keeping = maps::kept(landscape).filter_map(|map| maps::route_name(&map.handle).ok());
+    route.extend(keeping.map(|name| (name.to_string(), name.to_string())));
     let mut feed = BTreeMap::new();
     for one in &landscape.feeds {
         let system = match &one.source {

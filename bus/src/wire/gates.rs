@@ -71,7 +71,6 @@ impl Gates {
     }
 
     /// Forgets one behind which an attempt was cut off: the next one of this name waits until it must be over (R11).
-    #[expect(dead_code, reason = "hot reload closes single gates")]
     pub fn abandon(&self, name: &SystemName) {
         self.open().remove(name);
     }

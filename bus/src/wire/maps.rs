@@ -82,10 +82,15 @@ pub fn route_name(map: &Handle) -> anyhow::Result<RouteName> {
     Ok(RouteName::new(&format!("map.{}", map.name))?)
 }
 
+/// The maps that are kept from streams, each by a route of its own.
+pub fn kept(landscape: &Landscape) -> impl Iterator<Item = &bus_config::Map> {
+    landscape.maps.iter().filter(|map| matches!(map.source, MapSource::Stream { .. }))
+}
+
 /// The queues of the maps that are kept from streams.
 pub fn queues(landscape: &Landscape) -> anyhow::Result<Vec<QueuePlan>> {
     let mut queues = Vec::new();
-    for map in &landscape.maps {
+    for map in kept(landscape) {
         if let MapSource::Stream { stream, .. } = &map.source {
             let queue = QueueName::new(route_name(&map.handle)?.as_str())?;
             queues.push(QueuePlan { queue, stream: stream.clone(), keep: None });
@@ -120,10 +125,12 @@ pub fn prepare(landscape: &Landscape, workshop: &Workshop) -> anyhow::Result<Vec
     for map in &landscape.maps {
         let name = format!("map.{}", map.handle.name);
         match &map.source {
-            MapSource::Inline => {}
+            MapSource::Inline(_) => {}
             MapSource::Csv(file) => {
                 workshop.maps.start(keep_file(name, Arc::downgrade(file), workshop.incidents.clone()));
             }
+            // Shared with the landscape before: it is read already.
+            MapSource::Query { .. } if map.handle.is_bound() => {}
             MapSource::Query { system, query, schedule } => {
                 let table = Arc::new(Table::default());
                 map.handle.bind(Arc::clone(&table) as _);

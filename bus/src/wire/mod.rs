@@ -4,7 +4,7 @@
 //! [`Parts::open`](parts::Parts::open) makes jobs of it. A reload prepares first, and ends what it replaces in between.
 
 mod echoes;
-mod feeds;
+pub mod feeds;
 pub mod gates;
 pub mod maps;
 pub mod operations;
@@ -26,6 +26,7 @@ use bus_core::engine::incident::Incidents;
 use bus_core::engine::metrics::Metrics;
 use bus_core::policy::Masks;
 use bus_core::ports::broker::Broker;
+use bus_core::ports::places::Places;
 use bus_core::ports::state::StateStore;
 use bus_core::ports::watch::WatchStore;
 use bus_core::vocabulary::{Secret, StreamName};
@@ -43,6 +44,7 @@ use crate::watch::Peer;
 /// What all parts of one process share, for as long as it runs.
 pub struct Workshop {
     pub store: Arc<dyn StateStore>,
+    pub places: Arc<dyn Places>,
     pub chronicle: Chronicle,
     pub broker: Arc<dyn Broker>,
     pub metrics: Metrics,
@@ -59,7 +61,7 @@ impl Workshop {
     /// Connects to nothing but the local state store; RabbitMQ may be away.
     pub async fn open(landscape: &Landscape, database: Database) -> anyhow::Result<Self> {
         let state = Arc::new(SqliteState::new(database.clone()));
-        let store: Arc<dyn StateStore> = Arc::clone(&state) as _;
+        let (store, places): (Arc<dyn StateStore>, Arc<dyn Places>) = (state.clone(), state.clone());
         let (metrics, incidents) = (Metrics::new(), Incidents::default());
         let broker = broker(landscape, &database).await?;
         let operations = Operations::open(&state, &incidents).await?;
@@ -71,11 +73,23 @@ impl Workshop {
         let journal = Arc::new(SqliteJournal::open(database, bounds));
         let chronicle = Chronicle::new(Arc::clone(&journal) as _, keeping(landscape));
         let teller = Arc::new(Teller::new(landscape, journal));
-        Ok(Self { store, chronicle, broker, metrics, incidents, gates, operations, watch: state, maps, echoes, teller })
+        Ok(Self {
+            store,
+            places,
+            chronicle,
+            broker,
+            metrics,
+            incidents,
+            gates,
+            operations,
+            watch: state,
+            maps,
+            echoes,
+            teller,
+        })
     }
 
     /// After a reload: masks, archive and routes of the new landscape. The journal's own bounds hold until a restart.
-    #[expect(dead_code, reason = "hot reload calls it")]
     pub fn remember(&self, landscape: &Landscape) {
         self.chronicle.keep(keeping(landscape));
         self.teller.know(landscape);

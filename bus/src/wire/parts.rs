@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use anyhow::Context;
 use bus_config::Landscape;
 use bus_core::engine::base::Watched;
 use bus_core::engine::capture::{CapturePorts, Changes, FeedPlan};
 use bus_core::engine::outbox::Outbox;
 use bus_core::engine::supervisor::{JobName, Jobs};
 use bus_core::engine::worker::WorkerPorts;
+use bus_core::policy::places::Arrangement;
 use bus_core::ports::broker::QueuePlan;
 use bus_core::ports::source::Source;
 use bus_core::vocabulary::{FeedName, QueueName, RouteName, Secret, SubscriptionName};
@@ -19,7 +21,7 @@ use super::routes::{self, RoutePart};
 use super::{Workshop, subscriptions};
 use crate::server::Door;
 
-/// Which queue a route takes from: its own name unless it was renamed.
+/// Which queue a route takes from.
 pub type QueueOf = HashMap<RouteName, QueueName>;
 
 /// Built, and not running.
@@ -71,11 +73,13 @@ pub fn prepare(
     Ok(Parts { feeds: prepared, routes, outboxes, queries, doors, outs })
 }
 
-/// All queues of a landscape.
-pub fn queues(landscape: &Landscape, queue_of: &QueueOf) -> anyhow::Result<Vec<QueuePlan>> {
-    let mut queues = maps::queues(landscape)?;
+/// All queues of a landscape, and those of removed routes that are kept.
+pub fn queues(landscape: &Landscape, arrangement: &Arrangement) -> anyhow::Result<Vec<QueuePlan>> {
+    let kept = arrangement.kept.iter().filter_map(|place| Some((place.queue.clone()?, place.stream.clone())));
+    let mut queues: Vec<QueuePlan> = kept.map(|(queue, stream)| QueuePlan { queue, stream, keep: None }).collect();
+    queues.extend(maps::queues(landscape)?);
     for route in &landscape.routes {
-        let queue = queue_of_route(queue_of, &route.name)?;
+        let queue = queue_of_route(&arrangement.queues, &route.name)?;
         queues.push(QueuePlan { queue, stream: route.stream.clone(), keep: None });
     }
     for subscription in &landscape.subscriptions {
@@ -85,10 +89,7 @@ pub fn queues(landscape: &Landscape, queue_of: &QueueOf) -> anyhow::Result<Vec<Q
 }
 
 fn queue_of_route(queue_of: &QueueOf, route: &RouteName) -> anyhow::Result<QueueName> {
-    match queue_of.get(route) {
-        Some(queue) => Ok(queue.clone()),
-        None => Ok(QueueName::new(route.as_str())?),
-    }
+    queue_of.get(route).cloned().with_context(|| format!("route {route} has no place"))
 }
 
 /// What is pushed says by itself who it is.

@@ -16,6 +16,9 @@ use crate::shape::{Compared, ConditionText, FieldsText, TransformText};
 options! {
     /// One stream to one receiver. The name is the queue, the label of metrics and the entry in the journal.
     pub struct Route("[routes.NAME]") {
+        /// The name it had before. The renamed route keeps its place: its queue, what waits, dead letters, and what each
+        /// receiver has.
+        was: Former, optional;
         /// What is sent.
         stream: Ref<StreamName>, required;
         /// The system it goes to.
@@ -71,6 +74,24 @@ choices! {
         Key = "key",
         /// By the receiver's id.
         ReceiverId = "receiver_id",
+    }
+}
+
+/// The name that a route had before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Former(pub Located<RouteName>);
+
+impl OptionValue for Former {
+    fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
+        let text = node.text("the former name of a route", report)?;
+        let value = report.name::<RouteName>(text, &node.span())?;
+        Some(Self(Located { value, span: node.span() }))
+    }
+    fn kind() -> Cow<'static, str> {
+        "former name of the route".into()
+    }
+    fn schema() -> Value {
+        Ref::<RouteName>::schema()
     }
 }
 

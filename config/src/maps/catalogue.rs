@@ -33,9 +33,28 @@ impl Handle {
         let _ = self.bound.set(map);
     }
 
+    /// Lets what answers for another one answer for this one too, unless something does already.
+    pub fn share(&self, other: &Self) {
+        if let Some(map) = other.bound.get() {
+            self.bind(Arc::clone(map));
+        }
+    }
+
+    /// Whether something answers.
+    pub fn is_bound(&self) -> bool {
+        self.bound.get().is_some()
+    }
+
     /// What the map has for a value.
     pub fn get(&self, key: &str) -> Answer {
         self.bound.get().map_or(Answer::NotReady, |map| map.get(key))
+    }
+}
+
+/// What the operator wrote about it; who answers does not count.
+impl PartialEq for Handle {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.name, &self.unknown, self.texts) == (&other.name, &other.unknown, other.texts)
     }
 }
 

@@ -82,6 +82,13 @@ impl Map for CsvFile {
     }
 }
 
+/// The same file, read in the same way.
+impl PartialEq for CsvFile {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.path, self.encoding) == (&other.path, other.encoding)
+    }
+}
+
 impl std::fmt::Debug for CsvFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "CsvFile({})", self.path.display())

@@ -1,6 +1,7 @@
 //! A map in memory: inline values, a CSV file or the answer of a query, exchanged as a whole.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bus_core::ports::map::{Answer, Map};
@@ -24,9 +25,27 @@ impl Table {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(entries));
     }
 
+    fn entries(&self) -> Option<Arc<Entries>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// How many values; `None` while it was not read.
     pub fn count(&self) -> Option<usize> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(|entries| entries.len())
+        self.entries().map(|entries| entries.len())
+    }
+}
+
+/// The same values, written in the same way.
+impl PartialEq for Table {
+    fn eq(&self, other: &Self) -> bool {
+        self.entries() == other.entries()
+    }
+}
+
+/// Values may be personal.
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Table({:?})", self.count())
     }
 }
 

@@ -65,14 +65,14 @@ fn map(
     let (bound, source) = match in_memory(map, base, report) {
         Some((table, source)) => (Some(table), source),
         // A map with a mistake still has a name, so that the mistake is not reported again at every lookup.
-        None => (None, elsewhere(map, systems, routes, report).unwrap_or(MapSource::Inline)),
+        None => (None, elsewhere(map, systems, routes, report).unwrap_or_else(|| MapSource::Inline(Arc::default()))),
     };
     let unknown = match &source {
         MapSource::Stream { .. } | MapSource::Route { .. } => Unknown::Hold(STREAM_HOLD),
-        MapSource::Inline | MapSource::Csv(_) | MapSource::Query { .. } => Unknown::DeadLetter,
+        MapSource::Inline(_) | MapSource::Csv(_) | MapSource::Query { .. } => Unknown::DeadLetter,
     };
     let texts = match &source {
-        MapSource::Inline => map.values.iter().flat_map(|map| &map.value.0).all(|entry| entry.value.0.is_string()),
+        MapSource::Inline(_) => map.values.iter().flat_map(|map| &map.value.0).all(|entry| entry.value.0.is_string()),
         MapSource::Csv(_) | MapSource::Route { .. } => true,
         MapSource::Query { .. } | MapSource::Stream { .. } => false,
     };
@@ -91,7 +91,8 @@ fn in_memory(
 ) -> Option<(Arc<dyn bus_core::ports::map::Map>, MapSource)> {
     if let Some(values) = &map.values {
         let entries = values.value.0.iter().map(|entry| (entry.key.value.as_str().into(), entry.value.0.clone()));
-        return Some((Arc::new(Table::of(entries.collect())), MapSource::Inline));
+        let table = Arc::new(Table::of(entries.collect()));
+        return Some((Arc::clone(&table) as _, MapSource::Inline(table)));
     }
     let csv = map.csv.as_ref()?;
     let encoding = map.encoding.as_ref().map_or(Encoding::Utf8, |encoding| encoding.value);

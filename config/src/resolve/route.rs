@@ -27,6 +27,7 @@ pub fn routes(
     zone: Tz,
     report: &mut Report,
 ) -> Vec<Route> {
+    former_names(&written, report);
     pairs(&written, report);
     let mut resolved = Vec::with_capacity(written.0.len());
     for entry in written.0 {
@@ -60,6 +61,7 @@ fn route(
     let (retry, send) = (route.retry, route.send.value);
     Route {
         name: name.value,
+        was: route.was.map(|former| former.0.value),
         stream: route.stream.name().clone(),
         to: route.to.name().clone(),
         operation: route.operation.map(|operation| operation.value.0),
@@ -127,6 +129,21 @@ fn known_operation(operation: &Located<Filled>, system: &SystemName, known: &Map
     };
     let message = format!("system `{system}` has no operation `{name}`");
     report.add_with_hint(codes::UNKNOWN_REFERENCE, &operation.span, message, hint);
+}
+
+/// A place can go to one route, and only when no route has it.
+fn former_names(written: &Definitions<RouteName, language::Route>, report: &mut Report) {
+    let mut seen: Vec<&RouteName> = Vec::new();
+    for Located { value: was, span } in written.0.iter().filter_map(|entry| Some(&entry.value.was.as_ref()?.0)) {
+        if written.0.iter().any(|entry| entry.key.value == *was) {
+            let hint = "remove `was`, or rename the other route too";
+            report.add_with_hint(codes::PLACE_TAKEN, span, format!("there still is a route `{was}`"), hint);
+        } else if seen.contains(&was) {
+            let hint = "keep `was` in the one that is to go on from where it stood";
+            report.add_with_hint(codes::PLACE_TAKEN, span, format!("two routes were `{was}`"), hint);
+        }
+        seen.push(was);
+    }
 }
 
 /// What has left must have been filtered, and can be deleted only by a request. A default says nothing to a route from

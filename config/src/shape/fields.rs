@@ -13,10 +13,10 @@ use crate::language::map::MappedField;
 use crate::maps::{Catalogue, Found, Handle, Stop, Unknown, look_up};
 
 /// Names of the receiver, each with the path of its value in the record, in the order of the file.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Fields(Vec<Field>);
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 struct Field {
     name: String,
     path: FieldPath,

@@ -30,7 +30,7 @@ pub fn function_names() -> impl Iterator<Item = &'static str> {
 }
 
 /// What becomes of the body of a record that the filter wants.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Body {
     /// It stays as the source wrote it.
     AsIs,
@@ -41,7 +41,7 @@ pub enum Body {
 }
 
 /// Filter, then body. Pure: the same envelope and the same maps give the same answer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Shaper {
     when: Option<Condition>,
     body: Body,

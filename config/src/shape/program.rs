@@ -27,6 +27,13 @@ pub struct Program {
     holds_for: Option<MapName>,
 }
 
+/// The same text is the same program.
+impl PartialEq for Program {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+}
+
 impl Program {
     fn compile(script: &Script, catalogue: &Catalogue, read_only: bool, report: &mut Report) -> Option<Self> {
         let functions = functions::all();
@@ -124,7 +131,7 @@ fn tell(
 }
 
 /// `when`: a question whose answer is true or false.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Condition(pub(super) Program);
 
 impl Condition {
@@ -166,7 +173,7 @@ impl OptionValue for ConditionText {
 }
 
 /// `transform`: makes the receiver's object of the record, in place (`.`).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Transform(pub(super) Program);
 
 impl Transform {

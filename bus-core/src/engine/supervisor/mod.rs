@@ -153,7 +153,7 @@ impl Running {
     }
 
     /// Ends everything within the bound; `true` if nothing had to be cut off.
-    pub async fn stop(self, bound: Duration) -> bool {
+    pub async fn stop(&self, bound: Duration) -> bool {
         let names: Vec<JobName> = self.jobs().keys().cloned().collect();
         self.keeper.stop.cancel();
         self.end(&names, bound).await
