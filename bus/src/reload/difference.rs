@@ -163,7 +163,7 @@ mod tests {
         [routes.orders-to-erp]
         stream = "заказы"
         to = "erp"
-        when = '.total > 0'
+        when = '.total == 0'
         send = { path = "/o" }
         [routes.stock-to-shop]
         stream = "stock"
@@ -195,9 +195,9 @@ mod tests {
         for (from, to, end, start) in [
             ("", "", "", ""),
             ("# nothing", "# a comment", "", ""),
-            ("'.total > 0'", "'.total > 1'", "route orders-to-erp", "route orders-to-erp"),
+            ("'.total == 0'", "'.total == 1'", "route orders-to-erp", "route orders-to-erp"),
             ("{ id = \".id\" }", "{ id = \".sku\" }", "route stock-to-shop", "route stock-to-shop"),
-            ("orders-to-erp]", "новый]", "route orders-to-erp", "route новый"),
+            ("orders-to-erp]", "\"новый\"]", "route orders-to-erp", "route новый"),
             ("\"http://erp\"", "\"http://erp2\"", "route orders-to-erp", "route orders-to-erp"),
             ("/in/stock", "/in/leftovers", "feed stock", "feed stock"),
             ("[routes.orders-to-shop]", out, "", "outbox bi"),
