@@ -286,7 +286,7 @@ fn each_mistake_has_its_code_place_and_hint() {
             "BUS-C019",
             &["`{key.1}` is beyond", "routes.toml:17"],
         ),
-        (url, &format!("{url}\nheaders = {{ X-Key = \"{{key.1}}\" }}"), "BUS-C019", &["`{key.1}`", "to = \"shop\""]),
+        (url, &format!("{url}\nheaders = {{ X-Part = \"{{key.1}}\" }}"), "BUS-C019", &["`{key.1}`", "to = \"shop\""]),
         (
             "[streams.orders]",
             "[streams.заказы]",
@@ -360,7 +360,7 @@ fn a_feed_and_its_streams_fit_together() {
         (feed(reads, &users).replace("\"changes\"", "\"chnges\""), "BUS-C011", &["did you mean `changes`, defined"]),
         (GOOD.replacen("key = \"id\"", "key = \"id\"\nentity = \"x\"", 1), "BUS-C014", &["takes from none"]),
         (
-            feed(reads, &users).replace("changes]", "db]").replace("\"changes\"", "\"db\""),
+            feed(reads, &users).replace("changes]", "shop]").replace("\"changes\"", "\"shop\""),
             "BUS-C010",
             &["a system and a feed"],
         ),
