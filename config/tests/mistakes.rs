@@ -282,11 +282,11 @@ fn each_mistake_has_its_code_place_and_hint() {
         (send, &format!("{send}\non_delete = {{ path = \"/x/{{key.2}}\" }}"), "BUS-C019", &["`{key.2}`"]),
         (
             send,
-            "send = { path = \"/x\", headers = { X-Key = \"{key.1}\" } }",
+            "send = { path = \"/x\", headers = { X-Part = \"{key.1}\" } }",
             "BUS-C019",
             &["`{key.1}` is beyond", "routes.toml:17"],
         ),
-        (url, &format!("{url}\nheaders = {{ X-Key = \"{{key.1}}\" }}"), "BUS-C019", &["`{key.1}`", "to = \"shop\""]),
+        (url, &format!("{url}\nheaders = {{ X-Part = \"{{key.1}}\" }}"), "BUS-C019", &["`{key.1}`", "to = \"shop\""]),
         (
             "[streams.orders]",
             "[streams.заказы]",
