@@ -141,7 +141,7 @@ fn the_schema_offers_what_may_stand_in_defaults() {
         keys
     };
     assert_eq!(keys("routes"), ["concurrency", "empty_by", "retry", "when_left"]);
-    assert_eq!(keys("streams"), ["schedule"]);
+    assert_eq!(keys("streams"), ["archive", "schedule"]);
     assert_eq!(keys("systems"), ["ca", "capacity", "reads", "timeout"]);
     assert_eq!(keys("subscriptions"), ["keep"]);
     assert_eq!(defaults["routes"]["required"], serde_json::json!([]));

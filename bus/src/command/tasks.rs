@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, bail, ensure};
-use bus_config::Landscape;
+use bus_config::{Landscape, MapSource};
 use serde_json::{Value, json};
 
 use super::who::who;
@@ -25,11 +25,18 @@ pub async fn resend(args: cli::Resend) -> anyhow::Result<ExitCode> {
 }
 
 fn stream_of<'a>(landscape: &'a Landscape, route: &str) -> anyhow::Result<&'a str> {
-    match landscape.routes.iter().find(|known| known.name.as_str() == route) {
-        Some(route) => Ok(route.stream.as_str()),
+    let routes = landscape.routes.iter().map(|route| (route.name.to_string(), route.stream.as_str()));
+    // A map that is kept from a stream is a route too.
+    let maps = landscape.maps.iter().filter_map(|map| match &map.source {
+        MapSource::Stream { stream, .. } => Some((format!("map.{}", map.handle.name), stream.as_str())),
+        _ => None,
+    });
+    let known: Vec<_> = routes.chain(maps).collect();
+    match known.iter().find(|(name, _)| name == route) {
+        Some((_, stream)) => Ok(stream),
         None => {
-            let known: Vec<_> = landscape.routes.iter().map(|route| route.name.as_str()).collect();
-            bail!("there is no route {route}; there are {}", known.join(", "))
+            let names: Vec<_> = known.iter().map(|(name, _)| name.as_str()).collect();
+            bail!("there is no route {route}; there are {}", names.join(", "))
         }
     }
 }
