@@ -69,7 +69,7 @@ async fn carry(path: &Path, chronicle: impl Fn(&Database) -> Chronicle, messages
         let making = cpu();
         let envelopes: Vec<Envelope> = (1..=BATCH).map(|n| order(&stream, round * BATCH + n)).collect();
         made += cpu() - making;
-        let next = Some(Cursor::new(&round.to_string()));
+        let next = Some(Cursor::new(round.to_string()));
         let batch = SealedBatch { expected: cursor, next: next.clone(), envelopes };
         state.seal(&feed, epoch, &batch).await.unwrap();
         chronicle.sealed(&feed, &batch.envelopes);
@@ -141,16 +141,16 @@ async fn main() {
     }
     let (cost, rate) = carry(&with, noted, messages).await;
     let (median, worst) = search(&with, messages).await;
-    let of = |pick: &dyn Fn(&((f64, f64), (f64, f64))) -> f64| {
-        let mut all: Vec<f64> = pairs.iter().map(pick).collect();
-        all.sort_by(f64::total_cmp);
-        all[1]
+    let middle = |costs: Vec<f64>| {
+        let mut costs = costs;
+        costs.sort_by(f64::total_cmp);
+        costs[1]
     };
     println!(
         "{{\"messages\":{messages},\"store_cpu_us_per_message\":{:.1},\"with_journal\":{:.1},\"over_all_with_journal\":{cost:.1},\
          \"rate_with_journal\":{rate:.0},\"file_bytes_per_message\":{:.0},\"label_to_story_ms\":{median:.2},\"worst_ms\":{worst:.2}}}",
-        of(&|pair| pair.0.0),
-        of(&|pair| pair.1.0),
+        middle(pairs.iter().map(|(without, _)| without.0).collect()),
+        middle(pairs.iter().map(|(_, with)| with.0).collect()),
         std::fs::metadata(&with).unwrap().len() as f64 / messages as f64,
     );
 }

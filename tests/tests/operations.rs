@@ -102,7 +102,8 @@ async fn a_pause_says_who_and_why_and_outlives_a_restart() -> Result<()> {
 
     setting.succeeds(&["pause", "feed", "пользователи", "--why", "переезд"]).await?;
     assert_eq!(setting.push(3).await?, 503, "a sender is told to come again");
-    assert!(setting.succeeds(&["status"]).await?.contains("PAUSED by anna@"));
+    let page = setting.succeeds(&["status"]).await?;
+    assert!(page.contains("PAUSED by anna@"), "{page}");
     setting.succeeds(&["resume", "feed", "пользователи"]).await?;
     assert_eq!(setting.push(3).await?, 204);
     setting.applied(3).await?;

@@ -1,7 +1,7 @@
 //! RabbitMQ keeps the broker's contract, and what the bus makes there is what ADR 0004 says.
 #![allow(clippy::unwrap_used)]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bus_contract::{BrokerFixture, broker_suite, sample};
@@ -10,7 +10,6 @@ use bus_core::vocabulary::{QueueName, Secret, StreamName};
 use bus_rabbitmq::{Options, RabbitMq};
 use bus_tests::eventually::eventually;
 use bus_tests::servers::RabbitMq as Node;
-use futures::StreamExt;
 use lapin::options::BasicPublishOptions;
 use lapin::{BasicProperties, Connection, ConnectionProperties};
 use serde_json::json;
@@ -119,62 +118,4 @@ async fn before_a_plan_nothing_is_confirmed() {
     let vhost = node.vhost().await.unwrap();
     let (broker, stream) = (connect(&vhost.url).await, sample::stream());
     assert!(broker.publish(&stream, &sample::run(&stream, 1, 2)).await.iter().all(Result::is_err));
-}
-
-/// The bus's own share of the time, beside lapin alone doing the same in the same minute: figures of a debug build on
-/// a shared machine say nothing, their ratio does. The benches hold the real figures.
-#[tokio::test(flavor = "multi_thread")]
-async fn windows_cost_little_more_than_lapin_alone() {
-    const COUNT: u64 = 5_000;
-    let node = Node::shared().await.unwrap();
-    let vhost = node.vhost().await.unwrap();
-    let (broker, stream) = (connect(&vhost.url).await, sample::stream());
-    broker.declare(&[plan("fast", &stream, None), plan("bare", &sample::stream(), None)]).await.unwrap();
-    let messages: Vec<_> =
-        (1..=COUNT).map(|number| sample::with_body(&stream, "ключ", number, vec![b' '; 1024])).collect();
-    let bare = bare_lapin(&vhost.url, COUNT).await;
-
-    let start = Instant::now();
-    for batch in messages.chunks(256) {
-        assert!(broker.publish(&stream, batch).await.iter().all(Result::is_ok));
-    }
-    let published = start.elapsed();
-    let mut deliveries = broker.consume(&QueueName::new("fast").unwrap(), 256).await.unwrap();
-    let start = Instant::now();
-    for _ in 0..COUNT {
-        deliveries.next().await.unwrap().unwrap().ack().await.unwrap();
-    }
-    let taken = start.elapsed();
-    println!("{COUNT} of 1 KiB: published in {published:?} (lapin {:?}), taken in {taken:?} ({:?})", bare.0, bare.1);
-    assert!(published < bare.0 * 3, "publishing is slow: {published:?}, lapin alone {:?}", bare.0);
-    assert!(taken < bare.1 * 3, "taking is slow: {taken:?}, lapin alone {:?}", bare.1);
-}
-
-/// How long lapin takes to publish in windows of 256, and to take and ack with a prefetch of 256.
-async fn bare_lapin(url: &str, count: u64) -> (Duration, Duration) {
-    let connection = Connection::connect(url, ConnectionProperties::default()).await.unwrap();
-    let channel = connection.create_channel().await.unwrap();
-    channel.confirm_select(Default::default()).await.unwrap();
-    let (body, properties) = (vec![b' '; 1024], BasicProperties::default().with_delivery_mode(2));
-    let start = Instant::now();
-    for window in (0..count).collect::<Vec<_>>().chunks(256) {
-        let mut confirms = Vec::new();
-        for _ in window {
-            let options = BasicPublishOptions::default();
-            let publish = channel.basic_publish("".into(), "bare".into(), options, &body, properties.clone());
-            confirms.push(publish.await.unwrap());
-        }
-        for confirm in confirms {
-            confirm.await.unwrap();
-        }
-    }
-    let published = start.elapsed();
-    channel.basic_qos(256, Default::default()).await.unwrap();
-    let consume = channel.basic_consume("bare".into(), "bare".into(), Default::default(), Default::default());
-    let mut consumer = consume.await.unwrap();
-    let start = Instant::now();
-    for _ in 0..count {
-        consumer.next().await.unwrap().unwrap().ack(Default::default()).await.unwrap();
-    }
-    (published, start.elapsed())
 }

@@ -6,7 +6,9 @@ use anyhow::{Context, Result};
 use bus_tests::bus::Bus;
 use bus_tests::eventually::eventually;
 use bus_tests::servers::{RabbitMq, http_client};
-use lapin::options::{BasicAckOptions, BasicGetOptions};
+use futures::StreamExt;
+use lapin::options::{BasicAckOptions, BasicConsumeOptions};
+use lapin::types::FieldTable;
 use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -66,9 +68,10 @@ async fn backlog_and_oldest_age_of_a_queue_that_others_take_from() -> Result<()>
 
     let connection = lapin::Connection::connect(&vhost.url, lapin::ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
+    let options = BasicConsumeOptions::default();
+    let mut consumer = channel.basic_consume("bi.users".into(), "bi".into(), options, FieldTable::default()).await?;
     for _ in 0..2 {
-        let message = channel.basic_get("bi.users".into(), BasicGetOptions::default()).await?.context("a message")?;
-        message.delivery.acker.ack(BasicAckOptions::default()).await?;
+        consumer.next().await.context("a message")??.acker.ack(BasicAckOptions::default()).await?;
     }
     assert_eq!(has(&bus, 0).await?["oldest"], Value::Null);
     Ok(())

@@ -171,7 +171,7 @@ fn check_story(told: &Value) -> Result<()> {
     ensure!(rejected["steps"][0]["status"] == 422 && rejected["steps"][0]["word"] == "rejected", "{rejected}");
     ensure!(rejected["remedy"].as_str().is_some_and(|remedy| remedy.contains("bus dead show 1")), "{rejected}");
     let delivered = &versions[0]["routes"][0]["steps"][0];
-    ensure!(delivered["word"] == "ok" && delivered["status"] == 200 && delivered["took_ms"].is_u64(), "{delivered}");
+    ensure!(delivered["word"] == "ok" && delivered["status"] == 201 && delivered["took_ms"].is_u64(), "{delivered}");
     Ok(())
 }
 

@@ -27,11 +27,12 @@ pub async fn resend(args: cli::Resend) -> anyhow::Result<ExitCode> {
 /// What a route takes; one that keeps a map counts too.
 fn stream_of<'a>(landscape: &'a Landscape, route: &str) -> anyhow::Result<&'a str> {
     let routes = landscape.routes.iter().map(|route| (route.name.to_string(), route.stream.as_str()));
-    let keeping = landscape.maps.iter().filter_map(|map| match &map.source {
+    // A map that is kept from a stream is a route too.
+    let maps = landscape.maps.iter().filter_map(|map| match &map.source {
         MapSource::Stream { stream, .. } => Some((format!("map.{}", map.handle.name), stream.as_str())),
         _ => None,
     });
-    let known: Vec<_> = routes.chain(keeping).collect();
+    let known: Vec<_> = routes.chain(maps).collect();
     match known.iter().find(|(name, _)| name == route) {
         Some((_, stream)) => Ok(stream),
         None => {

@@ -46,7 +46,7 @@ pub async fn pause(
 ) -> Response {
     let subject = match known(&app, &kind, &name) {
         Ok(subject) => subject,
-        Err(refusal) => return refusal,
+        Err(why) => return (StatusCode::NOT_FOUND, format!("{why}\n")).into_response(),
     };
     let cut = |text: String| text.chars().take(MAX_WORDS).collect::<String>();
     let pause = Pause { subject, who: cut(who), why: cut(why), since: Moment::now() };
@@ -63,7 +63,7 @@ pub async fn resume(
 ) -> Response {
     let subject = match known(&app, &kind, &name) {
         Ok(subject) => subject,
-        Err(refusal) => return refusal,
+        Err(why) => return (StatusCode::NOT_FOUND, format!("{why}\n")).into_response(),
     };
     match app.operations.pauses.resume(&subject, &who).await {
         Ok(true) => {}
@@ -86,16 +86,16 @@ pub async fn resume_route(app: State<Arc<App>>, Path(name): Path<String>) -> Res
     resume(app, Path(("route".to_owned(), name)), Query(Whose { who: String::new() })).await
 }
 
-fn known(app: &App, kind: &str, name: &str) -> Result<Subject, Response> {
-    let refused = |why: String| (StatusCode::NOT_FOUND, format!("{why}\n")).into_response();
+/// The subject; else why there is none.
+fn known(app: &App, kind: &str, name: &str) -> Result<Subject, String> {
     let subject = Subject::parse(kind, name)
-        .ok_or_else(|| refused(format!("{kind} is not one of route, feed, system")))?
-        .map_err(|error| refused(error.to_string()))?;
+        .ok_or_else(|| format!("{kind} is not one of route, feed, system"))?
+        .map_err(|error| error.to_string())?;
     let exists = match &subject {
         Subject::Route(route) => app.watch.route(route).is_some(),
         Subject::Feed(feed) => app.watch.feeds().iter().any(|(name, _)| name == feed),
         // Systems that are only read are known to the configuration; a pause of another name holds nothing back.
         Subject::System(_) => true,
     };
-    if exists { Ok(subject) } else { Err(refused(format!("there is no {subject}"))) }
+    if exists { Ok(subject) } else { Err(format!("there is no {subject}")) }
 }

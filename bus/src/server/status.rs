@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use bus_core::engine::ages::Oldest;
 use bus_core::ports::broker::BrokerHealth;
+use bus_core::ports::pauses::Subject;
 use bus_core::vocabulary::Moment;
 use serde::{Deserialize, Serialize};
 
@@ -90,13 +91,15 @@ pub async fn get(State(app): State<Arc<App>>) -> Json<Status> {
 /// Looks at everything once.
 pub async fn gather(app: &App) -> Status {
     let text = |moment: Option<Moment>| moment.map(|moment| moment.to_string());
+    // An order counts when it is given, not only when its feed has noticed.
+    let ordered = |name| app.operations.pauses.of(&Subject::Feed(name)).map(|pause| pause.to_string());
     let feeds = app.watch.feeds().into_iter().map(|(name, status)| Feed {
         name: name.to_string(),
         last_success: text(status.last_success),
         next: text(status.next),
         error: status.error,
         stopped: status.stopped,
-        paused: status.paused,
+        paused: ordered(name).or(status.paused),
     });
     let mut routes = Vec::new();
     for handle in app.watch.routes() {

@@ -72,14 +72,15 @@ pub async fn get(app: State<Arc<App>>, Query(asked): Query<Parameters>) -> Respo
 /// What keeps a route from delivering right now.
 fn holding(app: &App, route: &RouteName, system: &SystemName) -> Vec<String> {
     let mut told = Vec::new();
-    let status = app.watch.route(route).map(|handle| handle.status());
+    let handle = app.watch.route(route);
+    let status = handle.as_ref().map(|handle| handle.status());
     if let Some(reason) = status.as_ref().and_then(|status| status.paused.as_ref()) {
         told.push(format!("the route is paused: {reason}; mend the cause, then: bus resume {route}"));
     }
     if let Some((_, gate)) = app.gates.delivering().into_iter().find(|(name, _)| name == system) {
         let now = Moment::now();
         let last = status.and_then(|status| status.last_error).map(|error| format!(" ({error})")).unwrap_or_default();
-        match (gate.breaker(), gate.wait(None)) {
+        match (gate.breaker(), gate.wait(handle.as_ref().and_then(|handle| handle.operation()))) {
             (BreakerState::Closed { .. }, Some(wait)) if wait.as_secs() >= 1 => {
                 told.push(format!("{system} may be sent to again at {}: its capacity", now.after(wait)));
             }

@@ -99,7 +99,7 @@ impl Looks {
         let open = gate.is_none_or(|(_, gate)| {
             matches!(gate.breaker(), BreakerState::Closed { .. })
                 && gate.pause().is_none()
-                && gate.wait(None).is_some_and(|wait| wait <= OPEN)
+                && gate.wait(handle.operation()).is_some_and(|wait| wait <= OPEN)
         });
         let look = ConsumerLook {
             queued,

@@ -72,7 +72,9 @@ fn is_served(stream: &language::Stream, feeds: &Definitions<FeedName, feeds::Fee
     let Some(from) = &stream.from else { return false };
     let name = &from.0.value;
     let is_system = SystemName::new(name).is_ok_and(|name| system(systems, &name).is_some());
-    feeds.0.iter().any(|feed| feed.key.value.as_str() == name) || (stream.entity.is_some() && !is_system)
+    let is_feed = feeds.0.iter().any(|feed| feed.key.value.as_str() == name);
+    // A feed with the name of a system is a mistake of the feed, told there: `entity` says which of them is meant.
+    if is_feed == is_system { stream.entity.is_some() } else { is_feed }
 }
 
 /// A stream of a feed says which records are its own, and nothing of how they are read.

@@ -40,6 +40,7 @@ pub type ReplayOutcome = Result<Replay, StateError>;
 pub struct Handle {
     route: RouteName,
     queue: QueueName,
+    operation: Option<String>,
     commands: mpsc::Sender<Command>,
     status: watch::Receiver<RouteStatus>,
 }
@@ -48,10 +49,11 @@ impl Handle {
     pub(super) fn new(
         route: RouteName,
         queue: QueueName,
+        operation: Option<String>,
         commands: mpsc::Sender<Command>,
         status: watch::Receiver<RouteStatus>,
     ) -> Self {
-        Self { route, queue, commands, status }
+        Self { route, queue, operation, commands, status }
     }
 
     /// The route.
@@ -62,6 +64,11 @@ impl Handle {
     /// Its queue.
     pub fn queue(&self) -> &QueueName {
         &self.queue
+    }
+
+    /// Which of the system's operations its requests are, where that has a pace of its own.
+    pub fn operation(&self) -> Option<&str> {
+        self.operation.as_deref()
     }
 
     /// What it is doing.

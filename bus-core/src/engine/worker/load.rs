@@ -24,11 +24,14 @@ pub struct Load {
     pub reply: oneshot::Sender<Vec<bool>>,
 }
 
+/// What [`Load::reply`] waits for, and what it is to hear.
+type Answer = (oneshot::Sender<Vec<bool>>, Vec<bool>);
+
 /// Answers when the last of its rows is on disk. Dropped before that with the worker, it answers nothing.
 #[derive(Debug)]
 pub(super) struct Told {
     left: AtomicUsize,
-    answer: Mutex<Option<(oneshot::Sender<Vec<bool>>, Vec<bool>)>>,
+    answer: Mutex<Option<Answer>>,
 }
 
 impl Told {

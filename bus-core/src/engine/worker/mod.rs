@@ -208,7 +208,7 @@ impl Worker {
         if let Some(echo) = &ports.echo {
             echo.started(&plan.name);
         }
-        let handle = Handle::new(plan.name.clone(), plan.queue.clone(), commands, watched);
+        let handle = Handle::new(plan.name.clone(), plan.queue.clone(), plan.operation.clone(), commands, watched);
         let worker = Self {
             commands: received,
             status,

@@ -32,7 +32,8 @@ pub(super) async fn edit(args: cli::DeadEdit) -> anyhow::Result<ExitCode> {
     };
     // Digits and the order of fields stay as they are written.
     let text = serde_json::from_str::<Value>(&new).context("what was written is not JSON")?.to_string();
-    if now.is_some_and(|now| serde_json::from_str::<Value>(now).is_ok_and(|now| now.to_string() == text)) {
+    let before = now.and_then(|now| serde_json::from_str::<Value>(now).ok()).map(|now| now.to_string());
+    if before.is_some_and(|before| before == text) {
         println!("nothing was changed");
         return Ok(ExitCode::SUCCESS);
     }
@@ -75,7 +76,7 @@ fn in_editor(text: &str) -> anyhow::Result<String> {
     // As git does: the variable may hold arguments.
     let mut words = editor.split_whitespace();
     let program = words.next().unwrap_or("vi");
-    let ended = Command::new(program).args(words).arg(file.path()).status().with_context(|| format!("{program}"))?;
+    let ended = Command::new(program).args(words).arg(file.path()).status().with_context(|| program.to_string())?;
     ensure!(ended.success(), "the editor ended with {ended}: nothing was changed");
     std::fs::read_to_string(file.path()).context("what the editor wrote")
 }
