@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bus_config::{FeedSource, Landscape, MapSource, PlannedMaintenance};
+use bus_config::{FeedSource, Landscape, PlannedMaintenance};
 use bus_core::engine::incident;
 use bus_core::policy::{Expectation, TimeOfDay, Topology};
 use bus_core::ports::watch::WatchStore;
