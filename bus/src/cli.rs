@@ -229,7 +229,7 @@ pub struct Where {
     /// Only of this stream
     #[arg(long)]
     pub stream: Option<String>,
-    /// Only versions read since then: "2h" (ago), "2026-11-22", "2026-11-22 14:30" in the time zone of [bus]
+    /// Only versions read since then: "2h" (ago), "2026-11-22", "2026-11-22 14:30" in the time zone of the bus
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
     /// Only versions read before then, written as for --since

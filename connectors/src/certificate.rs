@@ -8,9 +8,12 @@ use rustls::CertificateError;
 pub(crate) fn refusal(error: &(dyn StdError + 'static)) -> Option<String> {
     let mut next = Some(error);
     while let Some(error) = next {
-        let inner = error.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref());
-        let tls = error.downcast_ref::<rustls::Error>().or_else(|| inner.and_then(|inner| inner.downcast_ref()));
-        if let Some(rustls::Error::InvalidCertificate(reason)) = tls {
+        // An I/O error names what its content comes from as its source, and not its content; they may lie in each other.
+        let mut inner = error;
+        while let Some(content) = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            inner = content;
+        }
+        if let Some(rustls::Error::InvalidCertificate(reason)) = inner.downcast_ref() {
             return Some(words(reason));
         }
         next = error.source();

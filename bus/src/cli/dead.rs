@@ -45,7 +45,7 @@ pub struct DeadChoice {
     /// Only numbers up to this one
     #[arg(long, value_name = "ID")]
     pub to: Option<i64>,
-    /// Only those that died since then ("2h" ago, "2026-11-22 20:00", in the time zone of [bus])
+    /// Only those that died since then ("2h" ago, "2026-11-22 20:00", in the time zone of the bus)
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
     /// Only those that died before then
