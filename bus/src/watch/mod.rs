@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bus_config::{FeedSource, Landscape, MapSource, PlannedMaintenance};
+use bus_config::{FeedSource, Landscape, PlannedMaintenance};
 use bus_core::engine::incident;
 use bus_core::policy::{Expectation, TimeOfDay, Topology};
 use bus_core::ports::watch::WatchStore;
@@ -104,8 +104,8 @@ fn topology(landscape: &Landscape) -> Topology {
     let mut route: BTreeMap<_, _> =
         landscape.routes.iter().map(|route| (route.name.to_string(), route.to.to_string())).collect();
     // A map that is kept from a stream is a route of its own, and the state store its receiver.
-    let maps = landscape.maps.iter().filter(|map| matches!(map.source, MapSource::Stream { .. }));
-    route.extend(maps.map(|map| format!("map.{}", map.handle.name)).map(|name| (name.clone(), name)));
+    let kept = landscape.maps.iter().filter(|map| map.kept_from().is_some());
+    route.extend(kept.map(|map| (map.full_name(), map.full_name())));
     let mut feed = BTreeMap::new();
     for one in &landscape.feeds {
         let system = match &one.source {
