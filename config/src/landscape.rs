@@ -420,6 +420,24 @@ pub struct Map {
     pub source: MapSource,
 }
 
+/// What the names of the bus's own routes, which keep maps from streams, begin with; no other may.
+pub const OWN_ROUTES: &str = "map.";
+
+impl Map {
+    /// The name under which status, metrics and incidents know it; its route's, where a stream keeps it.
+    pub fn full_name(&self) -> String {
+        format!("{OWN_ROUTES}{}", self.handle.name)
+    }
+
+    /// The stream that it is kept from, if it is.
+    pub fn kept_from(&self) -> Option<&StreamName> {
+        match &self.source {
+            MapSource::Stream { stream, .. } => Some(stream),
+            _ => None,
+        }
+    }
+}
+
 /// Where the values of a map come from.
 #[derive(Debug, Clone, PartialEq)]
 pub enum MapSource {

@@ -245,6 +245,26 @@ impl Bus {
         Ok(answer.error_for_status()?.text().await?)
     }
 
+    /// Pushes a record to `/in/` and this path, with the key that tests give to all doors: `push-secret`.
+    pub async fn push(&self, path: &str, body: &str) -> Result<reqwest::Response> {
+        let url = format!("{}/in/{path}", self.url());
+        Ok(http_client().post(url).header("x-api-key", "push-secret").body(body.to_owned()).send().await?)
+    }
+
+    /// As [`Bus::push`]; the record must be accepted.
+    pub async fn pushed(&self, path: &str, body: &str) -> Result<()> {
+        let answer = self.push(path, body).await?;
+        ensure!(answer.status() == 204, "{} {}", answer.status(), answer.text().await?);
+        Ok(())
+    }
+
+    /// Exit code, output and error output of [`Bus::run`].
+    pub async fn says(&self, arguments: &[&str]) -> Result<(i32, String, String)> {
+        let output = self.run(arguments).await?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok((output.status.code().context("killed")?, text(&output.stdout), text(&output.stderr)))
+    }
+
     /// Runs another command of the program to its end, as `["check"]` or `["dead", "list"]`.
     pub async fn run(&self, arguments: &[&str]) -> Result<Output> {
         let mut command = self.command();

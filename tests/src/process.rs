@@ -263,7 +263,9 @@ mod tests {
         let (_sandbox, mut process) = shell("echo привет; exit 78");
         assert_eq!(process.wait(Duration::from_secs(5)).await.unwrap().code(), Some(78));
         assert_eq!(process.wait(Duration::from_secs(5)).await.unwrap().code(), Some(78));
-        assert!(process.log().find(|line| (line == "привет").then_some(())).is_some());
+        // Another thread reads the output: it may be a moment behind the end.
+        let greeting = || std::future::ready(Ok(process.log().find(|line| (line == "привет").then_some(()))));
+        eventually("the output", Duration::from_secs(5), greeting).await.unwrap();
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use bus_tests::bus::Bus;
 use bus_tests::eventually::eventually;
 use bus_tests::receiver::{Receiver, Script};
-use bus_tests::servers::{RabbitMq, http_client};
+use bus_tests::servers::RabbitMq;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -73,10 +73,7 @@ impl Setting {
     }
 
     async fn push(&mut self, path: &str, body: &str) -> Result<()> {
-        let url = format!("{}/in/{path}", self.bus.url());
-        let answer = http_client().post(url).header("x-api-key", "push-secret").body(body.to_owned()).send().await?;
-        ensure!(answer.status() == 204, "{} {}", answer.status(), answer.text().await?);
-        Ok(())
+        self.bus.pushed(path, body).await
     }
 
     /// Somebody at the OMS, or our own write there, changed an order; a version makes each reading a message.

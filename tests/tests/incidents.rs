@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use bus_tests::bus::Bus;
 use bus_tests::eventually::eventually;
 use bus_tests::receiver::{Receiver, Script};
-use bus_tests::servers::{Postgres, Smtp, http_client};
+use bus_tests::servers::{Postgres, Smtp};
 use bus_tests::tls::Certificates;
 use serde_json::{Value, json};
 
@@ -49,10 +49,7 @@ fn routes(bus: &Bus, receiver: &Receiver, more: &str) -> String {
 }
 
 async fn push(bus: &Bus, body: &str) -> Result<()> {
-    let url = format!("{}/in/orders", bus.url());
-    let answer = http_client().post(url).header("x-api-key", "push-secret").body(body.to_owned()).send().await?;
-    ensure!(answer.status() == 204, "{}", answer.status());
-    Ok(())
+    bus.pushed("orders", body).await
 }
 
 async fn command(bus: &Bus, arguments: &[&str]) -> Result<String> {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use bus_tests::bus::Bus;
 use bus_tests::eventually::eventually;
 use bus_tests::receiver::{Receiver, Script};
-use bus_tests::servers::{RabbitMq, http_client};
+use bus_tests::servers::RabbitMq;
 use sqlx::Connection as _;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -74,10 +74,7 @@ impl Setting {
     }
 
     async fn push(&self, stream: &str, body: &str, query: &str) -> Result<()> {
-        let url = format!("{}/in/{stream}{query}", self.bus.url());
-        let answer = http_client().post(url).header("x-api-key", "push-secret").body(body.to_owned()).send().await?;
-        ensure!(answer.status() == 204, "{} {}", answer.status(), answer.text().await?);
-        Ok(())
+        self.bus.pushed(&format!("{stream}{query}"), body).await
     }
 
     /// The last body that the receiver has applied to an order, once it is this one.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use bus_tests::bus::Bus;
 use bus_tests::eventually::eventually;
 use bus_tests::receiver::{Answer, Entry, Receiver, Rule, Script};
-use bus_tests::servers::{Smtp, http_client};
+use bus_tests::servers::Smtp;
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(40);
@@ -41,10 +41,7 @@ fn routes(bus: &Bus, shop: &Receiver, channels: &str) -> String {
 }
 
 async fn push(bus: &Bus, body: &str) -> Result<()> {
-    let url = format!("{}/in/orders", bus.url());
-    let answer = http_client().post(url).header("x-api-key", "push-secret").body(body.to_owned()).send().await?;
-    ensure!(answer.status() == 204, "{}", answer.status());
-    Ok(())
+    bus.pushed("orders", body).await
 }
 
 /// What came at a path of the people's receiver, once there are so many.

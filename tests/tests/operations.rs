@@ -6,7 +6,6 @@ use anyhow::{Context, Result};
 use bus_tests::bus::Bus;
 use bus_tests::eventually::eventually;
 use bus_tests::receiver::{Answer, Entry, Receiver, Rule, Script};
-use bus_tests::servers::http_client;
 use serde_json::{Value, json};
 use sqlx::Connection as _;
 
@@ -49,9 +48,8 @@ impl Setting {
     }
 
     async fn push(&self, id: u32) -> Result<u16> {
-        let url = format!("{}/in/users", self.bus.url());
         let body = json!({ "id": id, "имя": format!("имя-{id}") }).to_string();
-        Ok(http_client().post(url).header("x-api-key", "push-secret").body(body).send().await?.status().as_u16())
+        Ok(self.bus.push("users", &body).await?.status().as_u16())
     }
 
     /// Waits until the receiver has applied so many requests.
@@ -64,9 +62,7 @@ impl Setting {
     }
 
     async fn command(&self, arguments: &[&str]) -> Result<(i32, String, String)> {
-        let output = self.bus.run(arguments).await?;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Ok((output.status.code().context("killed")?, text(&output.stdout), text(&output.stderr)))
+        self.bus.says(arguments).await
     }
 
     async fn succeeds(&self, arguments: &[&str]) -> Result<String> {

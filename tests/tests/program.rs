@@ -64,14 +64,11 @@ impl Setting {
     }
 
     async fn push(&self, body: &str, query: &str) -> Result<reqwest::Response> {
-        let url = format!("{}/in/users{query}", self.bus.url());
-        Ok(http_client().post(url).header("x-api-key", "push-secret").body(body.to_owned()).send().await?)
+        self.bus.push(&format!("users{query}"), body).await
     }
 
     async fn pushed(&self, body: &str) -> Result<()> {
-        let answer = self.push(body, "").await?;
-        ensure!(answer.status() == 204, "{} {}", answer.status(), answer.text().await?);
-        Ok(())
+        self.bus.pushed("users", body).await
     }
 
     /// Waits until the receiver has applied so many requests.
@@ -91,9 +88,7 @@ impl Setting {
     }
 
     async fn command(&self, arguments: &[&str]) -> Result<(i32, String, String)> {
-        let output = self.bus.run(arguments).await?;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Ok((output.status.code().context("killed")?, text(&output.stdout), text(&output.stderr)))
+        self.bus.says(arguments).await
     }
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use bus_tests::bus::Bus;
 use bus_tests::eventually::eventually;
 use bus_tests::receiver::{Answer, Receiver, Rule, Script};
-use bus_tests::servers::{RabbitMq, http_client};
+use bus_tests::servers::RabbitMq;
 use serde_json::{Value, json};
 use sqlx::Connection;
 
@@ -67,10 +67,7 @@ impl Setting {
     }
 
     async fn push(&self, record: Value) -> Result<()> {
-        let url = format!("{}/in/orders", self.bus.url());
-        let answer = http_client().post(url).header("x-api-key", "push-secret").body(record.to_string()).send().await?;
-        ensure!(answer.status() == 204, "{}", answer.text().await?);
-        Ok(())
+        self.bus.pushed("orders", &record.to_string()).await
     }
 
     async fn tell(&self, arguments: &[&str]) -> Result<(i32, String)> {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, bail, ensure};
-use bus_config::{Landscape, MapSource};
+use bus_config::Landscape;
 use serde_json::{Value, json};
 
 use super::who::who;
@@ -28,10 +28,7 @@ pub async fn resend(args: cli::Resend) -> anyhow::Result<ExitCode> {
 fn stream_of<'a>(landscape: &'a Landscape, route: &str) -> anyhow::Result<&'a str> {
     let routes = landscape.routes.iter().map(|route| (route.name.to_string(), route.stream.as_str()));
     // A map that is kept from a stream is a route too.
-    let maps = landscape.maps.iter().filter_map(|map| match &map.source {
-        MapSource::Stream { stream, .. } => Some((format!("map.{}", map.handle.name), stream.as_str())),
-        _ => None,
-    });
+    let maps = landscape.maps.iter().filter_map(|map| Some((map.full_name(), map.kept_from()?.as_str())));
     let known: Vec<_> = routes.chain(maps).collect();
     match known.iter().find(|(name, _)| name == route) {
         Some((_, stream)) => Ok(stream),

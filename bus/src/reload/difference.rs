@@ -68,7 +68,8 @@ pub fn between(old: &Landscape, new: &Landscape) -> Difference {
     let (starting, ending) = (route_names(routes), route_names(&old.routes));
     // The routes that keep maps know nothing else that could change.
     let keeping = |landscape: &Landscape| -> BTreeSet<JobName> {
-        let names = maps::kept(landscape).filter(|_| hold).filter_map(|map| maps::route_name(&map.handle).ok());
+        let kept = landscape.maps.iter().filter(|map| hold && map.kept_from().is_some());
+        let names = kept.filter_map(|map| maps::route_name(map).ok());
         names.map(JobName::Route).collect()
     };
     let (keeping_start, keeping_end) = (keeping(new), keeping(old));

@@ -104,9 +104,9 @@ impl Oversight {
 fn topology(landscape: &Landscape) -> Topology {
     let mut route: BTreeMap<_, _> =
         landscape.routes.iter().map(|route| (route.name.to_string(), route.to.to_string())).collect();
-    // A map that is kept from a stream is its own receiver.
-    let keeping = maps::kept(landscape).filter_map(|map| maps::route_name(&map.handle).ok());
-    route.extend(keeping.map(|name| (name.to_string(), name.to_string())));
+    // A map that is kept from a stream is a route of its own, and the state store its receiver.
+    let kept = landscape.maps.iter().filter(|map| map.kept_from().is_some());
+    route.extend(kept.map(|map| (map.full_name(), map.full_name())));
     let mut feed = BTreeMap::new();
     for one in &landscape.feeds {
         let system = match &one.source {

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use anyhow::Context;
-use bus_config::maps::{CsvFile, Handle, Table};
+use bus_config::maps::{CsvFile, Table};
 use bus_config::shape::Shaper;
-use bus_config::{Landscape, Limits, MapSource, System, SystemKind};
+use bus_config::{Landscape, Limits, Map, MapSource, System, SystemKind};
 use bus_connectors::sql::{self, SqlSource};
 use bus_connectors::{Served, Serves};
 use bus_core::engine::gate::{Capacity, Gate};
@@ -78,21 +78,16 @@ impl Maps {
 }
 
 /// The route that keeps a map: `bus status` and the metrics know it under this name.
-pub fn route_name(map: &Handle) -> anyhow::Result<RouteName> {
-    Ok(RouteName::new(&format!("map.{}", map.name))?)
-}
-
-/// The maps that are kept from streams, each by a route of its own.
-pub fn kept(landscape: &Landscape) -> impl Iterator<Item = &bus_config::Map> {
-    landscape.maps.iter().filter(|map| matches!(map.source, MapSource::Stream { .. }))
+pub fn route_name(map: &Map) -> anyhow::Result<RouteName> {
+    Ok(RouteName::new(&map.full_name())?)
 }
 
 /// The queues of the maps that are kept from streams.
 pub fn queues(landscape: &Landscape) -> anyhow::Result<Vec<QueuePlan>> {
     let mut queues = Vec::new();
-    for map in kept(landscape) {
-        if let MapSource::Stream { stream, .. } = &map.source {
-            let queue = QueueName::new(route_name(&map.handle)?.as_str())?;
+    for map in &landscape.maps {
+        if let Some(stream) = map.kept_from() {
+            let queue = QueueName::new(&map.full_name())?;
             queues.push(QueuePlan { queue, stream: stream.clone(), keep: None });
         }
     }
@@ -123,7 +118,7 @@ impl QueryPart {
 pub fn prepare(landscape: &Landscape, workshop: &Workshop) -> anyhow::Result<Vec<QueryPart>> {
     let mut queries = Vec::new();
     for map in &landscape.maps {
-        let name = format!("map.{}", map.handle.name);
+        let name = map.full_name();
         match &map.source {
             MapSource::Inline(_) => {}
             MapSource::Csv(file) => {
@@ -166,7 +161,7 @@ pub fn prepare(landscape: &Landscape, workshop: &Workshop) -> anyhow::Result<Vec
 /// The route that keeps a map from a stream; `None` for other maps.
 pub fn route(landscape: &Landscape, workshop: &Workshop, map: &bus_config::Map) -> anyhow::Result<Option<RoutePart>> {
     let MapSource::Stream { stream, value } = &map.source else { return Ok(None) };
-    let name = route_name(&map.handle)?;
+    let name = route_name(map)?;
     let plan = RoutePlan {
         queue: QueueName::new(name.as_str())?,
         stream: stream.clone(),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::Context;
-use bus_config::Landscape;
+use bus_config::{Landscape, OWN_ROUTES};
 use bus_core::engine::base::Watched;
 use bus_core::engine::capture::{CapturePorts, Changes, FeedPlan};
 use bus_core::engine::outbox::Outbox;
@@ -59,7 +59,7 @@ pub fn prepare(
     }
     let queries = maps::prepare(landscape, workshop)?;
     for map in &landscape.maps {
-        if wanted(&JobName::Route(maps::route_name(&map.handle)?)) {
+        if wanted(&JobName::Route(maps::route_name(map)?)) {
             routes.extend(maps::route(landscape, workshop, map)?);
         }
     }
@@ -125,7 +125,7 @@ impl Parts {
         }
         for RoutePart { plan, target, shape, capacity, echo } in self.routes {
             // The state store is no system that anybody would look for among those delivered to.
-            let delivers = plan.system.as_str() != plan.name.as_str() || !plan.name.as_str().starts_with("map.");
+            let delivers = !plan.name.as_str().starts_with(OWN_ROUTES);
             let ports = WorkerPorts {
                 target,
                 shape,

@@ -42,7 +42,7 @@ pub async fn everything(landscape: &Landscape) -> Vec<Reached> {
         let MapSource::Query { system, query, .. } = &map.source else { continue };
         let Some(system) = landscape.system(system) else { continue };
         let ask = async {
-            let name = format!("map.{}", map.handle.name);
+            let name = map.full_name();
             let mut source = maps::source(system, &name, query).map_err(|error| format!("{error:#}"))?;
             source.check().await.map_err(|error| error.to_string())
         };

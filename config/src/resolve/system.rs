@@ -2,7 +2,7 @@
 
 use bus_core::policy::Profile;
 use bus_core::vocabulary::SystemName;
-use bus_options::{Definitions, Report, SecretOr, codes};
+use bus_options::{Definitions, Filled, Located, Report, SecretOr, SecretRef, codes};
 use chrono_tz::Tz;
 use url::Url;
 
@@ -43,8 +43,13 @@ pub fn resolve(
     written.0.iter().map(resolve).collect()
 }
 
-fn http(http: &language::HttpSystem, profiles: &Profiles, zone: Tz, report: &mut Report) -> HttpSystem {
-    let basic = match (&http.user, &http.password) {
+/// A user and a password, which come together or not at all.
+pub fn login(
+    user: Option<&Located<Filled>>,
+    password: Option<&Located<SecretRef>>,
+    report: &mut Report,
+) -> Option<(String, SecretRef)> {
+    match (user, password) {
         (Some(user), Some(password)) => Some((user.value.0.clone(), password.value.clone())),
         (Some(user), None) => {
             let hint = "add password = { env = \"NAME\" }";
@@ -57,7 +62,11 @@ fn http(http: &language::HttpSystem, profiles: &Profiles, zone: Tz, report: &mut
             None
         }
         (None, None) => None,
-    };
+    }
+}
+
+fn http(http: &language::HttpSystem, profiles: &Profiles, zone: Tz, report: &mut Report) -> HttpSystem {
+    let basic = login(http.user.as_ref(), http.password.as_ref(), report);
     let capacity = Limits {
         pace: pace(http.capacity.rate.as_ref(), profiles, zone),
         concurrency: http.capacity.concurrency.get() as usize,

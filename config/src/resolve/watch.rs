@@ -2,10 +2,11 @@
 
 use bus_core::policy::{Calendar, Expectation};
 use bus_core::vocabulary::Severity;
-use bus_options::{Definitions, Located, Report, SecretOr, SecretRef, codes};
+use bus_options::{Definitions, Report, SecretOr, codes};
 use chrono_tz::Tz;
 use url::Url;
 
+use super::system::login;
 use crate::landscape::{Channel, PlannedMaintenance, Way};
 use crate::language::watch::{ChannelName, Email, Expect, Level, Maintenance, MaintenanceName, Notify, Tell};
 
@@ -53,7 +54,12 @@ fn channel(name: String, notify: Notify, report: &mut Report) -> Option<Channel>
 }
 
 fn email(email: Email, report: &mut Report) -> Option<Way> {
-    let login = login(email.user, email.password, &email.server, report);
+    let login = login(email.user.as_ref(), email.password.as_ref(), report);
+    if login.is_some() && open(&email.server.value.0) {
+        let hint = "write smtps:// or smtp+starttls://, or remove `user` and `password`";
+        let message = "the password would cross the network as it is";
+        report.add_with_hint(codes::OPEN_PASSWORD, &email.server.span, message, hint);
+    }
     let addresses = email.to.value.0.iter().map(|to| (&to.0, &email.to.span));
     for (address, span) in addresses.chain([(&email.from.value.0, &email.from.span)]) {
         if address.split_once('@').is_none_or(|(user, host)| user.is_empty() || host.is_empty()) {
@@ -68,35 +74,6 @@ fn email(email: Email, report: &mut Report) -> Option<Way> {
         to: email.to.value.0.into_iter().map(|to| to.0).collect(),
         login,
     })
-}
-
-fn login(
-    user: Option<Located<bus_options::Filled>>,
-    password: Option<Located<SecretRef>>,
-    server: &Located<crate::language::watch::SmtpUrl>,
-    report: &mut Report,
-) -> Option<(String, SecretRef)> {
-    match (user, password) {
-        (Some(user), Some(password)) => {
-            if open(&server.value.0) {
-                let hint = "write smtps:// or smtp+starttls://, or remove `user` and `password`";
-                let message = "the password would cross the network as it is";
-                report.add_with_hint(codes::OPEN_PASSWORD, &server.span, message, hint);
-            }
-            Some((user.value.0, password.value))
-        }
-        (Some(user), None) => {
-            let hint = "add password = { env = \"NAME\" }";
-            report.add_with_hint(codes::CONTRADICTION, &user.span, "a user without a password", hint);
-            None
-        }
-        (None, Some(password)) => {
-            let hint = "add user = \"NAME\"";
-            report.add_with_hint(codes::CONTRADICTION, &password.span, "a password without a user", hint);
-            None
-        }
-        (None, None) => None,
-    }
 }
 
 /// Not encrypted, and another machine.
