@@ -29,7 +29,6 @@ pub use forecast::Forecasts;
 pub use maintenance::{Quiet, open as open_maintenance};
 
 use crate::server::{App, Live};
-use crate::wire::maps;
 
 /// Looks after things, for as long as the process runs.
 pub struct Oversight {
