@@ -1,0 +1,105 @@
+//! A small client that encodes addresses as 1C wants them.
+
+use bus_simulator::Simulator;
+use bus_tests::servers::http_client;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use serde_json::Value;
+
+/// Everything else may stand in an address as it is.
+const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'[').add(b']').add(b'^').add(b'#');
+
+/// Percent-encoded UTF-8.
+pub fn encode(path: &str) -> String {
+    utf8_percent_encode(path, ENCODED).to_string()
+}
+
+pub struct Got {
+    pub status: u16,
+    pub kind: String,
+    pub cookie: Option<String>,
+    pub text: String,
+}
+
+pub struct Client {
+    http: reqwest::Client,
+    root: String,
+    node: String,
+}
+
+impl Client {
+    pub fn new(simulator: &Simulator) -> Self {
+        Self { http: http_client(), root: simulator.url(), node: simulator.node().to_string() }
+    }
+
+    pub async fn try_get(&self, path: &str) -> reqwest::Result<Got> {
+        self.request(reqwest::Method::GET, &encode(path), &[], None).await
+    }
+
+    pub async fn get(&self, path: &str) -> Got {
+        self.try_get(path).await.expect("an answer")
+    }
+
+    /// Without encoding.
+    pub async fn raw(&self, path: &str) -> Got {
+        self.request(reqwest::Method::GET, path, &[], None).await.expect("an answer")
+    }
+
+    pub async fn with(&self, headers: &[(&str, &str)], path: &str) -> Got {
+        self.request(reqwest::Method::GET, &encode(path), headers, None).await.expect("an answer")
+    }
+
+    pub async fn status(&self, path: &str) -> u16 {
+        self.get(path).await.status
+    }
+
+    pub async fn text(&self, path: &str) -> String {
+        self.get(path).await.text
+    }
+
+    pub async fn json(&self, path: &str) -> Value {
+        let text = self.text(path).await;
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}: {text}"))
+    }
+
+    pub async fn send(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> Got {
+        self.request(method, &encode(path), &[], body).await.expect("an answer")
+    }
+
+    pub async fn plan(&self, what: &str, node: &str, message: u64) -> Got {
+        let point = format!("{}/ExchangePlan_ШинаДанных(guid'{node}')", self.root);
+        let path = format!("{what}?DataExchangePoint='{point}'&MessageNo={message}");
+        self.send(reqwest::Method::POST, &path, None).await
+    }
+
+    pub async fn select(&self, message: u64) -> String {
+        let got = self.plan("SelectChanges", &self.node, message).await;
+        assert_eq!(got.status, 200, "{}", got.text);
+        got.text
+    }
+
+    pub async fn notify(&self, message: u64) {
+        assert_eq!(self.plan("NotifyChangesReceived", &self.node, message).await.status, 200);
+    }
+
+    async fn request(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Value>,
+    ) -> reqwest::Result<Got> {
+        let mut request = self.http.request(method, format!("{}/{path}", self.root));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = body {
+            request = request.body(body.to_string());
+        }
+        let answer = request.send().await?;
+        let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let (status, kind, cookie) =
+            (answer.status().as_u16(), header("content-type").unwrap_or_default(), header("set-cookie"));
+        let bytes = answer.bytes().await?;
+        Ok(Got { status, kind, cookie, text: String::from_utf8(bytes.to_vec()).expect("UTF-8") })
+    }
+}
