@@ -30,6 +30,8 @@ pub enum Command {
     Run(Run),
     /// Read routes.toml and every file it includes, and name all mistakes (exit code 78 if there are any)
     Check(Check),
+    /// Run the tests of routes that stand in the configuration ([[tests]]); sends nothing, reads no secret
+    Test(Test),
     /// Print the JSON schema of routes.toml, for editors
     Schema,
     /// Show the bus at work, with nothing else installed: a shop's database, a receiver that sometimes fails
@@ -124,6 +126,19 @@ pub struct Check {
     #[arg(long)]
     pub connect: bool,
     /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Test {
+    /// The configuration
+    #[arg(value_name = "FILE", default_value = "routes.toml")]
+    pub file: PathBuf,
+    /// Only tests whose name or route holds this text
+    #[arg(long, value_name = "TEXT")]
+    pub only: Option<String>,
+    /// Print JSON: one object for each test
     #[arg(long)]
     pub json: bool,
 }

@@ -7,6 +7,7 @@ mod demo;
 mod instance;
 mod logging;
 mod notify;
+mod rehearsal;
 mod reload;
 mod server;
 mod story;

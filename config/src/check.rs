@@ -27,7 +27,8 @@ pub fn check(path: &Path) -> Checked {
             return Checked { landscape: None, diagnostics: vec![diagnostic] };
         }
     };
-    let landscape = resolve::resolve(loaded.tables, path.parent().unwrap_or(Path::new("")), &mut loaded.report);
+    let base = path.parent().unwrap_or(Path::new(""));
+    let landscape = resolve::resolve(loaded.tables, base, &loaded.sources, &mut loaded.report);
     loaded.report.check_names(&loaded.sources);
     let clean = loaded.report.is_clean();
     let diagnostics = loaded.report.into_diagnostics(&loaded.sources);

@@ -1,5 +1,7 @@
 //! The configuration, resolved: what the program wires together. Every name in it exists, every value is in range.
 
+mod test;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +19,7 @@ pub use crate::language::route::{Delivery, EchoKey, Method, WhenLeft};
 pub use crate::language::stream::Overlap;
 use crate::maps::{CsvFile, Handle, Table};
 use crate::shape::{Compared, FieldPath, Shaper};
+pub use test::{Expected, ExpectedRequest, RouteTest};
 
 /// Everything that one configuration describes. In each list, the order of the files.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +42,8 @@ pub struct Landscape {
     pub maintenance: Vec<PlannedMaintenance>,
     /// What values are looked up in.
     pub maps: Vec<Map>,
+    /// What routes are to make of records.
+    pub tests: Vec<RouteTest>,
 }
 
 impl Landscape {

@@ -8,7 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::language::bus::Bus;
-use crate::language::{Root, feed, map, profile, route, stream, subscription, system, watch};
+use crate::language::{Root, feed, map, profile, route, stream, subscription, system, test, watch};
 use bus_core::vocabulary::{FeedName, MapName, RouteName, StreamName, SubscriptionName, SystemName};
 
 /// More files than anyone maintains by hand: a pattern that catches them is a mistake.
@@ -27,6 +27,7 @@ pub struct Tables {
     pub notify: Definitions<watch::ChannelName, watch::Notify>,
     pub maintenance: Definitions<watch::MaintenanceName, watch::Maintenance>,
     pub maps: Definitions<MapName, map::Map>,
+    pub tests: Vec<Located<test::Test>>,
 }
 
 /// What reading gave.
@@ -97,6 +98,7 @@ impl Loaded {
         extend(&mut tables.notify, root.notify);
         extend(&mut tables.maintenance, root.maintenance);
         extend(&mut tables.maps, root.maps);
+        tables.tests.extend(root.tests.and_then(|tests| tests.0).unwrap_or_default());
         if main { include } else { Vec::new() }
     }
 

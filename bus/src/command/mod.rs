@@ -10,6 +10,7 @@ mod reload;
 mod run;
 mod status;
 mod tasks;
+mod test;
 mod whereabouts;
 mod who;
 
@@ -27,6 +28,7 @@ pub async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Run(args) => run::run(args).await,
         Command::Check(args) => check::check(args).await,
+        Command::Test(args) => test::test(args).await,
         Command::Schema => {
             println!("{}", serde_json::to_string_pretty(&bus_config::json_schema())?);
             Ok(ExitCode::SUCCESS)

@@ -31,7 +31,18 @@ impl Difference {
 /// Compares. Every part of a landscape is named here, so that a new one cannot be forgotten.
 pub fn between(old: &Landscape, new: &Landscape) -> Difference {
     // Maps do not change while the bus runs, see `fixed`.
-    let Landscape { bus, systems, feeds, streams: _, routes, subscriptions, notify: _, maintenance: _, maps: _ } = new;
+    let Landscape {
+        bus,
+        systems,
+        feeds,
+        streams: _,
+        routes,
+        subscriptions,
+        notify: _,
+        maintenance: _,
+        maps: _,
+        tests: _,
+    } = new;
     let mut found = Difference::default();
     let changed = |system: &&System| old.system(&system.name) != Some(*system);
     found.systems = systems.iter().filter(changed).map(|system| system.name.clone()).collect();

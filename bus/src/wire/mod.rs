@@ -10,10 +10,10 @@ pub mod maps;
 pub mod operations;
 pub mod parts;
 pub mod reach;
-mod routes;
+pub mod routes;
 pub mod source;
 mod subscriptions;
-mod target;
+pub mod target;
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -6,7 +6,8 @@ use bus_config::{FeedSource, Landscape, MapSource, SystemKind};
 use bus_core::ports::source::{Source, SystemReport};
 use bus_rabbitmq::RabbitMq;
 
-use super::{maps, rabbitmq_options, source, target};
+use super::target::{self, Secrets};
+use super::{maps, rabbitmq_options, source};
 
 /// One system is waited for no longer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -52,7 +53,7 @@ pub async fn everything(landscape: &Landscape) -> Vec<Reached> {
     for system in &landscape.systems {
         let SystemKind::Http(http) = &system.kind else { continue };
         let ask = async {
-            let target = target::Http::new(system, http).map_err(|error| format!("{error:#}"))?;
+            let target = target::Http::new(system, http, Secrets::Read).map_err(|error| format!("{error:#}"))?;
             target.check().await
         };
         reached.push(Reached { what: format!("system {}", system.name), outcome: within(ask).await });

@@ -14,7 +14,7 @@ use bus_core::ports::shape::Shape;
 use bus_core::ports::target::Target;
 use bus_core::vocabulary::{QueueName, SystemName};
 
-use super::target;
+use super::target::{self, Secrets};
 
 /// Unsettled messages per route; 256 reaches about 95 % of a broker's maximum (measured).
 pub const PREFETCH: u16 = 256;
@@ -47,7 +47,7 @@ impl Builder {
         let system = landscape.system(&route.to).with_context(|| format!("system {} is missing", route.to))?;
         let http = takes_requests(route, system)?;
         if !self.clients.contains_key(&system.name) {
-            self.clients.insert(system.name.clone(), target::Http::new(system, http)?);
+            self.clients.insert(system.name.clone(), target::Http::new(system, http, Secrets::Read)?);
         }
         let client = &self.clients[&system.name];
         let capacity = Capacity {
@@ -62,7 +62,7 @@ impl Builder {
         };
         Ok(RoutePart {
             plan: route_plan(landscape, route, queue),
-            target: client.route(route)?,
+            target: Arc::new(client.route(route)?),
             shape: Arc::clone(&route.shape) as _,
             capacity,
             echo: None,
@@ -70,14 +70,16 @@ impl Builder {
     }
 }
 
-fn takes_requests<'a>(route: &Route, system: &'a System) -> anyhow::Result<&'a HttpSystem> {
+/// Where a route delivers.
+pub fn takes_requests<'a>(route: &Route, system: &'a System) -> anyhow::Result<&'a HttpSystem> {
     match &system.kind {
         SystemKind::Http(http) => Ok(http),
         SystemKind::Sql { .. } => anyhow::bail!("route {}: {} takes no requests", route.name, route.to),
     }
 }
 
-fn route_plan(landscape: &Landscape, route: &Route, queue: QueueName) -> RoutePlan {
+/// What the engine is told of a route.
+pub fn route_plan(landscape: &Landscape, route: &Route, queue: QueueName) -> RoutePlan {
     RoutePlan {
         name: route.name.clone(),
         queue,

@@ -1,6 +1,6 @@
 //! Targets of routes, by kind of system.
 
-use std::sync::Arc;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -9,31 +9,62 @@ use bus_connectors::http::{Client, Header, HeaderValue, HttpTarget, Options, Rep
 use bus_core::policy::Idempotency;
 use bus_core::ports::source::SystemReport;
 use bus_core::ports::target::Target;
-use bus_options::SecretOr;
+use bus_core::vocabulary::Secret;
+use bus_options::{SecretOr, SecretRef};
+use url::Url;
+
+/// Whether secrets are read, or stars stand for them because nothing is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secrets {
+    Read,
+    Starred,
+}
+
+impl Secrets {
+    fn load(self, secret: &SecretRef, what: &str) -> anyhow::Result<Secret> {
+        match self {
+            Self::Read => super::load(secret, what),
+            Self::Starred => Ok(Secret::new("***")),
+        }
+    }
+
+    fn url(self, url: &SecretOr<Url>, what: &str) -> anyhow::Result<Secret> {
+        match (self, url) {
+            (Self::Starred, SecretOr::Secret(_)) => Ok(Secret::new("http://system.invalid")),
+            _ => super::secret_url(url, what),
+        }
+    }
+
+    /// Whom nothing is sent to nobody has to trust.
+    fn pem(self, ca: Option<&Path>, what: &str) -> anyhow::Result<Option<Vec<u8>>> {
+        super::pem(ca.filter(|_| self == Self::Read), what)
+    }
+}
 
 /// An HTTP system: one pooled client for all its routes.
 pub struct Http {
     client: Client,
     timeout: Duration,
+    secrets: Secrets,
 }
 
 impl Http {
     /// Reads secrets and certificates; connects to nothing.
-    pub fn new(system: &System, http: &HttpSystem) -> anyhow::Result<Self> {
+    pub fn new(system: &System, http: &HttpSystem, secrets: Secrets) -> anyhow::Result<Self> {
         let what = system.name.as_str();
-        let url = super::secret_url(&http.url, what)?;
+        let url = secrets.url(&http.url, what)?;
         let basic = http.basic.as_ref().map(|(user, password)| {
-            super::load(password, &format!("the password of {what}")).map(|password| (user.clone(), password))
+            secrets.load(password, &format!("the password of {what}")).map(|password| (user.clone(), password))
         });
         let options = Options {
             url: url.expose().parse().with_context(|| format!("the address of {what} is not a URL"))?,
-            headers: headers(&http.headers, what)?,
+            headers: headers(&http.headers, what, secrets)?,
             basic: basic.transpose()?,
-            ca_pem: super::pem(system.ca.as_deref(), what)?,
+            ca_pem: secrets.pem(system.ca.as_deref(), what)?,
             timeout: http.timeout,
         };
         let client = Client::new(options).with_context(|| format!("system {what}"))?;
-        Ok(Self { client, timeout: http.timeout })
+        Ok(Self { client, timeout: http.timeout, secrets })
     }
 
     /// The longest any request lasts, its abort included.
@@ -42,7 +73,7 @@ impl Http {
     }
 
     /// One route to this system.
-    pub fn route(&self, route: &Route) -> anyhow::Result<Arc<dyn Target>> {
+    pub fn route(&self, route: &Route) -> anyhow::Result<HttpTarget> {
         let what = format!("route {}", route.name);
         let request = |method: Method, path: &str| -> anyhow::Result<Request> {
             let method = method.as_str().parse().context("a method")?;
@@ -54,7 +85,7 @@ impl Http {
                 Some(delete) => Some(request(delete.method, &delete.path).with_context(|| what.clone())?),
                 None => None,
             },
-            headers: headers(&route.send.headers, &what)?,
+            headers: headers(&route.send.headers, &what, self.secrets)?,
             receiver_id: route.send.receiver_id.clone(),
             idempotency_header: route.idempotency_header.clone(),
             repeats: match (&route.idempotency_header, route.idempotency) {
@@ -63,7 +94,7 @@ impl Http {
                 (None, Idempotency::NonIdempotent) => Repeats::Harmful,
             },
         };
-        Ok(Arc::new(HttpTarget::new(self.client.clone(), send).with_context(|| what)?))
+        HttpTarget::new(self.client.clone(), send).with_context(|| what)
     }
 
     /// Whether it answers.
@@ -82,10 +113,10 @@ impl Http {
     }
 }
 
-fn headers(configured: &[(String, SecretOr<String>)], what: &str) -> anyhow::Result<Vec<Header>> {
+fn headers(configured: &[(String, SecretOr<String>)], what: &str, secrets: Secrets) -> anyhow::Result<Vec<Header>> {
     let header = |(name, value): &(String, SecretOr<String>)| -> anyhow::Result<Header> {
         let value = match value {
-            SecretOr::Secret(secret) => HeaderValue::Secret(super::load(secret, &format!("header {name} of {what}"))?),
+            SecretOr::Secret(secret) => HeaderValue::Secret(secrets.load(secret, &format!("header {name} of {what}"))?),
             SecretOr::Literal(text) => HeaderValue::Template(template(text)?),
         };
         Ok(Header { name: name.clone(), value })

@@ -9,6 +9,7 @@ pub mod route;
 pub mod stream;
 pub mod subscription;
 pub mod system;
+pub mod test;
 pub mod watch;
 
 use bus_core::vocabulary::{FeedName, MapName, RouteName, StreamName, SubscriptionName, SystemName};
@@ -44,6 +45,8 @@ options! {
         maintenance: Apart<Definitions<watch::MaintenanceName, watch::Maintenance>>, optional;
         /// Dictionaries from a source's values to a receiver's.
         maps: Apart<Definitions<MapName, map::Map>>, optional;
+        /// Records, and what routes are to make of them.
+        tests: Apart<Vec<Located<test::Test>>>, optional;
     }
 }
 

@@ -8,4 +8,4 @@ mod table;
 pub use catalogue::{Catalogue, Handle};
 pub use csv::{CsvFile, Encoding};
 pub use lookup::{Found, Stop, Unknown, look_up};
-pub use table::Table;
+pub use table::{Entries, Table};

@@ -7,12 +7,13 @@ mod route;
 mod stream;
 mod system;
 mod template;
+mod test;
 mod watch;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use bus_options::{Located, Report, codes};
+use bus_options::{Located, Report, Sources, codes};
 use chrono_tz::Tz;
 
 use crate::landscape::Landscape;
@@ -21,7 +22,7 @@ use crate::maps::Catalogue;
 use crate::shape::{Body, ConditionText, FieldsText, Shaper, TransformText};
 
 /// Resolves the tables of all files. `None`, or a landscape with holes, only where the report holds a mistake.
-pub fn resolve(tables: Tables, base: &Path, report: &mut Report) -> Option<Landscape> {
+pub fn resolve(tables: Tables, base: &Path, sources: &Sources, report: &mut Report) -> Option<Landscape> {
     let bus = bus::resolve(tables.bus, report)?;
     let zone = bus.timezone;
     let systems = system::resolve(&tables.systems, &tables.profiles, zone, report);
@@ -35,13 +36,14 @@ pub fn resolve(tables: Tables, base: &Path, report: &mut Report) -> Option<Lands
     let catalogue = map::catalogue(&maps);
     let routes = route::routes(tables.routes, &tables.systems, &tables.streams, &catalogue, zone, report);
     let subscriptions = route::subscriptions(tables.subscriptions, &bus.broker, &catalogue, zone, report);
+    let tests = test::tests(tables.tests, &maps, base, sources, report);
     let notify = watch::channels(tables.notify, report);
     let maintenance = watch::maintenance(tables.maintenance, zone);
     for (name, span) in report.unused("stream") {
         let hint = "add a route or a subscription with this stream, or remove it";
         report.add_with_hint(codes::NOBODY_TAKES, &span, format!("nobody takes the stream `{name}`"), hint);
     }
-    Some(Landscape { bus, systems, feeds, streams, routes, subscriptions, notify, maintenance, maps })
+    Some(Landscape { bus, systems, feeds, streams, routes, subscriptions, notify, maintenance, maps, tests })
 }
 
 /// Filter and body of a route or subscription; `transform` and `fields` exclude each other.

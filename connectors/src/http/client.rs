@@ -70,6 +70,12 @@ impl Client {
         url
     }
 
+    /// What of an address was appended to the system's own: path and query.
+    pub(super) fn path_of(&self, url: &Url) -> String {
+        let path = url.path().strip_prefix(&self.prefix).unwrap_or(url.path());
+        url.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
+    }
+
     /// Replaces secrets that a receiver has sent back.
     pub(super) fn mask(&self, mut text: String, more: &[Secret]) -> String {
         for secret in self.secrets.iter().chain(more).map(Secret::expose) {

@@ -6,6 +6,7 @@
 //! | `template.rs` | paths and header values with places for the key, the receiver's id, … |
 //! | `client.rs` | one pooled client per system, its TLS and its secrets |
 //! | `target.rs` | one request per parcel |
+//! | `preview.rs` | the same request, looked at and not sent |
 //! | `answer.rs` | a bounded answer, the receiver's id in it, error pages made short |
 //! | `classify.rs` | whose fault a failure is |
 
@@ -13,10 +14,12 @@ mod answer;
 mod classify;
 mod client;
 mod options;
+mod preview;
 mod target;
 mod template;
 
 pub use client::Client;
 pub use options::{Header, HeaderValue, Options, Repeats, Request, Send};
+pub use preview::Preview;
 pub use target::HttpTarget;
 pub use template::{Template, TemplateError};

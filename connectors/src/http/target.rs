@@ -32,11 +32,18 @@ static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Sends the records of one route.
 pub struct HttpTarget {
-    client: Client,
+    pub(super) client: Client,
     send: Send,
     secrets: Vec<Secret>,
     /// Carries the idempotency key.
     idempotency: Option<HeaderName>,
+}
+
+/// A request that is ready to be sent.
+pub(super) struct Composed<'a> {
+    request: &'a Request,
+    url: Url,
+    pub builder: RequestBuilder,
 }
 
 impl HttpTarget {
@@ -69,7 +76,8 @@ impl HttpTarget {
         }
     }
 
-    async fn attempt(&self, parcel: &Parcel, permits: &Permits) -> Result<Receipt, DeliveryError> {
+    /// The request for a parcel; `None`: the receiver never had what is to be deleted, and nothing is sent.
+    pub(super) fn compose(&self, parcel: &Parcel) -> Result<Option<Composed<'_>>, DeliveryError> {
         let Some(request) = self.request(parcel.operation) else {
             return Err(rejected("the record is gone, but the route has no on_delete".to_owned()));
         };
@@ -77,7 +85,7 @@ impl HttpTarget {
             Ok(path) => path,
             // The receiver never had it, so there is no id and nothing to delete.
             Err(_) if parcel.operation == Operation::Delete && !parcel.exists && parcel.receiver_id.is_none() => {
-                return Ok(Receipt::default());
+                return Ok(None);
             }
             Err(reason) => return Err(rejected(format!("{} cannot be filled: {reason}", request.path.as_str()))),
         };
@@ -90,6 +98,11 @@ impl HttpTarget {
         if request.method != Method::DELETE {
             builder = builder.body(parcel.body.clone());
         }
+        Ok(Some(Composed { request, url, builder }))
+    }
+
+    async fn attempt(&self, parcel: &Parcel, permits: &Permits) -> Result<Receipt, DeliveryError> {
+        let Some(Composed { request, url, builder }) = self.compose(parcel)? else { return Ok(Receipt::default()) };
         let _permit = permits.take().await.map_err(|closed| {
             let retry_after = closed.until.map(|until| Moment::now().until(until));
             DeliveryError::new(Fault::Throttled { retry_after }, closed.to_string())

@@ -5,5 +5,5 @@ mod parse;
 mod source;
 
 pub use options::Options;
-pub use parse::ElementError;
+pub use parse::{ElementError, one};
 pub use source::{PushHandle, PushRefusal, PushSource, open};

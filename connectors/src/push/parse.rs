@@ -62,6 +62,17 @@ pub(super) fn records(body: &[u8], operation: Operation, serves: &Serves) -> Res
     if errors.is_empty() { Ok(records) } else { Err(errors) }
 }
 
+/// The record of a body that holds exactly one; else why it is none, in words that hold no value of it.
+pub fn one(body: &[u8], operation: Operation, serves: &Serves) -> Result<Record, String> {
+    let records = records(body, operation, serves)
+        .map_err(|errors| errors.first().map_or_else(|| "it is empty".to_owned(), |error| error.reason.clone()))?;
+    match <[Element; 1]>::try_from(records) {
+        Ok([Element::Record(record)]) => Ok(record),
+        Ok([Element::Untaken(row)]) => Err(row.reason),
+        Err(several) => Err(format!("it is {} records", several.len())),
+    }
+}
+
 fn elements(body: &[u8]) -> Result<Vec<&RawValue>, Vec<ElementError>> {
     let wrong = |index, reason: String| vec![ElementError { index, reason }];
     let text = std::str::from_utf8(body)

@@ -5,13 +5,12 @@ use futures::FutureExt;
 use super::Worker;
 use super::edits;
 use super::fate::{Fate, fate};
-use super::item::{Item, Prepared};
+use super::item::{Item, Prepared, parcel};
 use super::pending::{After, Effect, Flushed};
 use crate::engine::crash;
 use crate::engine::incident::Kind;
 use crate::policy::{Idempotency, RejectStreak};
 use crate::ports::state::{Applied, Change, Settled, Settlement};
-use crate::ports::target::Parcel;
 use crate::vocabulary::{DeliveryError, Fault, Key, MessageId, Seq};
 
 impl Worker {
@@ -56,14 +55,8 @@ impl Worker {
             Fate::Hold(hold) => self.hold_for(item, hold, held_since),
             Fate::Unshapable(message) => self.bury_unsent(item, "shape", message),
             Fate::Send { operation, body } => {
-                let parcel = Parcel {
-                    envelope: item.envelope.clone(),
-                    operation,
-                    body,
-                    idempotency_key: edits::idempotency_key(&item.envelope.id, &self.plan.name, edited.as_ref()),
-                    receiver_id: fence.and_then(|fence| fence.receiver_id.clone()),
-                    exists: fence.is_some_and(|fence| fence.present),
-                };
+                let key = edits::idempotency_key(&item.envelope.id, &self.plan.name, edited.as_ref());
+                let parcel = parcel(item.envelope.clone(), operation, body, key, fence);
                 let prepared = Prepared { item, parcel, marked };
                 if !marked {
                     return Some(prepared);

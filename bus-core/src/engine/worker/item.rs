@@ -1,9 +1,10 @@
 //! One message in a worker's hands.
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::ports::broker::Delivery;
-use crate::ports::state::Replayed;
+use crate::ports::state::{Replayed, Settled};
 use crate::ports::target::Parcel;
 use crate::vocabulary::{Envelope, Operation, Seq};
 
@@ -65,6 +66,24 @@ impl Item {
             Origin::Queue { delivery, .. } => Some(delivery),
             Origin::Waiting { .. } => None,
         }
+    }
+}
+
+/// What the target is handed of a message whose fate is to be sent.
+pub(super) fn parcel(
+    envelope: Envelope,
+    operation: Operation,
+    body: Bytes,
+    idempotency_key: String,
+    fence: Option<&Settled>,
+) -> Parcel {
+    Parcel {
+        envelope,
+        operation,
+        body,
+        idempotency_key,
+        receiver_id: fence.and_then(|fence| fence.receiver_id.clone()),
+        exists: fence.is_some_and(|fence| fence.present),
     }
 }
 

@@ -22,6 +22,7 @@ mod latest;
 mod load;
 mod pause;
 mod pending;
+mod rehearsal;
 mod share;
 mod verdict;
 mod waiting;
@@ -39,6 +40,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub use control::{Command, Handle, ReplayOutcome};
 pub use load::Load;
+pub use rehearsal::{Rehearsed, rehearse};
 
 use self::attempt::Attempts;
 use self::edits::Edits;

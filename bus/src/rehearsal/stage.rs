@@ -1,0 +1,123 @@
+//! Routes, their maps and targets, built from a landscape. Connects to nothing and reads no secret.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use anyhow::Context;
+use bus_config::maps::{Entries, Table};
+use bus_config::{Landscape, MapSource, RouteTest};
+use bus_connectors::http::HttpTarget;
+use bus_connectors::push;
+use bus_connectors::{Served, Serves};
+use bus_core::engine::seal::{LastPublished, Numbering, seal};
+use bus_core::engine::worker::{Rehearsed, RoutePlan, rehearse};
+use bus_core::ports::shape::Shape;
+use bus_core::ports::state::{Published, Settled};
+use bus_core::vocabulary::{ContentHash, Envelope, MapName, Moment, Operation, QueueName, RouteName, Seq};
+
+use super::Outcome;
+use crate::wire::routes::{route_plan, takes_requests};
+use crate::wire::target::{Http, Secrets};
+
+/// See the module's comment.
+pub struct Stage {
+    routes: HashMap<RouteName, Part>,
+    /// Maps whose values are read elsewhere: here they hold what they are told.
+    maps: Vec<(MapName, Arc<Table>)>,
+}
+
+/// One route.
+struct Part {
+    plan: RoutePlan,
+    shape: Arc<dyn Shape>,
+    target: HttpTarget,
+    /// Its stream.
+    serves: Serves,
+}
+
+impl Stage {
+    /// Binds the landscape's maps, so it is for a landscape that nothing else runs on.
+    pub fn new(landscape: &Landscape) -> anyhow::Result<Self> {
+        let mut systems = HashMap::new();
+        let mut routes = HashMap::new();
+        for route in &landscape.routes {
+            let system = landscape.system(&route.to).with_context(|| format!("system {} is missing", route.to))?;
+            let http = takes_requests(route, system)?;
+            if !systems.contains_key(&system.name) {
+                systems.insert(system.name.clone(), Http::new(system, http, Secrets::Starred)?);
+            }
+            let stream = landscape.stream(&route.stream).with_context(|| format!("stream {}", route.stream))?;
+            let part = Part {
+                plan: route_plan(landscape, route, QueueName::new(route.name.as_str())?),
+                shape: Arc::clone(&route.shape) as _,
+                target: systems[&system.name].route(route)?,
+                serves: Serves::One(Served {
+                    stream: stream.name.clone(),
+                    key: stream.key.clone(),
+                    label: stream.label.clone(),
+                }),
+            };
+            routes.insert(route.name.clone(), part);
+        }
+        let mut maps = Vec::new();
+        for map in &landscape.maps {
+            if matches!(map.source, MapSource::Query { .. } | MapSource::Stream { .. } | MapSource::Route { .. }) {
+                let table = Arc::new(Table::of(Entries::new()));
+                map.handle.bind(Arc::clone(&table) as _);
+                maps.push((map.handle.name.clone(), table));
+            }
+        }
+        Ok(Self { routes, maps })
+    }
+
+    /// What becomes of a test's record.
+    pub fn run(&self, test: &RouteTest) -> Outcome {
+        for (name, table) in &self.maps {
+            let held = test.maps.iter().find(|(map, _)| map == name).map(|(_, entries)| entries.clone());
+            table.set(held.unwrap_or_default());
+        }
+        let Some(part) = self.routes.get(&test.route) else {
+            return Outcome::Unusable(format!("there is no route {}", test.route));
+        };
+        let operation = if test.deleted { Operation::Delete } else { Operation::Upsert };
+        match sealed(&test.given, operation, test.had, &part.serves) {
+            Ok(envelope) => part.play(&envelope, before(test).as_ref()),
+            Err(reason) => Outcome::Unusable(format!("the record is none of its stream: {reason}")),
+        }
+    }
+}
+
+impl Part {
+    fn play(&self, envelope: &Envelope, settled: Option<&Settled>) -> Outcome {
+        match rehearse(&self.plan, &*self.shape, envelope, settled) {
+            Rehearsed::Skip(reason) => Outcome::Skip(reason.to_owned()),
+            Rehearsed::Hold(hold) => Outcome::Hold(hold.what),
+            Rehearsed::Reject(reason) => Outcome::Reject(reason),
+            Rehearsed::Send(parcel) => match self.target.preview(&parcel) {
+                Ok(Some(request)) => Outcome::Request(request.into()),
+                Ok(None) => Outcome::Skip("not-at-receiver".to_owned()),
+                Err(error) => Outcome::Reject(error.message),
+            },
+        }
+    }
+}
+
+/// What the route has settled of the record before.
+fn before(test: &RouteTest) -> Option<Settled> {
+    let seq = Seq { epoch: 0, number: 0 };
+    let settled = Settled { seq, id: None, present: true, doubt: false, receiver_id: test.receiver_id.clone() };
+    test.had.then_some(settled)
+}
+
+/// As capture seals it, the first or second version of its key.
+fn sealed(body: &[u8], operation: Operation, had: bool, serves: &Serves) -> Result<Envelope, String> {
+    let record = push::one(body, operation, serves)?;
+    let mut published = LastPublished::new();
+    if had {
+        let hash = ContentHash::of(Operation::Upsert, b"");
+        let before = Published { generation: 1, hash, deleted: false };
+        published.insert((record.stream.clone(), record.key.clone()), before);
+    }
+    let sealed = seal(vec![record], &mut published, &mut Numbering::new(1), Moment::now());
+    sealed.into_iter().next().ok_or_else(|| "it says nothing new".to_owned())
+}
