@@ -47,6 +47,21 @@ pub struct Landscape {
 }
 
 impl Landscape {
+    /// The bus's own routes and what they take: maps that are kept from streams, and parts of joined streams.
+    pub fn own_routes(&self) -> impl Iterator<Item = (String, &StreamName)> {
+        let maps = self.maps.iter().filter_map(|map| Some((map.full_name(), map.kept_from()?)));
+        let parts = self.joins().flat_map(|join| join.parts().map(|(part, _)| (join.route_of(part), part)));
+        maps.chain(parts)
+    }
+
+    /// What joined streams are put together from.
+    pub fn joins(&self) -> impl Iterator<Item = &Join> {
+        self.feeds.iter().filter_map(|feed| match &feed.source {
+            FeedSource::Join(join) => Some(join),
+            _ => None,
+        })
+    }
+
     /// The system with this name.
     pub fn system(&self, name: &SystemName) -> Option<&System> {
         self.systems.iter().find(|system| system.name == *name)
@@ -197,6 +212,8 @@ pub enum FeedSource {
         /// How changes are found.
         changes: Changes,
     },
+    /// They are put together from other streams.
+    Join(Join),
     /// They are pushed.
     Push {
         /// Path under the bus's own address.
@@ -204,6 +221,47 @@ pub enum FeedSource {
         /// What the sender must present.
         key: SecretRef,
     },
+}
+
+/// What a joined stream is put together from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Join {
+    /// The joined stream.
+    pub stream: StreamName,
+    /// The stream whose records its are.
+    pub main: StreamName,
+    /// Its fields that hold the key.
+    pub key: Vec<String>,
+    /// The other parts.
+    pub with: Vec<JoinPart>,
+    /// When to look for changed parts.
+    pub schedule: Schedule,
+}
+
+/// A part of a joined stream.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JoinPart {
+    /// Its stream.
+    pub stream: StreamName,
+    /// Its fields that hold the key of the record it belongs to.
+    pub on: Vec<String>,
+    /// A list.
+    pub many: bool,
+    /// Where it stands in the joined record.
+    pub field: String,
+}
+
+impl Join {
+    /// Each stream that it takes, with the fields that hold the joined record's key; the main one first.
+    pub fn parts(&self) -> impl Iterator<Item = (&StreamName, &[String])> {
+        let others = self.with.iter().map(|part| (&part.stream, &part.on[..]));
+        std::iter::once((&self.main, &self.key[..])).chain(others)
+    }
+
+    /// The name of the bus's own route that keeps a part.
+    pub fn route_of(&self, part: &StreamName) -> String {
+        format!("{JOINS}{}.{part}", self.stream)
+    }
 }
 
 /// How changes are found.
@@ -425,13 +483,20 @@ pub struct Map {
     pub source: MapSource,
 }
 
-/// What the names of the bus's own routes, which keep maps from streams, begin with; no other may.
-pub const OWN_ROUTES: &str = "map.";
+/// What the names of the bus's own routes begin with that keep maps from streams.
+const MAPS: &str = "map.";
+/// The same of those that keep the parts of joined streams.
+const JOINS: &str = "join.";
+
+/// Whether this is one of the bus's own routes; no other has such a name.
+pub fn is_own_route(name: &str) -> bool {
+    name.starts_with(MAPS) || name.starts_with(JOINS)
+}
 
 impl Map {
     /// The name under which status, metrics and incidents know it; its route's, where a stream keeps it.
     pub fn full_name(&self) -> String {
-        format!("{OWN_ROUTES}{}", self.handle.name)
+        format!("{MAPS}{}", self.handle.name)
     }
 
     /// The stream that it is kept from, if it is.

@@ -506,3 +506,42 @@ fn who_is_told_and_what_is_expected() {
         one_mistake("[systems.db]\n", &format!("{more}\n{}", with("")), code, &[part]);
     }
 }
+
+#[test]
+fn what_is_joined_must_fit_together() {
+    let joined = |lines: &str| format!("[streams.cards]\nkey = \"id\"\n{lines}\n[routes.out]\nstream = \"cards\"");
+    let cases: [(&str, &str, &[&str]); 8] = [
+        ("join = \"orders\"", "BUS-C004", &["`with` is required"]),
+        ("with.orders = { on = \"id\" }", "BUS-C004", &["`join` is required"]),
+        ("join = \"orders\"\nwith.prics = { on = \"id\" }", "BUS-C011", &["no stream is called `prics`"]),
+        ("join = \"orders\"\nwith.orders = { on = \"id\" }", "BUS-C014", &["`orders` is a part of it already"]),
+        ("join = \"cards\"\nwith.orders = { on = \"id\" }", "BUS-C014", &["`cards` is a joined stream itself"]),
+        (
+            "join = \"orders\"\nwith.lines = { on = [\"a\", \"b\"] }",
+            "BUS-C014",
+            &["the key of the joined record has 1 columns, and `on` names 2"],
+        ),
+        (
+            "join = \"orders\"\nwith.lines = { on = \"a\" }\nlisten = { path = \"/in/x\", key = { env = \"K\" } }",
+            "BUS-C014",
+            &["`listen` beside `join`"],
+        ),
+        (
+            "join = \"orders\"\nwith.lines = { on = \"a\", field = \"x\" }\nwith.taxes = { on = \"a\", field = \"x\" }",
+            "BUS-C014",
+            &["two parts stand in the field `x`", "field = \"…\""],
+        ),
+    ];
+    for (lines, code, parts) in cases {
+        let mut text = joined(lines);
+        for part in ["lines", "taxes"].iter().filter(|part| lines.contains(&format!("with.{part}"))) {
+            text = format!(
+                "[streams.{part}]\nlisten = {{ path = \"/in/{part}\", key = {{ env = \"K\" }} }}\nkey = \"no\"\n{text}"
+            );
+        }
+        // Nothing but the join takes the orders.
+        let text =
+            format!("[subscriptions.rest]\nstream = \"orders\"\nvia = \"http\"\nkey = {{ env = \"K\" }}\n{text}");
+        one_mistake("[routes.out]\nstream = \"orders\"", &text, code, parts);
+    }
+}

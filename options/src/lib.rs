@@ -27,7 +27,7 @@ pub use code::{Code, codes};
 pub use declare::doc as declare_doc;
 pub use defaults::{DefaultsOf, Own, Shares};
 pub use diagnostic::{Diagnostic, Report};
-pub use map::{Definitions, Entry, Map};
+pub use map::{Definitions, Entry, Map, Referring};
 pub use name::{EntityName, Ref, RefEither};
 pub use number::{Percent, Whole};
 pub use reader::{Node, Reader};

@@ -43,6 +43,35 @@ impl<V: OptionValue> OptionValue for Map<V> {
     }
 }
 
+/// A table whose keys are uses of names: those of streams, for example.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Referring<N, V>(pub Vec<Entry<N, V>>);
+
+impl<N: EntityName, V: OptionValue> OptionValue for Referring<N, V> {
+    fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
+        if !node.value().is_table() {
+            node.wrong_type(&Self::kind(), report);
+            return None;
+        }
+        let mut entries = Vec::new();
+        for (key, span, node) in node.entries() {
+            let name = report.refer::<N>(key, &span);
+            let value = V::read(node, report);
+            entries.push(Entry { key: Located { value: name?, span }, value: value? });
+        }
+        Some(Self(entries))
+    }
+    fn kind() -> Cow<'static, str> {
+        format!("table, each key the name of a {}, each value: {}", N::KIND, V::kind()).into()
+    }
+    fn schema() -> Value {
+        Map::<V>::schema()
+    }
+    fn tables(out: &mut Vec<Declaration>) {
+        V::tables(out);
+    }
+}
+
 /// The table that holds all of this kind: `routes`.
 pub(crate) fn plural<N: EntityName>() -> String {
     format!("{}s", N::KIND)

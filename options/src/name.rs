@@ -52,8 +52,7 @@ impl<N> Ref<N> {
 impl<N: EntityName> OptionValue for Ref<N> {
     fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
         let text = node.text(&format!("the name of a {}", N::KIND), report)?;
-        let name = report.name::<N>(text, &node.span())?;
-        report.used.push(Use { kinds: vec![N::KIND], name: text.to_owned(), span: node.span() });
+        let name = report.refer::<N>(text, &node.span())?;
         Some(Self(Located { value: name, span: node.span() }))
     }
     fn kind() -> Cow<'static, str> {
@@ -94,6 +93,13 @@ impl Report {
                 None
             }
         }
+    }
+
+    /// A use of a name that something has to define.
+    pub(crate) fn refer<N: EntityName>(&mut self, text: &str, span: &Span) -> Option<N> {
+        let name = self.name::<N>(text, span)?;
+        self.used.push(Use { kinds: vec![N::KIND], name: text.to_owned(), span: span.clone() });
+        Some(name)
     }
 
     pub(crate) fn define<N: EntityName>(&mut self, name: &str, span: &Span) {

@@ -8,6 +8,7 @@ mod database;
 mod failure;
 #[cfg(test)]
 mod full_disk;
+mod joins;
 mod journal;
 mod lock;
 mod maps;
@@ -23,6 +24,7 @@ mod work;
 mod writer;
 
 pub use database::{Database, OpenError};
+pub use joins::{JoinPlan, JoinSource, JoinedPart, StoredPart};
 pub use journal::{JournalBounds, SqliteJournal};
 pub use maps::{Gives, ReceiverIds, StoredMap};
 pub use queue::EmbeddedBroker;

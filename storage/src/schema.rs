@@ -146,6 +146,17 @@ const MIGRATIONS: &[&str] = &[
     CREATE TABLE places (route INTEGER PRIMARY KEY, stream INTEGER NOT NULL, queue TEXT);
     CREATE TABLE given_up_queues (queue TEXT PRIMARY KEY) WITHOUT ROWID;
 ",
+    "
+    CREATE TABLE join_parts (
+        joined INTEGER NOT NULL, part INTEGER NOT NULL, member TEXT NOT NULL, key TEXT NOT NULL, body BLOB NOT NULL,
+        PRIMARY KEY (joined, part, member)
+    );
+    CREATE INDEX join_parts_key ON join_parts (joined, part, key, member);
+    CREATE TABLE join_changes (
+        place INTEGER PRIMARY KEY AUTOINCREMENT, joined INTEGER NOT NULL, key TEXT NOT NULL, UNIQUE (joined, key)
+    );
+    CREATE INDEX join_changes_of ON join_changes (joined, place);
+",
 ];
 
 /// The version this program writes.

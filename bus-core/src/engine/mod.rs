@@ -12,6 +12,7 @@ pub mod incident;
 pub mod keep;
 pub mod metrics;
 pub mod outbox;
+pub mod part;
 pub mod pauses;
 pub mod rewind;
 pub mod seal;

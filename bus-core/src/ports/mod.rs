@@ -4,6 +4,7 @@
 pub mod broker;
 pub mod cursors;
 pub mod echo;
+pub mod join;
 pub mod journal;
 pub mod map;
 pub mod pauses;

@@ -23,5 +23,5 @@ pub use key::{Key, KeyError};
 pub use moment::Moment;
 pub use name::{FeedName, MapName, NameError, QueueName, RouteName, StreamName, SubscriptionName, SystemName};
 pub use order::Seq;
-pub use record::{Record, UnreadableRecord};
+pub use record::{Fields, Record, UnreadableRecord};
 pub use secret::Secret;

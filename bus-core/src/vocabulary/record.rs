@@ -1,6 +1,11 @@
 //! A record as a source reports it, before the engine seals it.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
+
 use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::{Key, Operation, StreamName};
 
@@ -29,4 +34,75 @@ pub struct UnreadableRecord {
     pub raw: Bytes,
     /// What is wrong and what to do, for an operator.
     pub reason: String,
+}
+
+impl Record {
+    /// A deletion of which only the key is known: its body holds the key columns, as texts.
+    pub fn deletion(stream: StreamName, columns: &[String], key: Key) -> Self {
+        let values: Vec<String> = match columns.len() {
+            1 => vec![key.as_str().to_owned()],
+            _ => serde_json::from_str(key.as_str()).unwrap_or_else(|_| vec![key.as_str().to_owned()]),
+        };
+        let body: serde_json::Map<String, serde_json::Value> =
+            columns.iter().cloned().zip(values.into_iter().map(Into::into)).collect();
+        let body = serde_json::Value::Object(body).to_string().into();
+        Self { stream, key, operation: Operation::Delete, label: None, body }
+    }
+}
+
+/// The top-level fields of a record that is JSON text, each with its own text.
+pub struct Fields<'a>(HashMap<Name<'a>, &'a RawValue>);
+
+/// Borrowed where the text has no escapes.
+#[derive(PartialEq, Eq, Hash, Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl std::borrow::Borrow<str> for Name<'_> {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'a> Fields<'a> {
+    /// `None` if the text is no JSON object.
+    pub fn of(body: &'a [u8]) -> Option<Self> {
+        serde_json::from_slice(body).ok().map(Self)
+    }
+
+    /// A string's content, or the text of a number or a boolean. `None` if the field is null or not there; an error if it
+    /// holds an object or a list.
+    #[allow(clippy::result_unit_err, reason = "the caller names the field, and what it is to it")]
+    pub fn text(&self, name: &str) -> Result<Option<String>, ()> {
+        let Some(value) = self.0.get(name) else { return Ok(None) };
+        let text = value.get();
+        match text.as_bytes().first() {
+            Some(b'"') => serde_json::from_str(text).map(Some).map_err(drop),
+            Some(b'{' | b'[') => Err(()),
+            Some(b'n') | None => Ok(None),
+            Some(_) => Ok(Some(text.to_owned())),
+        }
+    }
+
+    /// Whether there is a field of this name, null or not.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_keep_their_own_text() {
+        let body = r#"{"id":1.10,"имя":"\u0401ж","нет":null,"tags":[],"да":true}"#;
+        let fields = Fields::of(body.as_bytes()).unwrap();
+        let text = |name| fields.text(name);
+        assert_eq!(text("id"), Ok(Some("1.10".into())));
+        assert_eq!(text("имя"), Ok(Some("Ёж".into())));
+        assert_eq!((text("нет"), text("other")), (Ok(None), Ok(None)));
+        assert_eq!((text("tags"), text("да")), (Err(()), Ok(Some("true".into()))));
+        assert_eq!((fields.has("нет"), fields.has("other")), (true, false));
+        assert!(Fields::of(b"[1]").is_none());
+    }
 }

@@ -85,8 +85,12 @@ fn position(landscape: &Landscape, name: &str, value: &str) -> anyhow::Result<Cu
         let known: Vec<_> = landscape.feeds.iter().map(|feed| feed.name.as_str()).collect();
         bail!("there is no feed {name}; there are {}", known.join(", "))
     };
-    let FeedSource::Query { system, query, changes, .. } = &feed.source else {
-        bail!("feed {name} is pushed to: its senders alone know what came before")
+    let (system, query, changes) = match &feed.source {
+        FeedSource::Query { system, query, changes, .. } => (system, query, changes),
+        FeedSource::Push { .. } => bail!("feed {name} is pushed to: its senders alone know what came before"),
+        FeedSource::Join(_) => {
+            bail!("feed {name} is put together from other streams: rewind those, or `bus load {name} --to ROUTE`")
+        }
     };
     let system = landscape.system(system).context("the feed has no system")?;
     let source = wire::source::sql(system, feed, wire::source::serves(landscape, feed)?, query, changes)?;

@@ -24,12 +24,11 @@ pub async fn resend(args: cli::Resend) -> anyhow::Result<ExitCode> {
     order(&landscape, "resend", &args.route, &args.only, args.share.share).await
 }
 
-/// What a route takes; one that keeps a map counts too.
+/// What a route takes; the bus's own count too.
 fn stream_of<'a>(landscape: &'a Landscape, route: &str) -> anyhow::Result<&'a str> {
     let routes = landscape.routes.iter().map(|route| (route.name.to_string(), route.stream.as_str()));
-    // A map that is kept from a stream is a route too.
-    let maps = landscape.maps.iter().filter_map(|map| Some((map.full_name(), map.kept_from()?.as_str())));
-    let known: Vec<_> = routes.chain(maps).collect();
+    let own = landscape.own_routes().map(|(name, stream)| (name, stream.as_str()));
+    let known: Vec<_> = routes.chain(own).collect();
     match known.iter().find(|(name, _)| name == route) {
         Some((_, stream)) => Ok(stream),
         None => {

@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 
 use bus_config::{Bus, Feed, FeedSource, Landscape, MapSource, Route, Subscription, System, Via};
 use bus_core::engine::supervisor::JobName;
-use bus_core::vocabulary::{RouteName, SystemName};
-
-use crate::wire::maps;
+use bus_core::vocabulary::{RouteName, StreamName, SystemName};
 
 /// From one landscape to another.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -55,7 +53,7 @@ pub fn between(old: &Landscape, new: &Landscape) -> Difference {
             |landscape: &Landscape| feed.streams.iter().map(|name| landscape.stream(name).cloned()).collect::<Vec<_>>();
         let system = match &feed.source {
             FeedSource::Query { system, .. } => !found.systems.contains(system),
-            FeedSource::Push { .. } => true,
+            FeedSource::Push { .. } | FeedSource::Join(_) => true,
         };
         !everywhere && system && old.feeds.contains(feed) && streams(old) == streams(new)
     };
@@ -77,10 +75,9 @@ pub fn between(old: &Landscape, new: &Landscape) -> Difference {
         routes.iter().filter(|route| !same_route(route)).map(|route| JobName::Route(route.name.clone())).collect()
     };
     let (starting, ending) = (route_names(routes), route_names(&old.routes));
-    // The routes that keep maps know nothing else that could change.
+    // The bus's own routes know nothing else that could change.
     let keeping = |landscape: &Landscape| -> BTreeSet<JobName> {
-        let kept = landscape.maps.iter().filter(|map| hold && map.kept_from().is_some());
-        let names = kept.filter_map(|map| maps::route_name(map).ok());
+        let names = landscape.own_routes().filter(|_| hold).filter_map(|(name, _)| RouteName::new(&name).ok());
         names.map(JobName::Route).collect()
     };
     let (keeping_start, keeping_end) = (keeping(new), keeping(old));
@@ -101,7 +98,16 @@ pub fn between(old: &Landscape, new: &Landscape) -> Difference {
 pub fn fixed(old: &Landscape, new: &Landscape) -> Vec<String> {
     let of_bus = fixed_of_bus(&old.bus, &new.bus).into_iter().map(|option| format!("`{option}` of [bus]"));
     let told = (new.notify != old.notify).then(|| "`notify`".to_owned());
-    of_bus.chain(told).chain(fixed_by_maps(old, new)).chain(fixed_by_echoes(old, new)).collect()
+    let fixed = of_bus.chain(told).chain(fixed_by_maps(old, new)).chain(fixed_by_joins(old, new));
+    fixed.chain(fixed_by_echoes(old, new)).collect()
+}
+
+/// What keeps a part knows what it is a part of.
+fn fixed_by_joins(old: &Landscape, new: &Landscape) -> Vec<String> {
+    let of = |landscape: &Landscape, name: &StreamName| landscape.joins().find(|join| join.stream == *name).cloned();
+    let names: BTreeSet<&StreamName> = old.joins().chain(new.joins()).map(|join| &join.stream).collect();
+    let changed = names.into_iter().filter(|name| of(old, name) != of(new, name));
+    changed.map(|name| format!("`join` of stream {name}")).collect()
 }
 
 /// Who holds a map holds what answers for it, and what keeps it current has no job that a reload could end.

@@ -103,14 +103,13 @@ impl Oversight {
 fn topology(landscape: &Landscape) -> Topology {
     let mut route: BTreeMap<_, _> =
         landscape.routes.iter().map(|route| (route.name.to_string(), route.to.to_string())).collect();
-    // A map that is kept from a stream is a route of its own, and the state store its receiver.
-    let kept = landscape.maps.iter().filter(|map| map.kept_from().is_some());
-    route.extend(kept.map(|map| (map.full_name(), map.full_name())));
+    // The receiver of the bus's own routes is the state store.
+    route.extend(landscape.own_routes().map(|(name, _)| (name.clone(), name)));
     let mut feed = BTreeMap::new();
     for one in &landscape.feeds {
         let system = match &one.source {
             FeedSource::Query { system, .. } => system.to_string(),
-            FeedSource::Push { .. } => one.name.to_string(),
+            FeedSource::Push { .. } | FeedSource::Join(_) => one.name.to_string(),
         };
         feed.insert(one.name.to_string(), system.clone());
         feed.extend(one.streams.iter().map(|stream| (stream.to_string(), system.clone())));

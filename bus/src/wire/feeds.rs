@@ -10,7 +10,7 @@ use bus_core::policy::{BreakerOptions, DEFAULT_MARGIN, Schedule};
 use bus_core::ports::source::{BatchLimit, Source};
 use bus_core::vocabulary::SystemName;
 
-use super::{load, source};
+use super::{Workshop, joins, load, source};
 use crate::server::Door;
 
 /// One batch: enough for group commits, small enough to be read again after a crash.
@@ -29,7 +29,7 @@ pub struct FeedPart {
     pub door: Option<(String, Door)>,
 }
 
-pub fn prepare(landscape: &Landscape, feed: &Feed) -> anyhow::Result<FeedPart> {
+pub fn prepare(landscape: &Landscape, workshop: &Workshop, feed: &Feed) -> anyhow::Result<FeedPart> {
     let streams: Vec<&bus_config::Stream> = feed.streams.iter().filter_map(|name| landscape.stream(name)).collect();
     let serves = source::serves(landscape, feed)?;
     let plan = |schedule, changes| FeedPlan {
@@ -52,6 +52,13 @@ pub fn prepare(landscape: &Landscape, feed: &Feed) -> anyhow::Result<FeedPart> {
                 door: Some((path.clone(), Door { key, handle, feed: feed.name.clone() })),
             })
         }
+        FeedSource::Join(join) => Ok(FeedPart {
+            plan: plan(join.schedule.clone(), Changes::Cursor { recheck: None }),
+            source: joins::source(landscape, workshop, join),
+            gate: SystemName::new(feed.name.as_str())?,
+            capacity: reading(None, usize::MAX >> 4),
+            door: None,
+        }),
         FeedSource::Query { system, query, schedule, changes } => {
             let system = landscape.system(system).with_context(|| format!("system {system} is missing"))?;
             let SystemKind::Sql { reads, .. } = &system.kind else {

@@ -10,41 +10,30 @@ use std::time::Duration;
 use anyhow::Context;
 use bus_config::maps::{CsvFile, Table};
 use bus_config::shape::Shaper;
-use bus_config::{Landscape, Limits, Map, MapSource, System, SystemKind};
+use bus_config::{Landscape, Limits, MapSource, System, SystemKind};
 use bus_connectors::sql::{self, SqlSource};
 use bus_connectors::{Served, Serves};
 use bus_core::engine::gate::{Capacity, Gate};
 use bus_core::engine::incident::{Incidents, Kind};
 use bus_core::engine::keep::{MapTarget, VALUE};
-use bus_core::engine::worker::{Delivered, LeftPolicy, RoutePlan};
-use bus_core::policy::{Jitter, RetryPolicy, Schedule};
-use bus_core::ports::broker::QueuePlan;
+use bus_core::policy::Schedule;
 use bus_core::ports::permits::Permits;
 use bus_core::ports::source::{BatchLimit, Source, SourceError, SourceFault};
-use bus_core::vocabulary::{MapName, Moment, QueueName, RouteName, StreamName, SystemName};
+use bus_core::vocabulary::{MapName, Moment, StreamName, SystemName};
 use bus_storage::{Database, Gives, ReceiverIds, StoredMap};
 use chrono_tz::Tz;
 use tokio::task::JoinSet;
 
 use super::Workshop;
 use super::feeds::{gate_of_reads, reading};
-use super::routes::{PAUSE, PREFETCH, REJECT_LIMIT, RoutePart};
+use super::routes::{self, AGAIN, RoutePart};
 
 /// Between looks at a file: one `stat` each.
 const LOOK: Duration = Duration::from_secs(2);
-/// Between attempts at a store or a database that failed.
-const AGAIN: RetryPolicy = RetryPolicy {
-    attempts: u32::MAX,
-    first: Duration::from_secs(1),
-    max: Duration::from_secs(60),
-    jitter: Jitter::Equal,
-};
 /// Rows and bytes of one page of a query.
 const PAGE: BatchLimit = BatchLimit { records: 10_000, bytes: 8 * 1024 * 1024 };
 /// Bytes of a map that is read from a database; more is no dictionary, and is kept from a stream instead.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
-/// Writes of one map at the same time: they share disk flushes.
-const WRITES: usize = 32;
 
 /// What maps of all landscapes of one process share.
 pub struct Maps {
@@ -75,23 +64,6 @@ impl Maps {
         while tasks.try_join_next().is_some() {}
         tasks.spawn(work);
     }
-}
-
-/// The route that keeps a map: `bus status` and the metrics know it under this name.
-pub fn route_name(map: &Map) -> anyhow::Result<RouteName> {
-    Ok(RouteName::new(&map.full_name())?)
-}
-
-/// The queues of the maps that are kept from streams.
-pub fn queues(landscape: &Landscape) -> anyhow::Result<Vec<QueuePlan>> {
-    let mut queues = Vec::new();
-    for map in &landscape.maps {
-        if let Some(stream) = map.kept_from() {
-            let queue = QueueName::new(&map.full_name())?;
-            queues.push(QueuePlan { queue, stream: stream.clone(), keep: None });
-        }
-    }
-    Ok(queues)
 }
 
 /// Reads of a map that come once its gate is open.
@@ -161,30 +133,9 @@ pub fn prepare(landscape: &Landscape, workshop: &Workshop) -> anyhow::Result<Vec
 /// The route that keeps a map from a stream; `None` for other maps.
 pub fn route(landscape: &Landscape, workshop: &Workshop, map: &bus_config::Map) -> anyhow::Result<Option<RoutePart>> {
     let MapSource::Stream { stream, value } = &map.source else { return Ok(None) };
-    let name = route_name(map)?;
-    let plan = RoutePlan {
-        queue: QueueName::new(name.as_str())?,
-        stream: stream.clone(),
-        system: SystemName::new(name.as_str())?,
-        name,
-        operation: None,
-        delivery: Delivered::Every,
-        when_left: LeftPolicy::Ignore,
-        sends_deletes: true,
-        retry: AGAIN,
-        reject_limit: REJECT_LIMIT,
-        concurrency: WRITES,
-        prefetch: PREFETCH,
-        hold: landscape.bus.hold,
-        pause: PAUSE,
-    };
-    Ok(Some(RoutePart {
-        plan,
-        target: Arc::new(MapTarget(Arc::new(workshop.maps.stored(&map.handle.name)?))),
-        shape: Arc::new(Shaper::one(VALUE, value.clone(), landscape.bus.timezone)),
-        capacity: reading(None, WRITES),
-        echo: None,
-    }))
+    let target = Arc::new(MapTarget(Arc::new(workshop.maps.stored(&map.handle.name)?)));
+    let shape = Shaper::one(VALUE, value.clone(), landscape.bus.timezone);
+    routes::own(landscape, &map.full_name(), stream, target, shape).map(Some)
 }
 
 /// A SELECT with the columns `key` and `value`.

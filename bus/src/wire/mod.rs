@@ -6,6 +6,7 @@
 mod echoes;
 pub mod feeds;
 pub mod gates;
+pub mod joins;
 pub mod maps;
 pub mod operations;
 pub mod parts;
@@ -52,6 +53,7 @@ pub struct Workshop {
     pub gates: Arc<Gates>,
     pub operations: Operations,
     pub watch: Arc<dyn WatchStore>,
+    pub database: Database,
     pub maps: Maps,
     pub echoes: Echoes,
     pub teller: Arc<Teller>,
@@ -70,7 +72,7 @@ impl Workshop {
         let echoes = Echoes::new(&database)?;
         let maps = Maps::new(database.clone());
         let bounds = JournalBounds { age: landscape.bus.journal.age, bytes: landscape.bus.journal.bytes };
-        let journal = Arc::new(SqliteJournal::open(database, bounds));
+        let journal = Arc::new(SqliteJournal::open(database.clone(), bounds));
         let chronicle = Chronicle::new(Arc::clone(&journal) as _, keeping(landscape));
         let teller = Arc::new(Teller::new(landscape, journal));
         Ok(Self {
@@ -83,6 +85,7 @@ impl Workshop {
             gates,
             operations,
             watch: state,
+            database,
             maps,
             echoes,
             teller,

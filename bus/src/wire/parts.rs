@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::Context;
-use bus_config::{Landscape, OWN_ROUTES};
+use bus_config::{Landscape, is_own_route};
 use bus_core::engine::base::Watched;
 use bus_core::engine::capture::{CapturePorts, Changes, FeedPlan};
 use bus_core::engine::outbox::Outbox;
@@ -18,7 +18,7 @@ use bus_core::vocabulary::{FeedName, QueueName, RouteName, Secret, SubscriptionN
 use super::feeds::{self, FeedPart};
 use super::maps::{self, QueryPart};
 use super::routes::{self, RoutePart};
-use super::{Workshop, subscriptions};
+use super::{Workshop, joins, subscriptions};
 use crate::server::Door;
 
 /// Which queue a route takes from.
@@ -46,7 +46,7 @@ pub fn prepare(
     let (mut doors, mut outs) = (HashMap::new(), HashMap::new());
     let mut prepared = Vec::new();
     for feed in landscape.feeds.iter().filter(|feed| wanted(&JobName::Feed(feed.name.clone()))) {
-        let mut part = feeds::prepare(landscape, feed)?;
+        let mut part = feeds::prepare(landscape, workshop, feed)?;
         doors.extend(part.door.take().map(|door| (feed.name.clone(), door)));
         prepared.push(part);
     }
@@ -59,9 +59,13 @@ pub fn prepare(
     }
     let queries = maps::prepare(landscape, workshop)?;
     for map in &landscape.maps {
-        if wanted(&JobName::Route(maps::route_name(map)?)) {
-            routes.extend(maps::route(landscape, workshop, map)?);
-        }
+        routes.extend(
+            maps::route(landscape, workshop, map)?.filter(|part| wanted(&JobName::Route(part.plan.name.clone()))),
+        );
+    }
+    for join in landscape.joins() {
+        let parts = joins::routes(landscape, workshop, join)?.into_iter();
+        routes.extend(parts.filter(|part| wanted(&JobName::Route(part.plan.name.clone()))));
     }
     let mut outboxes = Vec::new();
     for subscription in landscape.subscriptions.iter().filter(|s| wanted(&JobName::Outbox(s.name.clone()))) {
@@ -77,7 +81,9 @@ pub fn prepare(
 pub fn queues(landscape: &Landscape, arrangement: &Arrangement) -> anyhow::Result<Vec<QueuePlan>> {
     let kept = arrangement.kept.iter().filter_map(|place| Some((place.queue.clone()?, place.stream.clone())));
     let mut queues: Vec<QueuePlan> = kept.map(|(queue, stream)| QueuePlan { queue, stream, keep: None }).collect();
-    queues.extend(maps::queues(landscape)?);
+    for (name, stream) in landscape.own_routes() {
+        queues.push(QueuePlan { queue: QueueName::new(&name)?, stream: stream.clone(), keep: None });
+    }
     for route in &landscape.routes {
         let queue = queue_of_route(&arrangement.queues, &route.name)?;
         queues.push(QueuePlan { queue, stream: route.stream.clone(), keep: None });
@@ -125,7 +131,7 @@ impl Parts {
         }
         for RoutePart { plan, target, shape, capacity, echo } in self.routes {
             // The state store is no system that anybody would look for among those delivered to.
-            let delivers = !plan.name.as_str().starts_with(OWN_ROUTES);
+            let delivers = !is_own_route(plan.name.as_str());
             let ports = WorkerPorts {
                 target,
                 shape,

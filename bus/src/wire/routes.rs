@@ -5,25 +5,37 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use bus_config::shape::Shaper;
 use bus_config::{Delivery, HttpSystem, Landscape, Route, System, SystemKind, WhenLeft};
 use bus_core::engine::echo::Echo;
 use bus_core::engine::gate::Capacity;
 use bus_core::engine::worker::{Delivered, LeftPolicy, RoutePlan};
-use bus_core::policy::BreakerOptions;
+use bus_core::policy::{BreakerOptions, Jitter, RetryPolicy};
 use bus_core::ports::shape::Shape;
 use bus_core::ports::target::Target;
-use bus_core::vocabulary::{QueueName, SystemName};
+use bus_core::vocabulary::{QueueName, RouteName, StreamName, SystemName};
 
+use super::feeds::reading;
 use super::target::{self, Secrets};
 
 /// Unsettled messages per route; 256 reaches about 95 % of a broker's maximum (measured).
-pub const PREFETCH: u16 = 256;
+const PREFETCH: u16 = 256;
 /// Rejects of different keys in a row that pause a route.
-pub const REJECT_LIMIT: u32 = 10;
+const REJECT_LIMIT: u32 = 10;
 /// A paused route tries one message again after this time.
-pub const PAUSE: Duration = Duration::from_secs(300);
+const PAUSE: Duration = Duration::from_secs(300);
 /// A system that is down is probed at least this often: one request costs it nothing.
 const PROBE: Duration = Duration::from_secs(10);
+
+/// Writes of one of the bus's own routes at the same time: they share disk flushes.
+const WRITES: usize = 32;
+/// Between attempts at a store or a database that failed.
+pub const AGAIN: RetryPolicy = RetryPolicy {
+    attempts: u32::MAX,
+    first: Duration::from_secs(1),
+    max: Duration::from_secs(60),
+    jitter: Jitter::Equal,
+};
 
 /// A route that may be started.
 pub struct RoutePart {
@@ -68,6 +80,33 @@ impl Builder {
             echo: None,
         })
     }
+}
+
+/// One of the bus's own routes, whose receiver is the state store.
+pub fn own(
+    landscape: &Landscape,
+    name: &str,
+    stream: &StreamName,
+    target: Arc<dyn Target>,
+    shape: Shaper,
+) -> anyhow::Result<RoutePart> {
+    let plan = RoutePlan {
+        name: RouteName::new(name)?,
+        queue: QueueName::new(name)?,
+        stream: stream.clone(),
+        system: SystemName::new(name)?,
+        operation: None,
+        delivery: Delivered::Every,
+        when_left: LeftPolicy::Ignore,
+        sends_deletes: true,
+        retry: AGAIN,
+        reject_limit: REJECT_LIMIT,
+        concurrency: WRITES,
+        prefetch: PREFETCH,
+        hold: landscape.bus.hold,
+        pause: PAUSE,
+    };
+    Ok(RoutePart { plan, target, shape: Arc::new(shape), capacity: reading(None, WRITES), echo: None })
 }
 
 /// Where a route delivers.

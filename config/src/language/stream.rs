@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bus_core::policy::Schedule;
-use bus_core::vocabulary::{FeedName, SystemName};
+use bus_core::vocabulary::{FeedName, StreamName, SystemName};
 use bus_options::{
-    Declaration, Declared, Filled, Located, Node, OneOrMany, OptionValue, Own, Percent, RefEither, Report, SecretRef,
-    options,
+    Declaration, Declared, Filled, Located, Node, OneOrMany, OptionValue, Own, Percent, Ref, RefEither, Referring,
+    Report, SecretRef, options,
 };
 use serde_json::{Value, json};
 
@@ -15,8 +15,8 @@ use super::watch::Expect;
 use crate::shape::Masked;
 
 options! {
-    /// One entity, read once: from a system (`from`, `query`, `schedule`, `changes`), pushed to the bus (`listen`), or one
-    /// of those that a feed serves (`from`, `entity`).
+    /// One entity, read once: from a system (`from`, `query`, `schedule`, `changes`), pushed to the bus (`listen`), one of
+    /// those that a feed serves (`from`, `entity`), or put together from other streams (`join`, `with`).
     pub struct Stream("[streams.NAME]") {
         /// The system it is read from, or the feed that serves it.
         from: RefEither<SystemName, FeedName>, optional;
@@ -30,6 +30,11 @@ options! {
         changes: Located<Changes>, optional;
         /// Records are pushed to the bus instead.
         listen: Located<Push>, optional;
+        /// Another stream, whose records this one's are, with what `with` names added. A change of any part sends the
+        /// whole.
+        join: Ref<StreamName>, optional;
+        /// The other parts: which streams, and which of their fields hold the key of the record they belong to.
+        with: Located<Referring<StreamName, With>>, optional;
         /// The column, or columns, that a record is known by.
         key: Located<OneOrMany<Filled>>, required;
         /// The column that people search for.
@@ -42,6 +47,19 @@ options! {
         /// Fields with personal data: their values are neither in the archive nor in what the journal keeps of answers.
         mask: Located<OneOrMany<Masked>>, optional;
     } planned ["guard", "identity"]
+}
+
+options! {
+    /// A part of a joined stream: `with.prices = { on = "product_id" }`.
+    pub struct With("with") {
+        /// The field, or fields, of the part's records that hold the key of the record they belong to, in the order of
+        /// that key.
+        on: Located<OneOrMany<Filled>>, required;
+        /// Several records of the part may belong to one: they are a list.
+        many: bool = false;
+        /// The field of the joined record in which they stand; the name of the part's stream, if nothing is said.
+        field: Filled, optional;
+    }
 }
 
 options! {

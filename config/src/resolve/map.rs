@@ -8,7 +8,7 @@ use bus_core::vocabulary::{MapName, RouteName, SubscriptionName, SystemName};
 use bus_options::{Definitions, Entry, Ref, Report, Span, codes};
 
 use super::system::system;
-use crate::landscape::{Gives, Map, MapSource, OWN_ROUTES};
+use crate::landscape::{Gives, Map, MapSource, is_own_route};
 use crate::language::map as language;
 use crate::language::route::Route;
 use crate::language::system::System;
@@ -30,7 +30,7 @@ pub fn resolve(
     written.0.iter().map(|entry| map(entry, systems, routes, base, report)).collect()
 }
 
-/// The bus's own routes are called `map.NAME`: a queue of that name would be shared.
+/// The bus's own routes are called `map.NAME` and `join.STREAM.PART`: a queue of that name would be shared.
 pub fn reserved<R, S>(
     routes: &Definitions<RouteName, R>,
     subscriptions: &Definitions<SubscriptionName, S>,
@@ -38,8 +38,8 @@ pub fn reserved<R, S>(
 ) {
     let routes = routes.0.iter().map(|entry| (entry.key.value.as_str(), &entry.key.span));
     let subscriptions = subscriptions.0.iter().map(|entry| (entry.key.value.as_str(), &entry.key.span));
-    for (name, span) in routes.chain(subscriptions).filter(|(name, _)| name.starts_with(OWN_ROUTES)) {
-        let message = format!("`{name}`: names that begin with `map.` belong to the bus's own routes");
+    for (name, span) in routes.chain(subscriptions).filter(|(name, _)| is_own_route(name)) {
+        let message = format!("`{name}`: names that begin with `map.` or `join.` belong to the bus's own routes");
         report.add_with_hint(codes::BAD_NAME, span, message, "for example \"maps.…\", or another word");
     }
 }

@@ -2,6 +2,7 @@
 
 mod bus;
 mod feed;
+mod join;
 mod map;
 mod route;
 mod stream;

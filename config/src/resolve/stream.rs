@@ -7,6 +7,7 @@ use bus_options::{Definitions, Entry, Report, Span, codes};
 use chrono_tz::Tz;
 
 use super::feed::{self, Reading};
+use super::join;
 use super::system::system;
 use crate::landscape::{Feed, Stream};
 use crate::language::feed as feeds;
@@ -40,6 +41,10 @@ pub fn resolve(
             mask: masks(entry).map(|mask| mask.0.clone()).collect(),
             entity: stream.entity.as_ref().map(|entity| entity.value.0.clone()),
         });
+        if stream.join.is_some() || stream.with.is_some() {
+            own.extend(join::resolve(entry, written, report));
+            continue;
+        }
         if is_served(stream, feeds, systems) {
             served(entry, report);
             continue;

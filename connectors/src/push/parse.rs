@@ -1,8 +1,6 @@
 //! One request's body to records: a JSON object, an array of objects, or one object a line. All or nothing.
 
-use std::collections::HashMap;
-
-use bus_core::vocabulary::{Key, Operation, Record, StreamName, UnreadableRecord};
+use bus_core::vocabulary::{Fields, Key, Operation, Record, StreamName, UnreadableRecord};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
@@ -100,11 +98,11 @@ fn syntax(error: &serde_json::Error) -> String {
 }
 
 fn record(element: &RawValue, operation: Operation, serves: &Serves) -> Result<Element, String> {
-    let fields: HashMap<String, &RawValue> =
-        serde_json::from_str(element.get()).map_err(|_| "not a JSON object".to_owned())?;
-    let text = |role: &str, name: &str| {
-        let value = fields.get(name).ok_or_else(|| format!("{role} field {name:?} is missing"))?;
-        scalar(value).ok_or_else(|| format!("{role} field {name:?} must be a string, a number or a boolean"))
+    let fields = Fields::of(element.get().as_bytes()).ok_or_else(|| "not a JSON object".to_owned())?;
+    let text = |role: &str, name: &str| match fields.text(name) {
+        Ok(Some(text)) => Ok(text),
+        _ if !fields.has(name) => Err(format!("{role} field {name:?} is missing")),
+        _ => Err(format!("{role} field {name:?} must be a string, a number or a boolean")),
     };
     let body = Bytes::copy_from_slice(element.get().as_bytes());
     let entity = serves.entity_column().map(|name| text("entity", name)).transpose()?;
@@ -116,18 +114,8 @@ fn record(element: &RawValue, operation: Operation, serves: &Serves) -> Result<E
     let texts = texts.collect::<Result<Vec<_>, String>>()?;
     let columns: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (*name, text.as_str())).collect();
     let key = Key::from_columns(&columns).map_err(|error| error.to_string())?;
-    let label = served.label.as_ref().and_then(|name| fields.get(name)).and_then(|value| scalar(value));
+    let label = served.label.as_ref().and_then(|name| fields.text(name).ok().flatten());
     Ok(Element::Record(Record { stream: served.stream.clone(), key, operation, label, body }))
-}
-
-/// A string's content, or the text of a number or a boolean.
-fn scalar(value: &RawValue) -> Option<String> {
-    let text = value.get();
-    match text.as_bytes().first()? {
-        b'"' => serde_json::from_str(text).ok(),
-        b'{' | b'[' | b'n' => None,
-        _ => Some(text.to_owned()),
-    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use super::{Capture, DeletionGuard, Position, RoundError, StreamPlan};
 use crate::engine::incident::Kind;
 use crate::ports::permits::Permits;
-use crate::vocabulary::{Key, Operation, Record, StreamName};
+use crate::vocabulary::{Key, Record, StreamName};
 
 /// Keys checked and deleted at a time.
 const CHECK: usize = 500;
@@ -74,27 +74,10 @@ impl Capture {
             let Some(last) = missing.last().cloned() else { return Ok(()) };
             let present = self.source.present(&stream.name, &missing, permits).await?;
             let gone = missing.into_iter().zip(present).filter(|(_, present)| !present);
-            let deletions = gone.map(|(key, _)| deletion(stream, key)).collect();
+            let deletions = gone.map(|(key, _)| Record::deletion(stream.name.clone(), &stream.key, key)).collect();
             let cursor = position.cursor.clone();
             self.publish_new(position, deletions, cursor).await?;
             after = Some(last);
         }
-    }
-}
-
-/// A deletion's body holds the key columns, as texts: all that is left of the record.
-fn deletion(stream: &StreamPlan, key: Key) -> Record {
-    let values: Vec<String> = match stream.key.len() {
-        1 => vec![key.as_str().to_owned()],
-        _ => serde_json::from_str(key.as_str()).unwrap_or_else(|_| vec![key.as_str().to_owned()]),
-    };
-    let body: serde_json::Map<String, serde_json::Value> =
-        stream.key.iter().cloned().zip(values.into_iter().map(Into::into)).collect();
-    Record {
-        stream: stream.name.clone(),
-        key,
-        operation: Operation::Delete,
-        label: None,
-        body: serde_json::Value::Object(body).to_string().into(),
     }
 }
