@@ -15,10 +15,10 @@ use url::Url;
 
 pub use crate::language::bus::LogFormat;
 pub use crate::language::map::GivesText as Gives;
-pub use crate::language::route::{Delivery, EchoKey, Method, WhenLeft};
+pub use crate::language::route::{Delivery, EchoKey, Late, Method, WhenLeft};
 pub use crate::language::stream::Overlap;
 use crate::maps::{CsvFile, Handle, Table};
-use crate::shape::{Compared, FieldPath, Shaper};
+use crate::shape::{Compared, FieldPath, References, Shaper};
 pub use test::{Expected, ExpectedRequest, RouteTest};
 
 /// Everything that one configuration describes. In each list, the order of the files.
@@ -346,6 +346,25 @@ pub struct Route {
     pub empty_by: Option<TimeOfDay>,
     /// The other way, whose writes do not go back.
     pub echo: Option<Echo>,
+    /// What its receiver must hold before a record is sent.
+    pub requires: Vec<Requires>,
+}
+
+/// Records that another record refers to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Requires {
+    /// Their stream.
+    pub stream: StreamName,
+    /// The routes that bring them to the same system; at least one.
+    pub from: Vec<RouteName>,
+    /// Where their keys stand.
+    pub keys: Arc<References>,
+    /// How long a record waits for them.
+    pub within: Duration,
+    /// What becomes of it then.
+    pub late: Late,
+    /// The receiver held such records before.
+    pub preloaded: bool,
 }
 
 /// How a route recognises what another one has written.

@@ -63,6 +63,31 @@ fn each_mistake_has_its_code_place_and_hint() {
     let send = "send = { method = \"PUT\", path = \"/orders/{key}\" }";
     let url = "url = \"https://shop.example/api\"";
     let cases: &[(&str, &str, &str, &[&str])] = &[
+        (
+            send,
+            &format!("{send}\nrequires = {{ stream = \"none\", keys = \".a\" }}"),
+            "BUS-C011",
+            &["no stream `none`"],
+        ),
+        (
+            send,
+            &format!("{send}\nrequires = {{ stream = \"orders\", keys = \".lines[*\" }}"),
+            "BUS-C016",
+            &["`[` is not closed"],
+        ),
+        (
+            "[routes.out]",
+            "[systems.till]\nkind = \"http\"\nurl = \"http://till\"\n[routes.other]\nstream = \"orders\"\nto = \"till\"\n\
+             send = { path = \"/\" }\n[streams.p]\nkey = \"id\"\nlisten = { path = \"/in/p\", key = { env = \"K\" } }\n\
+             [routes.p]\nstream = \"p\"\nto = \"shop\"\nsend = { path = \"/\" }\n\
+             requires = { stream = \"orders\", keys = \".a\" }\n[routes.p2]\nstream = \"p\"\nto = \"till\"\nsend = { path = \"/\" }\n\
+             requires = [{ stream = \"orders\", keys = \".a\" }, { stream = \"p\", keys = \".b\" }]\n\
+             [streams.q]\nkey = \"id\"\nlisten = { path = \"/in/q\", key = { env = \"K\" } }\n[routes.q]\nstream = \"q\"\nto = \"shop\"\n\
+             send = { path = \"/\" }\n[routes.q2]\nstream = \"p\"\nto = \"till\"\nsend = { path = \"/\" }\n\
+             requires = { stream = \"q\", keys = \".q\" }\n[routes.out]",
+            "BUS-C020",
+            &["no route brings `q` to `till`", "stream = \"q\" and to = \"till\""],
+        ),
         ("[routes.out]", "[routes.out", "BUS-C002", &["routes.toml:14:"]),
         ("schedule =", "shedule = \"1s\"\nschedule =", "BUS-C003", &["did you mean `schedule`?", "routes.toml:12:1\n"]),
         ("[routes.out]", "[route.x]\n[routes.out]", "BUS-C003", &["unknown key `route`", "did you mean `routes`?"]),

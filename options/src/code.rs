@@ -41,6 +41,7 @@ codes! {
     OPEN_WITHOUT_KEY = "BUS-C017" "an open address without a key";
     IDLE_FEED = "BUS-C018" "a feed that serves no stream";
     NO_SUCH_COLUMN = "BUS-C019" "a key column that is not there";
+    NOBODY_DELIVERS = "BUS-C020" "a reference that nobody delivers";
     MAP_FILE = "BUS-C025" "a map's file cannot be used";
     OPEN_PASSWORD = "BUS-C030" "a password that everybody on the way can read";
     TEST_FILE = "BUS-C031" "a test's file cannot be used";

@@ -177,4 +177,7 @@ impl<T: OptionValue> OptionValue for OneOrMany<T> {
     fn schema() -> Value {
         json!({"anyOf": [T::schema(), {"type": "array", "items": T::schema(), "minItems": 1}]})
     }
+    fn tables(out: &mut Vec<Declaration>) {
+        T::tables(out);
+    }
 }

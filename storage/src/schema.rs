@@ -157,6 +157,9 @@ const MIGRATIONS: &[&str] = &[
     );
     CREATE INDEX join_changes_of ON join_changes (joined, place);
 ",
+    "
+    CREATE INDEX waiting_held ON waiting (route) WHERE reason IN ('map', 'requires');
+",
 ];
 
 /// The version this program writes.

@@ -156,7 +156,7 @@ async fn a_story_tells_each_version_on_its_route() {
     store.journal.flush().await.unwrap();
 
     let story = store.story().await;
-    let waiting = State::Waiting { reason: HoldReason::Retry, until: not_before, attempts: 3, behind: 0 };
+    let waiting = State::Waiting { reason: HoldReason::Retry, until: not_before, attempts: 3, behind: 0, held: None };
     let expected =
         [State::Delivered, State::Skipped("filtered".into()), State::Dead(1), State::Settled, waiting, State::OnItsWay];
     assert_eq!(states(&story), expected);

@@ -9,7 +9,7 @@ mod engine;
 
 use std::time::Duration;
 
-use bus_core::engine::worker::Delivered;
+use bus_core::engine::worker::{Delivered, Late};
 use engine::properties::*;
 use engine::*;
 use fastrand::Rng;
@@ -71,6 +71,7 @@ fn setup(rng: &mut Rng, sabotage: Option<Sabotage>) -> Setup {
         concurrency: rng.usize(1..4),
         prefetch: rng.u16(1..6),
         delivery: if rng.bool() { Delivered::Latest } else { Delivered::Every },
+        requires: if rng.u8(0..3) == 0 { vec![refers_to("а", Late::Send)] } else { Vec::new() },
         // Short enough that messages which wait go through `waiting`.
         hold: if rng.u8(0..4) == 0 { Duration::from_millis(5) } else { base.hold },
         sabotage,

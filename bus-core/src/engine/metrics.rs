@@ -24,6 +24,8 @@ pub struct Metrics {
     pub settled: IntCounterVec,
     /// Why messages were skipped, by route and reason.
     pub skipped: IntCounterVec,
+    /// Messages sent although what they refer to was not delivered in time, by route.
+    pub sent_without: IntCounterVec,
     /// Attempts, by route and result (`ok` or a fault).
     pub attempts: IntCounterVec,
     /// Seconds from the start of an attempt to its verdict, by route.
@@ -83,6 +85,11 @@ impl Metrics {
             published: counter("bus_messages_published_total", "Messages confirmed by the broker.", &["stream"]),
             unreadable: counter("bus_records_unreadable_total", "Rows kept because nobody can seal them.", &["stream"]),
             settled: counter("bus_messages_settled_total", "Final outcomes of messages.", &["route", "outcome"]),
+            sent_without: counter(
+                "bus_messages_sent_without_total",
+                "Messages sent although what they require was not delivered in time.",
+                &["route"],
+            ),
             skipped: counter("bus_messages_skipped_total", "Messages not sent, by reason.", &["route", "reason"]),
             attempts: counter("bus_attempts_total", "Attempts at the receiver, by result.", &["route", "result"]),
             attempt_seconds: register(

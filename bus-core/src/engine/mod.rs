@@ -2,6 +2,7 @@
 //! and stops them all.
 
 pub mod ages;
+pub mod arrivals;
 pub mod base;
 pub mod capture;
 pub mod chronicle;

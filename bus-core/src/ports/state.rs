@@ -269,6 +269,11 @@ pub enum Change {
         /// Since when, if it does not wait yet.
         since: Moment,
     },
+    /// What the key was held for may be there: its rows are due at once, if the key is held for a record ([`HoldReason::Requires`]).
+    Wake {
+        /// The key.
+        key: Key,
+    },
     /// The route has written something, or may have, that can come back to another one (see `engine::echo`).
     Wrote {
         /// That one.
@@ -356,6 +361,8 @@ pub enum HoldReason {
     Load,
     /// A map has no answer for it yet.
     Map,
+    /// The receiver lacks a record that it refers to.
+    Requires,
 }
 
 impl HoldReason {
@@ -369,13 +376,14 @@ impl HoldReason {
             HoldReason::Replay => "replay",
             HoldReason::Load => "load",
             HoldReason::Map => "map",
+            HoldReason::Requires => "requires",
         }
     }
 
     /// Reads [`HoldReason::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
-        let all = [Self::Behind, Self::Retry, Self::Closed, Self::Paused, Self::Replay, Self::Load, Self::Map];
-        all.into_iter().find(|reason| reason.as_str() == text)
+        let own = [Self::Behind, Self::Retry, Self::Closed, Self::Paused, Self::Replay, Self::Load];
+        own.into_iter().chain([Self::Map, Self::Requires]).find(|reason| reason.as_str() == text)
     }
 }
 
@@ -518,6 +526,8 @@ pub struct RouteCounts {
     pub waiting: u64,
     /// When the oldest of them was read.
     pub oldest: Option<Moment>,
+    /// Of them, those that wait for something of their own: a map, or a record that they refer to.
+    pub held: u64,
     /// Open dead letters.
     pub dead: u64,
 }

@@ -164,6 +164,8 @@ pub enum State {
         attempts: u32,
         /// Earlier messages of its key wait before it.
         behind: u64,
+        /// What it waits for, where it is something of its own (see `Change::Await`), and since when.
+        held: Option<(String, Moment)>,
     },
     /// In the queue or in hand.
     OnItsWay,

@@ -58,6 +58,10 @@ fn page(status: &Status) -> String {
             route.dead,
             route.delivered
         ));
+        if route.held > 0 {
+            let why = format!("{} held for a map or a record: bus where --state waiting", route.held);
+            out.push_str(&format!("       {}  {why}\n", pad("")));
+        }
         if let Some(words) = &route.forecast {
             out.push_str(&format!("       {}  {words}\n", pad("")));
         }

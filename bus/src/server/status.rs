@@ -48,6 +48,9 @@ pub struct Route {
     pub in_flight: usize,
     pub waiting: u64,
     pub oldest_waiting: Option<String>,
+    /// Of those waiting, the ones that wait for a map or for a record that they refer to.
+    #[serde(default)]
+    pub held: u64,
     pub dead: u64,
     pub delivered: u64,
     pub skipped: u64,
@@ -115,6 +118,7 @@ pub async fn gather(app: &App) -> Status {
             in_flight: status.in_flight,
             waiting: counts.waiting,
             oldest_waiting: text(counts.oldest),
+            held: counts.held,
             dead: counts.dead,
             delivered: settled("delivered"),
             skipped: settled("skipped"),

@@ -157,8 +157,11 @@ impl Known {
     fn route(&self, on: &OnRoute, holding: Holding<'_>) -> Route {
         let known = self.routes.iter().find(|(route, ..)| *route == on.route);
         let mut waits_for = Vec::new();
-        if let State::Waiting { until, behind, .. } = on.state {
-            if behind > 0 {
+        if let State::Waiting { until, behind, held, .. } = &on.state {
+            let (until, behind) = (*until, *behind);
+            if let Some((what, since)) = held {
+                waits_for.push(format!("waits for {what}, since {since}; looked at again {until} at the latest"));
+            } else if behind > 0 {
                 waits_for.push(format!("{behind} earlier messages of this key wait before it"));
             } else if until > Moment::now() {
                 waits_for.push(format!("not tried before {until}"));

@@ -58,6 +58,8 @@ pub fn held(reason: &str) -> &str {
         "closed" => "the receiver takes nothing for now",
         "paused" => "the route is paused",
         "replay" => "a person sent it again",
+        "map" => "a map does not know a value yet",
+        "requires" => "what it refers to has not been delivered to the receiver",
         "load" => "a load or a resend brings it, at its own pace",
         other => other,
     }

@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use bus_config::{Broker as BrokerChoice, HttpSystem, Landscape, SystemKind};
+use bus_core::engine::arrivals::Arrivals;
 use bus_core::engine::chronicle::{Chronicle, Keeping};
 use bus_core::engine::incident::Incidents;
 use bus_core::engine::metrics::Metrics;
@@ -56,6 +57,7 @@ pub struct Workshop {
     pub database: Database,
     pub maps: Maps,
     pub echoes: Echoes,
+    pub arrivals: Arrivals,
     pub teller: Arc<Teller>,
 }
 
@@ -75,6 +77,7 @@ impl Workshop {
         let journal = Arc::new(SqliteJournal::open(database.clone(), bounds));
         let chronicle = Chronicle::new(Arc::clone(&journal) as _, keeping(landscape));
         let teller = Arc::new(Teller::new(landscape, journal));
+        let (watch, arrivals) = (state, Arrivals::default());
         Ok(Self {
             store,
             places,
@@ -84,10 +87,11 @@ impl Workshop {
             incidents,
             gates,
             operations,
-            watch: state,
+            watch,
             database,
             maps,
             echoes,
+            arrivals,
             teller,
         })
     }

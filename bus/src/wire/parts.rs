@@ -129,7 +129,7 @@ impl Parts {
         for query in self.queries {
             query.start(workshop).await?;
         }
-        for RoutePart { plan, target, shape, capacity, echo } in self.routes {
+        for RoutePart { plan, target, shape, capacity, echo, requires } in self.routes {
             // The state store is no system that anybody would look for among those delivered to.
             let delivers = !is_own_route(plan.name.as_str());
             let ports = WorkerPorts {
@@ -143,6 +143,8 @@ impl Parts {
                 metrics: workshop.metrics.clone(),
                 chronicle: workshop.chronicle.clone(),
                 echo,
+                requires: requires.into(),
+                arrivals: workshop.arrivals.clone(),
             };
             jobs.routes.push((plan, ports));
         }

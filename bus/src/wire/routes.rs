@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bus_config::shape::Shaper;
-use bus_config::{Delivery, HttpSystem, Landscape, Route, System, SystemKind, WhenLeft};
+use bus_config::{Delivery, HttpSystem, Landscape, Requires, Route, System, SystemKind, WhenLeft};
 use bus_core::engine::echo::Echo;
 use bus_core::engine::gate::Capacity;
-use bus_core::engine::worker::{Delivered, LeftPolicy, RoutePlan};
+use bus_core::engine::worker::{Delivered, Late, LeftPolicy, Requirement, RoutePlan};
 use bus_core::policy::{BreakerOptions, Jitter, RetryPolicy};
 use bus_core::ports::shape::Shape;
 use bus_core::ports::target::Target;
@@ -46,6 +46,8 @@ pub struct RoutePart {
     pub capacity: Capacity,
     /// Where it is one of a pair.
     pub echo: Option<Echo>,
+    /// What its receiver must hold before.
+    pub requires: Vec<Requirement>,
 }
 
 /// Builds routes; those to the same system share its client.
@@ -78,6 +80,7 @@ impl Builder {
             shape: Arc::clone(&route.shape) as _,
             capacity,
             echo: None,
+            requires: route.requires.iter().map(requirement).collect(),
         })
     }
 }
@@ -106,7 +109,8 @@ pub fn own(
         hold: landscape.bus.hold,
         pause: PAUSE,
     };
-    Ok(RoutePart { plan, target, shape: Arc::new(shape), capacity: reading(None, WRITES), echo: None })
+    let (shape, capacity) = (Arc::new(shape), reading(None, WRITES));
+    Ok(RoutePart { plan, target, shape, capacity, echo: None, requires: Vec::new() })
 }
 
 /// Where a route delivers.
@@ -114,6 +118,20 @@ pub fn takes_requests<'a>(route: &Route, system: &'a System) -> anyhow::Result<&
     match &system.kind {
         SystemKind::Http(http) => Ok(http),
         SystemKind::Sql { .. } => anyhow::bail!("route {}: {} takes no requests", route.name, route.to),
+    }
+}
+
+fn requirement(requires: &Requires) -> Requirement {
+    Requirement {
+        stream: requires.stream.clone(),
+        from: requires.from.clone().into(),
+        references: Arc::clone(&requires.keys) as _,
+        within: requires.within,
+        late: match requires.late {
+            bus_config::Late::DeadLetter => Late::DeadLetter,
+            bus_config::Late::Send => Late::Send,
+        },
+        preloaded: requires.preloaded,
     }
 }
 

@@ -4,14 +4,14 @@ use std::borrow::Cow;
 
 use bus_core::vocabulary::{RouteName, StreamName, SystemName};
 use bus_options::{
-    Declaration, Declared, Filled, Located, Map, Millis, Node, OptionValue, Own, Ref, Report, SecretOr, Whole, choices,
-    options,
+    Declaration, Declared, Filled, Located, Map, Millis, Node, OneOrMany, OptionValue, Own, Ref, Report, SecretOr,
+    Whole, choices, options,
 };
 use serde_json::{Value, json};
 
 use super::system::{DAY, Headers};
 use super::watch::EmptyBy;
-use crate::shape::{Compared, ConditionText, FieldsText, TransformText};
+use crate::shape::{Compared, ConditionText, FieldsText, ReferencesText, TransformText};
 
 options! {
     /// One stream to one receiver. The name is the queue, the label of metrics and the entry in the journal.
@@ -50,7 +50,36 @@ options! {
         empty_by: EmptyBy, optional, shared;
         /// For both ways: what another route has written to the system that this one's stream is read from does not go back.
         echo: Located<Echo>, optional;
-    } planned ["on_reject", "batch", "requires", "schedule"]
+        /// Records that the receiver must hold before a record is sent: it waits until each was delivered there.
+        requires: Located<OneOrMany<Requires>>, optional;
+    } planned ["on_reject", "batch", "schedule"]
+}
+
+options! {
+    /// Records of another stream, or of the same one, that a record refers to.
+    pub struct Requires("requires") {
+        /// Their stream; a route of it must lead to the same system.
+        stream: Ref<StreamName>, required;
+        /// Where in the record their keys stand; `[*]` is each item of a list. What is null, empty or 1C's empty reference
+        /// refers to nothing.
+        keys: ReferencesText, required;
+        /// How long a record waits for them at most.
+        within: Millis<1, { 30 * DAY }> = "1h";
+        /// What becomes of it then.
+        late: Late = "dead-letter";
+        /// The receiver held such records before the bus came: what the bus has never published counts as being there.
+        preloaded: bool = false;
+    }
+}
+
+choices! {
+    /// What becomes of a record that refers to something the receiver did not get in time.
+    pub enum Late {
+        /// It is a dead letter.
+        DeadLetter = "dead-letter",
+        /// It is sent all the same.
+        Send = "send",
+    }
 }
 
 options! {

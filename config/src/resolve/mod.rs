@@ -4,6 +4,7 @@ mod bus;
 mod feed;
 mod join;
 mod map;
+mod requires;
 mod route;
 mod stream;
 mod system;

@@ -7,6 +7,7 @@ use bus_core::vocabulary::{RouteName, StreamName, SubscriptionName, SystemName};
 use bus_options::{Definitions, Filled, Located, Map, Report, SecretRef, codes, nearest};
 use chrono_tz::Tz;
 
+use super::requires;
 use super::shaper;
 use super::system::system;
 use super::template;
@@ -29,10 +30,12 @@ pub fn routes(
 ) -> Vec<Route> {
     former_names(&written, report);
     pairs(&written, report);
+    let ways = requires::ways(&written);
     let mut resolved = Vec::with_capacity(written.0.len());
     for entry in written.0 {
         template::check(&entry.value, system(systems, entry.value.to.name()), streams, report);
-        resolved.push(route(entry.key, entry.value, systems, catalogue, zone, report));
+        let requires = requires::resolve(&entry.value, &ways, streams, report);
+        resolved.push(Route { requires, ..route(entry.key, entry.value, systems, catalogue, zone, report) });
     }
     resolved
 }
@@ -94,6 +97,7 @@ fn route(
             compare: Arc::new(echo.compare),
             by: echo.by.value,
         }),
+        requires: Vec::new(),
     }
 }
 

@@ -10,11 +10,13 @@ mod path;
 mod program;
 mod read;
 mod record;
+mod references;
 
 pub use compared::Compared;
 pub use fields::{Fields, FieldsText};
 pub use path::{FieldPath, Masked};
 pub use program::{Condition, ConditionText, Program, Transform, TransformText};
+pub use references::{References, ReferencesText};
 
 use bus_core::ports::shape::{Shape, ShapeError, Shaped};
 use bus_core::vocabulary::{Envelope, MapName, Operation};

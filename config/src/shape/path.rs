@@ -20,8 +20,8 @@ enum Step {
 /// Where in the text a path stops making sense, and why.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BadPath {
-    at: usize,
-    why: &'static str,
+    pub(super) at: usize,
+    pub(super) why: &'static str,
 }
 
 /// Fields of an object, each as its own JSON text.

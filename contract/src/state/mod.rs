@@ -64,6 +64,7 @@ where
         concurrent_commits_all_count,
         held_messages_wait_in_line,
         what_a_message_waits_for_is_noted_with_it,
+        a_held_key_is_woken_and_no_other,
         a_hold_is_ignored_when_it_is_not_needed_any_more,
         a_later_version_never_overtakes_a_deferred_one,
         the_newest_version_stands_in_the_oldest_place,

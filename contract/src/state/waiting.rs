@@ -27,7 +27,7 @@ pub async fn held_messages_wait_in_line(fixture: &mut impl StateFixture) {
     assert_eq!(rows.iter().map(|row| &row.envelope).collect::<Vec<_>>(), messages.iter().collect::<Vec<_>>());
     assert_eq!((rows[0].attempts, rows[0].reason, rows[0].replayed), (4, HoldReason::Closed, Replayed::Never));
     let oldest = messages.iter().map(|message| message.time).min();
-    assert_eq!(fixture.store().route_counts(&route).await, Ok(RouteCounts { waiting: 3, oldest, dead: 0 }));
+    assert_eq!(fixture.store().route_counts(&route).await, Ok(RouteCounts { waiting: 3, oldest, held: 0, dead: 0 }));
 }
 
 /// D4 and R12, one row each.
@@ -159,4 +159,29 @@ pub async fn what_a_message_waits_for_is_noted_with_it(fixture: &mut impl StateF
     commit(fixture.store(), &route, vec![hold(&next, 5)]).await;
     let rows = fixture.store().waiting(&route, Moment(70), 0, 10).await.expect("rows");
     assert_eq!(rows[0].held_since, None);
+}
+
+/// D11: all rows of the key are due at once, so that they keep their order; a key that retries is left to its time.
+pub async fn a_held_key_is_woken_and_no_other(fixture: &mut impl StateFixture) {
+    let (route, stream) = (route(), sample::stream());
+    let far = Moment::now().after(std::time::Duration::from_secs(3600)).0;
+    let held = |key: &str, number, reason| {
+        let mut change = hold(&sample::envelope(&stream, key, number), far);
+        let Change::Hold { reason: why, .. } = &mut change else { unreachable!("a hold is a hold") };
+        *why = reason;
+        change
+    };
+    let changes = vec![
+        held("a", 1, HoldReason::Requires),
+        held("a", 2, HoldReason::Behind),
+        held("b", 3, HoldReason::Retry),
+        held("c", 4, HoldReason::Map),
+    ];
+    commit(fixture.store(), &route, changes).await;
+    assert_eq!(fixture.store().route_counts(&route).await.expect("counts").held, 2);
+    let wake = |key: &str| Change::Wake { key: sample::envelope(&stream, key, 1).key };
+    let applied = commit(fixture.store(), &route, ["a", "b", "c", "d"].map(wake).to_vec()).await;
+    assert_eq!(applied, [Applied::Yes, Applied::Ignored, Applied::Ignored, Applied::Ignored]);
+    let rows = fixture.store().waiting(&route, Moment::now(), 0, 10).await.expect("rows");
+    assert_eq!(rows.iter().map(|row| row.envelope.seq.number).collect::<Vec<_>>(), [1, 2]);
 }

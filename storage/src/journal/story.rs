@@ -198,14 +198,18 @@ fn state(
 ) -> Result<State, Failure> {
     let (key, epoch, number) = (message.key.as_str(), signed(message.seq.epoch), signed(message.seq.number));
     let mut waiting = connection.prepare_cached(
-        "SELECT reason, not_before, attempts,
+        "SELECT reason, not_before, attempts, held_for, held_since,
                 (SELECT count(*) FROM waiting e WHERE e.route = ?1 AND e.key = ?2 AND (e.epoch, e.number) < (?3, ?4))
          FROM waiting WHERE route = ?1 AND key = ?2 AND epoch = ?3 AND number = ?4",
     )?;
     let row = waiting.query_row((route, key, epoch, number), |row| {
         let reason = HoldReason::parse(row.get_ref(0)?.as_str()?).unwrap_or(HoldReason::Behind);
-        let (until, attempts, behind) = (Moment(row.get(1)?), row.get(2)?, unsigned(row.get(3)?));
-        Ok(State::Waiting { reason, until, attempts, behind })
+        let (until, attempts, behind) = (Moment(row.get(1)?), row.get(2)?, unsigned(row.get(5)?));
+        let held: Option<(String, Option<i64>)> = row.get::<_, Option<String>>(3)?.zip(Some(row.get(4)?));
+        // What it waited for once says nothing when it waits for something else now.
+        let own = matches!(reason, HoldReason::Map | HoldReason::Requires);
+        let held = held.filter(|_| own).and_then(|(what, since)| Some((what, Moment(since?))));
+        Ok(State::Waiting { reason, until, attempts, behind, held })
     });
     if let Some(waiting) = row.optional()? {
         return Ok(waiting);

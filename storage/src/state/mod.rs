@@ -226,11 +226,12 @@ impl StateStore for SqliteState {
         };
         let select = "SELECT (SELECT count(*) FROM waiting WHERE route = ?1),
                              (SELECT min(time) FROM waiting WHERE route = ?1),
+                             (SELECT count(*) FROM waiting WHERE route = ?1 AND reason IN ('map', 'requires')),
                              (SELECT count(*) FROM dead WHERE route = ?1)";
         let work = move |connection: &rusqlite::Connection| {
             let counted = connection.prepare_cached(select)?.query_row([route], |row| {
-                let (waiting, oldest, dead): (i64, Option<i64>, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-                Ok(RouteCounts { waiting: unsigned(waiting), oldest: oldest.map(Moment), dead: unsigned(dead) })
+                let [waiting, held, dead] = [row.get(0)?, row.get(2)?, row.get(3)?].map(unsigned);
+                Ok(RouteCounts { waiting, oldest: row.get::<_, Option<i64>>(1)?.map(Moment), held, dead })
             })?;
             Ok(counted)
         };

@@ -67,6 +67,7 @@ impl Route<'_> {
             Change::Mark { id } => self.mark(id),
             Change::Unmark { id } => self.unmark(id),
             Change::Await { id, what, since } => self.awaits(id, what, *since),
+            Change::Wake { key } => self.wake(key),
             Change::Wrote { reader, key, print, began } => writes::wrote(self.connection, reader, key, print, *began),
             Change::ForgetWrites { key, before } => writes::forget(self.connection, self.route, key, *before),
             Change::Reached { seq } => self.reached(*seq),
@@ -351,6 +352,16 @@ impl Route<'_> {
         )?;
         let noted = update.execute((self.route, id.as_bytes().as_slice(), since.0, what))? > 0;
         Ok(if noted { Applied::Yes } else { Applied::Ignored })
+    }
+
+    /// All rows of the key, which share their time, so that none overtakes another.
+    fn wake(&self, key: &Key) -> Result<Applied, Failure> {
+        let mut update = self.connection.prepare_cached(
+            "UPDATE waiting SET not_before = ?3 WHERE route = ?1 AND key = ?2 AND not_before > ?3
+             AND EXISTS (SELECT 1 FROM waiting h WHERE h.route = ?1 AND h.key = ?2 AND h.reason = 'requires')",
+        )?;
+        let woken = update.execute((self.route, key.as_str(), Moment::now().0))? > 0;
+        Ok(if woken { Applied::Yes } else { Applied::Ignored })
     }
 
     fn reached(&self, seq: Seq) -> Result<Applied, Failure> {

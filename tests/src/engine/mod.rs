@@ -14,4 +14,4 @@ pub mod world;
 pub use cuts::{Cut, Latch};
 pub use receiver::{Ending, KINDS, Kind};
 pub use store::Sabotage;
-pub use world::{Route, Setup, World, deletion, feed, message, route, stream, system};
+pub use world::{Route, Setup, World, deletion, feed, message, refers_to, route, stream, system};

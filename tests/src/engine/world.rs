@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use bus_core::engine::arrivals::Arrivals;
 use bus_core::engine::capture::{Capture, CapturePorts, Changes, DeletionGuard, FeedPlan, RoundError, StreamPlan};
 use bus_core::engine::chronicle::Chronicle;
 use bus_core::engine::gate::{Capacity, Gate};
@@ -12,10 +13,13 @@ use bus_core::engine::incident::Incidents;
 use bus_core::engine::metrics::Metrics;
 use bus_core::engine::pauses::Pauses;
 use bus_core::engine::tasks::Tasks;
-use bus_core::engine::worker::{Command, Delivered, Handle, LeftPolicy, ReplayOutcome, RoutePlan, Worker, WorkerPorts};
+use bus_core::engine::worker::{
+    Command, Delivered, Handle, Late, LeftPolicy, ReplayOutcome, Requirement, RoutePlan, Worker, WorkerPorts,
+};
 use bus_core::policy::{BreakerOptions, Jitter, RetryPolicy, Schedule};
 use bus_core::ports::broker::{Broker, QueuePlan};
-use bus_core::ports::shape::{AsIs, Shape};
+use bus_core::ports::requires::References;
+use bus_core::ports::shape::{AsIs, Shape, ShapeError};
 use bus_core::ports::source::BatchLimit;
 use bus_core::ports::state::{DeadFilter, DeadRow, RouteCounts, StateStore};
 use bus_core::vocabulary::{
@@ -53,6 +57,8 @@ pub struct Setup {
     pub when_left: LeftPolicy,
     /// See [`RoutePlan`].
     pub delivery: Delivered,
+    /// What has to be at the receiver before.
+    pub requires: Vec<Requirement>,
     /// See [`RoutePlan`].
     pub retry: RetryPolicy,
     /// See [`RoutePlan`].
@@ -83,6 +89,7 @@ impl Default for Setup {
             shape: Arc::new(AsIs),
             when_left: LeftPolicy::Delete,
             delivery: Delivered::Every,
+            requires: Vec::new(),
             retry: RetryPolicy { attempts: 4, first: ms(2), max: ms(10), jitter: Jitter::Equal },
             concurrency: 4,
             prefetch: 64,
@@ -118,6 +125,7 @@ struct Life {
     reads: Arc<Gate>,
     pauses: Pauses,
     tasks: Tasks,
+    arrivals: Arrivals,
 }
 
 /// Everything of one test.
@@ -197,6 +205,26 @@ fn sealed(key: &str, epoch: u64, number: u64, operation: Operation, body: &str) 
         label: None,
         hash,
         body,
+    }
+}
+
+/// Every record but that one refers to this one of the same stream, which the one route brings.
+pub fn refers_to(key: &'static str, late: Late) -> Requirement {
+    Requirement {
+        stream: stream(),
+        from: Arc::from([route()]),
+        references: Arc::new(Always(key)),
+        within: Duration::from_millis(if late == Late::Send { 30 } else { 3_600_000 }),
+        late,
+        preloaded: false,
+    }
+}
+
+struct Always(&'static str);
+
+impl References for Always {
+    fn of(&self, _body: &[u8]) -> Result<Vec<Key>, ShapeError> {
+        Ok(vec![Key::from_stored(self.0)])
     }
 }
 
@@ -280,7 +308,17 @@ impl World {
         gate.follow(pauses.clone(), system());
         let tasks = Tasks::load(Arc::new(raw_store.clone())).await.expect("loading tasks");
         self.cuts = cuts;
-        self.life = Some(Life { store, broker, raw_broker, raw_store, gate, reads, pauses, tasks });
+        self.life = Some(Life {
+            store,
+            broker,
+            raw_broker,
+            raw_store,
+            gate,
+            reads,
+            pauses,
+            tasks,
+            arrivals: Arrivals::default(),
+        });
     }
 
     fn life(&self) -> &Life {
@@ -421,6 +459,8 @@ impl World {
             metrics: self.metrics.clone(),
             chronicle: Chronicle::off(),
             echo: None,
+            requires: self.setup.requires.clone().into(),
+            arrivals: life.arrivals.clone(),
         };
         let (worker, handle) = Worker::new(plan, ports);
         let stop = CancellationToken::new();

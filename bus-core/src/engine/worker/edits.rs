@@ -28,7 +28,7 @@ pub(super) fn overrule(fate: Fate, edited: Option<&Edited>) -> Fate {
     let Some(body) = edited.and_then(|edited| edited.body.as_ref()) else { return fate };
     match fate {
         Fate::Past | Fate::Overtaken | Fate::Send { operation: Operation::Delete, .. } => fate,
-        Fate::Skip(_) | Fate::Hold(_) | Fate::Unshapable(_) | Fate::Send { .. } => {
+        Fate::Skip(_) | Fate::Hold(_) | Fate::Lacks(_) | Fate::Unshapable(_) | Fate::Send { .. } => {
             Fate::Send { operation: Operation::Upsert, body: body.clone() }
         }
     }

@@ -19,6 +19,8 @@ pub(super) enum Fate {
     Skip(&'static str),
     /// A map has no answer yet.
     Hold(Hold),
+    /// The receiver lacks what it refers to.
+    Lacks(Hold),
     /// The program failed on it: a dead letter.
     Unshapable(String),
     /// To be sent.

@@ -10,7 +10,7 @@ use super::pending::{After, Effect, Flushed};
 use crate::engine::crash;
 use crate::engine::incident::Kind;
 use crate::policy::{Idempotency, RejectStreak};
-use crate::ports::state::{Applied, Change, Settled, Settlement};
+use crate::ports::state::{Applied, Change, HoldReason, Replayed, Settled, Settlement};
 use crate::vocabulary::{DeliveryError, Fault, Key, MessageId, Seq};
 
 impl Worker {
@@ -37,6 +37,14 @@ impl Worker {
         let edited = self.edits.take(&item.envelope.id);
         let held_since = self.held.take(&item.envelope.id);
         let fate = fate(&self.plan, &*self.ports.shape, &item.envelope, item.replayed(), item.doubt, fence);
+        let fate = if marked {
+            fate
+        } else {
+            {
+                let forced = item.replayed() == Replayed::Forced;
+                self.unless_lacking(fate, &item.envelope, held_since, forced).await
+            }
+        };
         match edits::overrule(fate, edited.as_ref()) {
             Fate::Past if item.is_waiting() => self.settle_skipped(item, "repeat"),
             Fate::Past => {
@@ -52,9 +60,11 @@ impl Worker {
                 let message = "a newer version of its key was settled before this one was sent again".to_owned();
                 self.bury_unsent(item, "overtaken", message);
             }
-            Fate::Hold(hold) => self.hold_for(item, hold, held_since),
+            Fate::Hold(hold) => self.hold_for(item, hold, held_since, HoldReason::Map),
+            Fate::Lacks(hold) => self.hold_for(item, hold, held_since, HoldReason::Requires),
             Fate::Unshapable(message) => self.bury_unsent(item, "shape", message),
             Fate::Send { operation, body } => {
+                let fence = self.fences.get(&item.envelope.key);
                 let key = edits::idempotency_key(&item.envelope.id, &self.plan.name, edited.as_ref());
                 let parcel = parcel(item.envelope.clone(), operation, body, key, fence);
                 let prepared = Prepared { item, parcel, marked };
@@ -185,9 +195,14 @@ impl Worker {
         let settled = |outcome: &str| {
             self.ports.metrics.settled.with_label_values(&[route.as_str(), outcome]).inc();
         };
+        let has_outcome = matches!(effect, Effect::Delivered(_) | Effect::Skipped(..) | Effect::Dead { .. });
+        if has_outcome && !self.ports.requires.is_empty() {
+            self.ports.arrivals.found(&self.plan.name, key);
+        }
         let waited = match effect {
             Effect::Delivered(waited) => {
                 settled("delivered");
+                self.ports.arrivals.delivered(&self.plan.name, key);
                 self.believe_rejects_again();
                 waited
             }

@@ -1,5 +1,5 @@
-//! Messages that wait for something of their own: for now, for a map to know a value. They wait in `waiting`, are
-//! looked at again and again, and when their time is over they are dead letters.
+//! Messages that wait for something of their own: for a map to know a value, for what they refer to to be delivered. They
+//! wait in `waiting`, are looked at again and again, and when their time is over they are dead letters.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -35,19 +35,19 @@ impl Held {
 
 impl Worker {
     /// Aside, with everything of its key behind it, until it is looked at again; its time over, it is a dead letter.
-    pub(super) fn hold_for(&mut self, item: Item, hold: Hold, held_since: Option<Moment>) {
+    pub(super) fn hold_for(&mut self, item: Item, hold: Hold, held_since: Option<Moment>, reason: HoldReason) {
         let now = Moment::now();
         let since = held_since.unwrap_or(now);
         if let Some(within) = hold.within.filter(|within| now >= since.after(*within)) {
             let message = format!("{} did not answer within {} s", hold.subject, within.as_secs());
-            return self.bury_unsent(item, "map", message);
+            return self.bury_unsent(item, reason.as_str(), message);
         }
         let again = look_again(since, now, hold.within);
         if held_since.is_none() && item.is_waiting() {
-            self.note_held(&item, HoldReason::Map, again);
+            self.note_held(&item, reason, again);
         }
         let id = item.envelope.id;
-        self.set_aside(item, HoldReason::Map, again, false);
+        self.set_aside(item, reason, again, false);
         self.pending.push_plain(Change::Await { id, what: hold.what, since });
     }
 }

@@ -23,6 +23,7 @@ mod load;
 mod pause;
 mod pending;
 mod rehearsal;
+mod requires;
 mod share;
 mod verdict;
 mod waiting;
@@ -41,6 +42,7 @@ use tokio_util::task::AbortOnDropHandle;
 pub use control::{Command, Handle, ReplayOutcome};
 pub use load::Load;
 pub use rehearsal::{Rehearsed, rehearse};
+pub use requires::{Late, Requirement};
 
 use self::attempt::Attempts;
 use self::edits::Edits;
@@ -52,6 +54,7 @@ use self::item::Prepared;
 use self::lanes::Lanes;
 use self::pending::{Flushed, Pending};
 use self::waiting::Line;
+use super::arrivals::Arrivals;
 use super::chronicle::Chronicle;
 use super::echo::Echo;
 use super::gate::{Gate, Ticket};
@@ -148,6 +151,10 @@ pub struct WorkerPorts {
     pub chronicle: Chronicle,
     /// Recognises writes that come back, where the route is one of a pair.
     pub echo: Option<Echo>,
+    /// What has to be at the receiver before a message is sent; nothing for most routes.
+    pub requires: Arc<[Requirement]>,
+    /// Who waits for which delivery, in this process.
+    pub arrivals: Arrivals,
 }
 
 /// What `status` tells about a route.
@@ -210,6 +217,7 @@ impl Worker {
         if let Some(echo) = &ports.echo {
             echo.started(&plan.name);
         }
+        ports.arrivals.started(&plan.name);
         let handle = Handle::new(plan.name.clone(), plan.queue.clone(), plan.operation.clone(), commands, watched);
         let worker = Self {
             commands: received,
@@ -300,6 +308,7 @@ impl Worker {
             self.spill_what_is_old();
             self.report_gaps();
             self.tend_consumer().await;
+            self.wake_held();
             self.load_waiting().await;
         }
         self.report();

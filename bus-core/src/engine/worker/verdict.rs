@@ -127,8 +127,8 @@ impl Worker {
         let key = item.envelope.key.clone();
         let behind = self.lanes.drain_key(&key);
         if item.is_waiting() {
-            // What waits for a map is looked at again and again, and noted once (see `hold_for`).
-            if reason != HoldReason::Map {
+            // What waits for a map or a record is looked at again and again, and noted once (see `hold_for`).
+            if !matches!(reason, HoldReason::Map | HoldReason::Requires) {
                 self.note_held(&item, reason, not_before);
             }
             let change = Change::Defer {

@@ -1,0 +1,107 @@
+//! The delivery kinds by the real program, over both brokers, through kills.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use bus_tests::bus::Bus;
+use bus_tests::eventually::eventually;
+use bus_tests::receiver::{Receiver, Script};
+use bus_tests::servers::RabbitMq;
+use serde_json::Value;
+
+const LIMIT: Duration = Duration::from_secs(40);
+
+fn broker(bus: &mut Bus, rabbit: Option<String>) -> &'static str {
+    bus.env("PUSH_KEY", "push-secret");
+    match rabbit {
+        Some(url) => {
+            bus.env("RABBITMQ", url);
+            "{ env = \"RABBITMQ\" }"
+        }
+        None => "\"embedded\"",
+    }
+}
+
+async fn route(bus: &Bus, name: &str) -> Result<Value> {
+    let (_, status, _) = bus.says(&["status", "--json"]).await?;
+    let status: Value = serde_json::from_str(&status)?;
+    let routes = status["routes"].as_array().cloned().unwrap_or_default();
+    Ok(routes.into_iter().find(|route| route["name"] == name).unwrap_or_default())
+}
+
+async fn until_route(bus: &Bus, name: &str, what: &str, test: impl Fn(&Value) -> bool) -> Result<()> {
+    eventually(what, LIMIT, || async { Ok(test(&route(bus, name).await?).then_some(())) }).await
+}
+
+/// An order that comes before its products; the bus is killed while it waits.
+async fn an_order_waits_for_its_products(rabbit: Option<String>) -> Result<()> {
+    let receiver = Receiver::start(&Script::default()).await?;
+    let mut bus = Bus::new()?;
+    let broker = broker(&mut bus, rabbit);
+    let (listen, url) = (bus.listen(), receiver.url());
+    bus.routes(&format!(
+        r#"
+        [bus]
+        listen = "{listen}"
+        broker = {broker}
+        [systems.shop]
+        kind = "http"
+        url = "{url}"
+        [streams."товары"]
+        listen = {{ path = "/in/products", key = {{ env = "PUSH_KEY" }} }}
+        key = "Ref_Key"
+        [streams."заказы"]
+        listen = {{ path = "/in/orders", key = {{ env = "PUSH_KEY" }} }}
+        key = "ref"
+        label = "номер"
+        [routes."товары-в-магазин"]
+        stream = "товары"
+        to = "shop"
+        send = {{ method = "PUT", path = "/products/{{key}}" }}
+        [routes."заказы-в-магазин"]
+        stream = "заказы"
+        to = "shop"
+        send = {{ method = "PUT", path = "/orders/{{key}}" }}
+        requires = {{ stream = "товары", keys = '."Товары"[*]."Номенклатура_Key"', within = "1h" }}
+        "#
+    ))?;
+    bus.start().await?;
+    let lines = r#"[{"Номенклатура_Key":"g-1"},{"Номенклатура_Key":"g-2"},{"Номенклатура_Key":null}]"#;
+    bus.pushed("orders", &format!(r#"{{"ref":"о-1","номер":"УТ-1","Товары":{lines}}}"#)).await?;
+    bus.pushed("products", r#"{"Ref_Key":"g-1"}"#).await?;
+    until_route(&bus, "заказы-в-магазин", "the order to be held", |route| route["held"] == 1).await?;
+    let (_, page, _) = bus.says(&["status"]).await?;
+    ensure!(page.contains("1 held for a map or a record: bus where --state waiting"), "{page}");
+    // The first product arrives, and the wait goes on for the second one.
+    eventually("the story to name what it waits for", LIMIT, || async {
+        let (_, story, _) = bus.says(&["where", "УТ-1"]).await?;
+        Ok(story.contains("waits for товары g-2 to be delivered by товары-в-магазин").then_some(()))
+    })
+    .await?;
+    bus.kill9();
+    bus.start().await?;
+    bus.pushed("products", r#"{"Ref_Key":"g-2"}"#).await?;
+    eventually("the order", LIMIT, || async {
+        Ok(receiver
+            .ledger()?
+            .applied()
+            .any(|entry| entry.path.ends_with("-1") && entry.path.starts_with("/orders"))
+            .then_some(()))
+    })
+    .await?;
+    let paths: Vec<String> = receiver.ledger()?.applied().map(|entry| entry.path.clone()).collect();
+    ensure!(paths.len() == 3 && paths[2].starts_with("/orders"), "{paths:?}");
+    ensure!(bus.terminate(LIMIT).await?.success());
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_order_waits_for_its_products_embedded() -> Result<()> {
+    an_order_waits_for_its_products(None).await
+}
+
+#[tokio::test]
+async fn an_order_waits_for_its_products_over_rabbitmq() -> Result<()> {
+    let node = RabbitMq::shared().await?;
+    an_order_waits_for_its_products(Some(node.vhost().await?.url)).await
+}

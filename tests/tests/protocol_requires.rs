@@ -1,0 +1,259 @@
+//! `requires`, D11: nothing is sent before what it refers to; what never comes, what died, circles, crashes.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../src/engine/mod.rs"]
+mod engine;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bus_core::engine::worker::{Late, Requirement};
+use bus_core::ports::requires::References;
+use bus_core::ports::shape::ShapeError;
+use bus_core::ports::state::{Change, HoldReason, Settlement, StateStore};
+use bus_core::vocabulary::{Envelope, Key, Moment, RouteName};
+use engine::properties::*;
+use engine::*;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// `"нужен b c"` refers to b and c.
+struct Needs;
+
+impl References for Needs {
+    fn of(&self, body: &[u8]) -> Result<Vec<Key>, ShapeError> {
+        let body = String::from_utf8_lossy(body);
+        let needs = body.split("нужен ").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
+        if needs.contains('!') {
+            return Err(ShapeError("not a reference".into()));
+        }
+        Ok(needs.split_whitespace().map(Key::from_stored).collect())
+    }
+}
+
+/// Records refer to others of the same stream, as a catalogue's items to their group.
+fn needing(kind: Kind, within: Duration, late: Late) -> Setup {
+    let requirement = Requirement {
+        stream: stream(),
+        from: Arc::from([route()]),
+        references: Arc::new(Needs),
+        within,
+        late,
+        preloaded: false,
+    };
+    Setup { requires: vec![requirement], ..Setup::with(kind) }
+}
+
+fn order(world: &World) -> Vec<String> {
+    world.receiver.effects().into_iter().map(|effect| format!("{}{}", effect.key, effect.seq.number)).collect()
+}
+
+async fn held_for(world: &World, number: u64, message: &Envelope) {
+    world
+        .until("it to be held", async |world: &World| {
+            let rows = world.store().waiting(&route(), Moment(i64::MAX), 0, 10).await.unwrap();
+            let row = rows.iter().find(|row| row.envelope.id == message.id);
+            row.is_some_and(|row| row.reason == HoldReason::Requires) && world.counts().await.waiting == number
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn d11_a_record_waits_for_what_it_refers_to_with_its_key_behind_it_through_crashes() {
+    for kind in KINDS {
+        let mut world = World::new(needing(kind, HOUR, Late::DeadLetter)).await;
+        let first = message("a", 1, 1, "нужен b c");
+        world.publish(&[first.clone(), message("a", 1, 2, "x"), message("d", 1, 3, "x")]).await;
+        for _life in 0..2 {
+            let worker = world.start();
+            held_for(&world, 2, &first).await;
+            world.until("the others to go on", async |world: &World| world.depth().await == 0).await;
+            assert_eq!(order(&world), ["d3"]);
+            worker.kill().await;
+            world.crash().await;
+        }
+        world.publish(&[message("b", 1, 4, "x")]).await;
+        let worker = world.start();
+        world.until("one of two", async |world: &World| world.receiver.numbers("b") == [4]).await;
+        held_for(&world, 2, &first).await;
+        world.publish(&[message("c", 1, 5, "x")]).await;
+        world.until_idle().await;
+        assert_eq!(order(&world), ["d3", "b4", "c5", "a1", "a2"], "{kind:?}");
+        worker.stop().await;
+        every_message_has_an_outcome(&world).await;
+        the_receiver_has_no_complaints(&world);
+    }
+}
+
+/// Only the delivery itself can bring it back here: its next look is an hour away.
+#[tokio::test]
+async fn d11_a_delivery_wakes_what_waits_for_it() {
+    let world = World::new(needing(Kind::Put, HOUR, Late::DeadLetter)).await;
+    let (first, far) = (message("a", 1, 1, "нужен b"), Moment::now().after(HOUR));
+    world.publish(std::slice::from_ref(&first)).await;
+    let worker = world.start();
+    held_for(&world, 1, &first).await;
+    let defer = Change::Defer {
+        key: first.key.clone(),
+        seq: first.seq,
+        id: first.id,
+        not_before: far,
+        attempts: 0,
+        reason: HoldReason::Requires,
+        clear_mark: false,
+    };
+    // Until none of the worker's own looks writes over it.
+    world
+        .until("it to be far away", async |world: &World| {
+            world.store().commit(&route(), vec![defer.clone()]).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            world.store().waiting(&route(), Moment(far.0 - 1), 0, 10).await.unwrap().is_empty()
+        })
+        .await;
+    world.publish(&[message("b", 1, 2, "x")]).await;
+    world.until_idle().await;
+    assert_eq!(order(&world), ["b2", "a1"]);
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn d11_a_dead_reference_holds_until_it_is_replayed() {
+    let world = World::new(needing(Kind::Put, HOUR, Late::DeadLetter)).await;
+    world.receiver.script("b", [Ending::Rejected]);
+    let first = message("a", 1, 2, "нужен b");
+    world.publish(&[message("b", 1, 1, "x"), first.clone()]).await;
+    let worker = world.start();
+    held_for(&world, 1, &first).await;
+    let dead = world.dead().await;
+    assert_eq!((dead.len(), world.receiver.numbers("a")), (1, vec![]));
+    worker.replay(dead[0].id, false).await.unwrap();
+    world.until_idle().await;
+    assert_eq!(order(&world), ["b1", "a2"]);
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn d11_a_lost_answer_is_no_delivery() {
+    let setup = Setup {
+        retry: bus_core::policy::RetryPolicy { attempts: 1, ..Setup::default().retry },
+        ..needing(Kind::Put, HOUR, Late::DeadLetter)
+    };
+    let world = World::new(setup).await;
+    world.receiver.script("b", [Ending::SilentLost]);
+    let first = message("a", 1, 2, "нужен b");
+    world.publish(&[message("b", 1, 1, "x"), first.clone()]).await;
+    let worker = world.start();
+    world.until("the dead letter", async |world: &World| world.dead().await.len() == 1).await;
+    held_for(&world, 1, &first).await;
+    assert_eq!(world.receiver.numbers("a"), Vec::<u64>::new());
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn d11_what_was_deleted_at_the_receiver_is_waited_for_again() {
+    let world = World::new(needing(Kind::Put, HOUR, Late::DeadLetter)).await;
+    let second = message("a", 1, 4, "нужен b");
+    world.publish(&[message("b", 1, 1, "x"), message("a", 1, 2, "x"), deletion("b", 1, 3)]).await;
+    assert!(world.deliver_all().await);
+    world.publish(&[second.clone(), deletion("c", 1, 5)]).await;
+    let worker = world.start();
+    held_for(&world, 1, &second).await;
+    world.publish(&[message("b", 1, 6, "y")]).await;
+    world.until_idle().await;
+    assert_eq!(order(&world).last().unwrap(), "a4");
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn d11_what_never_comes_and_circles_end_as_the_route_says() {
+    for (late, expected) in [(Late::DeadLetter, (3, vec![2_u64])), (Late::Send, (0, vec![1, 2]))] {
+        let world = World::new(needing(Kind::Put, Duration::from_millis(700), late)).await;
+        let circle = [message("x", 1, 3, "нужен y"), message("y", 1, 4, "нужен x"), message("z", 1, 5, "нужен z")];
+        world.publish(&[message("a", 1, 1, "нужен b"), message("a", 1, 2, "x")]).await;
+        world.publish(&circle).await;
+        let worker = world.start();
+        world.until("it to wait", async |world: &World| world.counts().await.held >= 3).await;
+        assert_eq!(world.receiver.numbers("z"), [5], "a record never waits for itself");
+        world.until_idle().await;
+        let dead = world.dead().await;
+        assert_eq!((dead.len(), world.receiver.numbers("a")), expected, "{late:?}");
+        for row in &dead {
+            assert_eq!(row.letter.fault, "requires");
+            assert!(
+                row.letter.message.contains("остатки") && !row.letter.message.contains('b'),
+                "{}",
+                row.letter.message
+            );
+        }
+        worker.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn d11_a_preloaded_receiver_holds_what_the_bus_never_published() {
+    let mut setup = needing(Kind::Put, HOUR, Late::DeadLetter);
+    setup.requires[0].preloaded = true;
+    let world = World::new(setup).await;
+    world.receiver.script("b", [Ending::Rejected]);
+    world.table.put("b", "x");
+    let mut capture = world.capture();
+    assert!(world.capture_all(&mut capture).await);
+    world.table.put("a", "нужен old");
+    world.table.put("c", "нужен b");
+    assert!(world.capture_all(&mut capture).await);
+    let waits = world.sealed().into_iter().find(|sealed| sealed.key.as_str() == "c").unwrap();
+    let worker = world.start();
+    held_for(&world, 1, &waits).await;
+    assert_eq!(world.receiver.numbers("a").len(), 1);
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn d11_another_route_brings_it_and_a_bad_reference_is_a_dead_letter() {
+    let mut setup = needing(Kind::Put, HOUR, Late::DeadLetter);
+    let other = RouteName::new("другой").unwrap();
+    setup.requires[0].from = Arc::from([other.clone(), route()]);
+    let world = World::new(setup).await;
+    let outcome = Settlement::Delivered { present: true, receiver_id: None };
+    let b = message("b", 1, 1, "x");
+    let settle = Change::Settle { key: b.key.clone(), seq: b.seq, id: b.id, outcome };
+    world.store().commit(&other, vec![settle]).await.unwrap();
+    world.publish(&[message("a", 1, 2, "нужен b"), message("c", 1, 3, "нужен !")]).await;
+    assert!(world.deliver_all().await);
+    assert_eq!(order(&world), ["a2"]);
+    let dead = world.dead().await;
+    assert_eq!((dead.len(), dead[0].letter.fault.as_str()), (1, "shape"));
+}
+
+#[tokio::test]
+async fn d11_a_crash_anywhere_sends_nothing_too_early() {
+    for kind in KINDS {
+        for operation in ["store.settled", "store.commit", "store.waiting", "target.deliver", "broker.ack"] {
+            for call in 1..=3 {
+                for cut in [Cut::CrashBefore, Cut::CrashAfter] {
+                    let mut world = World::new(needing(kind, HOUR, Late::DeadLetter)).await;
+                    world.cuts.plan(operation, call, cut.clone());
+                    world
+                        .publish(&[message("a", 1, 1, "нужен b"), message("a", 1, 2, "x"), message("b", 1, 3, "x")])
+                        .await;
+                    if !world.deliver_all().await {
+                        world.crash().await;
+                        assert!(world.deliver_all().await);
+                    }
+                    let seen = order(&world);
+                    let place = |of: &str| seen.iter().position(|effect| effect == of);
+                    let dead = world.dead().await.len();
+                    // A blind receiver's cut attempt is a dead letter; then nothing may follow it.
+                    let early = place("a1").is_some_and(|a| place("b3").is_none_or(|b| b > a));
+                    assert!(!early, "{kind:?} {operation} {call} {cut:?}: {seen:?}");
+                    assert!(
+                        seen.len() + dead >= 3 || kind == Kind::Blind,
+                        "{kind:?} {operation} {call} {cut:?}: {seen:?}"
+                    );
+                    the_receiver_has_no_complaints(&world);
+                    blind_receivers_see_no_repeat(&world);
+                }
+            }
+        }
+    }
+}
