@@ -67,7 +67,7 @@ fn each_mistake_has_its_code_place_and_hint() {
             send,
             &format!("{send}\nrequires = {{ stream = \"none\", keys = \".a\" }}"),
             "BUS-C011",
-            &["no stream `none`"],
+            &["no stream is called `none`"],
         ),
         (
             send,
