@@ -28,7 +28,8 @@ pub fn rehearse(plan: &RoutePlan, shape: &dyn Shape, envelope: &Envelope, settle
     match fate(plan, shape, envelope, Replayed::Never, false, settled) {
         Fate::Past => Rehearsed::Skip("repeat"),
         Fate::Skip(reason) => Rehearsed::Skip(reason),
-        Fate::Hold(hold) => Rehearsed::Hold(hold),
+        // `requires` is decided behind the fate, by what the receiver holds.
+        Fate::Hold(hold) | Fate::Lacks(hold) => Rehearsed::Hold(hold),
         // A letter can be overtaken only when it comes back, which none does here.
         Fate::Overtaken => Rehearsed::Reject("overtaken".to_owned()),
         Fate::Unshapable(reason) => Rehearsed::Reject(reason),
