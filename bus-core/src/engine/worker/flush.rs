@@ -13,12 +13,24 @@ use crate::policy::{Idempotency, RejectStreak};
 use crate::ports::state::{Applied, Change, HoldReason, Replayed, Settled, Settlement};
 use crate::vocabulary::{DeliveryError, Fault, Key, MessageId, Seq};
 
+/// Messages prepared in one turn of the worker: a program may take 20 µs for each, and as long as they last no attempt
+/// that has ended is followed by the next one. Fewer would make the lookups of their fences dear.
+const TURN: usize = 64;
+
 impl Worker {
+    fn room_to_prepare(&self) -> usize {
+        super::SENDABLE.saturating_sub(self.sendable.len())
+    }
+
+    /// Whether the last turn left something for the next one.
+    pub(super) fn has_more_to_prepare(&self) -> bool {
+        self.room_to_prepare() > 0 && self.lanes.has_ready()
+    }
+
     /// Takes what is ready in the lanes and decides by fence and shape; only what has to be sent stays in hand.
     pub(super) async fn prepare(&mut self) {
         self.renew().await;
-        let room = super::SENDABLE.saturating_sub(self.sendable.len());
-        let items = self.lanes.take(room);
+        let items = self.lanes.take(self.room_to_prepare().min(TURN));
         if items.is_empty() {
             return;
         }
@@ -124,9 +136,13 @@ impl Worker {
         }
     }
 
-    /// One commit at a time: what comes meanwhile forms the next group.
+    /// One commit at a time: what comes meanwhile forms the next group. A small group waits a moment for the attempts
+    /// under way: a flush costs as much for one outcome as for fifty. Not where a repeat does harm: there an outcome that
+    /// is not durable at a crash becomes a dead letter.
     pub(super) fn start_flush(&mut self) {
-        if self.pending.is_empty() || !self.flushing.is_empty() {
+        let harmful = self.ports.target.idempotency() == Idempotency::NonIdempotent;
+        let ripe = harmful || self.attempts.is_empty() || self.pending.is_ripe();
+        if self.pending.is_empty() || !self.flushing.is_empty() || !ripe {
             return;
         }
         if let Some(seq) = self.reached() {

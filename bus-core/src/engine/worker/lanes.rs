@@ -40,6 +40,11 @@ impl Lanes {
         self.items += 1;
     }
 
+    /// Whether [`Lanes::take`] may give something.
+    pub fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
     /// `latest`: in the place of the last one in its key's line, which is given back; else as [`Lanes::push`].
     pub fn push_latest(&mut self, mut item: Item) -> Option<Item> {
         let lane = self.lanes.get_mut(&item.envelope.key);

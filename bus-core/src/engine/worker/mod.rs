@@ -265,8 +265,11 @@ impl Worker {
             tokio::select! {
                 () = stop.cancelled(), if !draining => self.permit = None,
                 Some(command) = self.commands.recv(), if !draining => self.obey(command).await,
-                Some(ended) = self.attempts.next(), if !self.attempts.is_empty() => self.judge(ended),
+                Some(ended) = self.attempts.next(), if !self.attempts.is_empty() => self.judge_all(ended),
                 Some(flushed) = self.flushing.next(), if !self.flushing.is_empty() => self.flushed(flushed).await,
+                // These two only wake the loop, which looks what is left to prepare, and whether a flush is due.
+                () = std::future::ready(()), if !draining && self.has_more_to_prepare() => {}
+                () = self.pending.ripen(), if self.flushing.is_empty() => {}
                 // Cancel-safe: an unfinished permit is kept in its field and polled again.
                 ticket = next_permit(&mut self.permit), if self.permit.is_some() => self.permitted(ticket),
                 taken = self.intake.next(), if !draining && self.takes() => self.took(taken).await,

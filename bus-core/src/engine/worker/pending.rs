@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::item::{Item, Prepared};
 use super::load::Told;
 use crate::engine::incident::{Incidents, Kind};
@@ -19,11 +21,19 @@ const BACKOFF: RetryPolicy = RetryPolicy {
     jitter: Jitter::Equal,
 };
 
+/// A commit of so many outcomes is worth its flush: what one more would save is below a microsecond.
+const GROUP: usize = 64;
+/// How long an outcome waits for others while attempts are under way. A key's next message waits with it, so no longer
+/// than a request to a near receiver takes.
+const COMPANY: Duration = Duration::from_millis(2);
+
 /// Outcomes that wait for the next commit.
 #[derive(Default)]
 pub(super) struct Pending {
     changes: Vec<Change>,
     afters: Vec<After>,
+    /// When the oldest of them came.
+    since: Option<Instant>,
 }
 
 /// What a committed change permits.
@@ -73,6 +83,7 @@ pub(super) struct Flushed {
 
 impl Pending {
     pub fn push(&mut self, change: Change, after: After) {
+        self.since.get_or_insert_with(Instant::now);
         self.changes.push(change);
         self.afters.push(after);
     }
@@ -94,6 +105,22 @@ impl Pending {
         self.changes.is_empty()
     }
 
+    /// Worth a commit although attempts are under way.
+    pub fn is_ripe(&self) -> bool {
+        self.changes.len() >= GROUP || self.since.is_some_and(|since| since.elapsed() >= COMPANY)
+    }
+
+    /// Returns when what there is becomes ripe by its age; never while there is nothing. Cancel-safe.
+    pub fn ripen(&self) -> impl Future<Output = ()> + Send + use<> {
+        let since = self.since;
+        async move {
+            match since {
+                Some(since) => tokio::time::sleep_until(since + COMPANY).await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
     /// Commits everything collected so far, with patience: a full disk delays, and loses nothing.
     pub fn flush(
         &mut self,
@@ -103,6 +130,7 @@ impl Pending {
     ) -> impl Future<Output = Flushed> + Send + use<> {
         let changes = std::mem::take(&mut self.changes);
         let afters = std::mem::take(&mut self.afters);
+        self.since = None;
         async move {
             let mut failures = 0;
             loop {

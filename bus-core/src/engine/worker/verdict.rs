@@ -1,5 +1,7 @@
 //! From the outcome of an attempt to what happens to the message, by the one table of `policy::decide`.
 
+use futures::FutureExt;
+
 use super::attempt::Ended;
 use super::item::{Item, Prepared};
 use super::pending::{After, Effect};
@@ -11,7 +13,15 @@ use crate::ports::state::{Change, DeadLetter, HoldReason, Replay, ReplayMode, Se
 use crate::vocabulary::{DeliveryError, Exchange, Fault, Key, Moment, Operation, Receipt};
 
 impl Worker {
-    pub(super) fn judge(&mut self, ended: Ended) {
+    /// And every other attempt that has ended meanwhile: there are at most as many as the concurrency allows.
+    pub(super) fn judge_all(&mut self, ended: Ended) {
+        self.judge(ended);
+        while let Some(Some(ended)) = self.attempts.next().now_or_never() {
+            self.judge(ended);
+        }
+    }
+
+    fn judge(&mut self, ended: Ended) {
         let Ended { prepared, verdict, outcome, elapsed } = ended;
         let Some(outcome) = outcome else {
             drop(verdict);
