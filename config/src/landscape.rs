@@ -153,6 +153,25 @@ pub enum SystemKind {
     },
     /// A server that takes requests.
     Http(HttpSystem),
+    /// A base of 1C.
+    Odata(OdataSystem),
+}
+
+/// A base of 1C.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OdataSystem {
+    /// The root of its interface.
+    pub url: SecretOr<Url>,
+    /// User and password.
+    pub login: Option<(String, SecretRef)>,
+    /// Its dates are read in it.
+    pub zone: Tz,
+    /// How much it may be read.
+    pub reads: Limits,
+    /// Requests at the same time, whatever for.
+    pub sessions: usize,
+    /// The longest silence of an answer.
+    pub timeout: Duration,
 }
 
 /// A server that takes requests.
@@ -207,6 +226,15 @@ pub enum FeedSource {
         system: SystemName,
         /// What to read.
         query: String,
+        /// When.
+        schedule: Schedule,
+        /// How changes are found.
+        changes: Changes,
+    },
+    /// They are read from a base of 1C; each stream says what.
+    Odata {
+        /// The base.
+        system: SystemName,
         /// When.
         schedule: Schedule,
         /// How changes are found.
@@ -281,6 +309,17 @@ pub enum Changes {
         /// The share of deletions above which a person must agree, from 0.0 to 1.0.
         guard: f64,
     },
+    /// By what a base of 1C registers for a node.
+    Plan {
+        /// The exchange plan.
+        plan: String,
+        /// The node's code.
+        node: String,
+        /// The root of the interface as 1C writes it, where it is another than ours.
+        point: Option<Url>,
+        /// When to compare everything, and the share of deletions above which a person must agree.
+        recheck: Option<Recheck>,
+    },
 }
 
 /// A full comparison beside a cursor.
@@ -305,10 +344,41 @@ pub struct Stream {
     pub expect: Option<Expectation>,
     /// Which of its feed's records it takes, where the feed serves several streams.
     pub entity: Option<String>,
+    /// What is asked of 1C, where it is read from there.
+    pub odata: OdataRead,
     /// How long bodies are archived, if they are.
     pub archive: Option<Duration>,
     /// Fields that journal and archive never see, from the root.
     pub mask: Vec<Vec<String>>,
+}
+
+/// What is asked of 1C beside the name of the object.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OdataRead {
+    /// Only these properties; all where it is empty.
+    pub select: Vec<String>,
+    /// References whose records come along.
+    pub expand: Vec<String>,
+    /// Properties and the values they must have.
+    pub equals: Vec<(String, String)>,
+    /// A condition in 1C's own words.
+    pub filter: Option<String>,
+    /// Parameters of a virtual table.
+    pub parameters: Vec<(String, String)>,
+    /// Leave out what the user may not see.
+    pub allowed_only: bool,
+    /// Ask for Atom instead of JSON.
+    pub atom: bool,
+    /// Empty dates are not made null.
+    pub empty_dates: bool,
+    /// References of zeros are not made null.
+    pub zero_references: bool,
+    /// Blanks at the end of strings stay.
+    pub padding: bool,
+    /// Dates carry no offset.
+    pub plain_dates: bool,
+    /// A record that is marked for deletion is a deletion.
+    pub marked_is_deleted: bool,
 }
 
 /// One stream to one receiver.

@@ -230,7 +230,7 @@ fn each_mistake_has_its_code_place_and_hint() {
             "BUS-C007",
             &["`when` is not supported yet", "via = \"http\""],
         ),
-        ("kind = \"http\"", "kind = \"soap\"", "BUS-C007", &["\"sql\", \"http\""]),
+        ("kind = \"http\"", "kind = \"soap\"", "BUS-C007", &["\"sql\", \"http\", \"1c-odata\""]),
         ("kind = \"http\"", "kind = \"htpp\"", "BUS-C006", &["did you mean \"http\"?"]),
         ("kind = \"http\"", "", "BUS-C004", &["`kind` is required", "[systems.shop]"]),
         ("key = \"id\"", "", "BUS-C004", &["`key` is required", "[streams.orders]"]),

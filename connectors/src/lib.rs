@@ -4,6 +4,7 @@
 
 mod certificate;
 pub mod http;
+pub mod odata;
 pub mod push;
 mod serves;
 pub mod sql;

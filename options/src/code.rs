@@ -49,4 +49,5 @@ codes! {
     MASKED_NAME = "BUS-C042" "a mask over what records are known by";
     BAD_MASK = "BUS-C043" "not a field that can be masked";
     ARCHIVE_OUTLIVES = "BUS-C044" "an archive that outlives the journal";
+    DATE_WITHOUT_RECHECK = "BUS-C050" "a business date without a comparison";
 }

@@ -49,6 +49,7 @@ impl Topology {
                 self.route.get(subject)
             }
             Kind::SourceFailing
+            | Kind::SourceMaintenance
             | Kind::FeedStopped
             | Kind::SourceChanged
             | Kind::TooManyDeletions
@@ -69,7 +70,9 @@ impl Topology {
     pub fn group(&self, kind: Kind, subject: &str) -> (Kind, String) {
         let group = match kind {
             Kind::StoreFailing => Some(STATE),
-            Kind::RoutePaused | Kind::SourceFailing | Kind::SourceChanged => self.system(kind, subject),
+            Kind::RoutePaused | Kind::SourceFailing | Kind::SourceMaintenance | Kind::SourceChanged => {
+                self.system(kind, subject)
+            }
             _ => None,
         };
         (kind, group.unwrap_or(subject).to_owned())
@@ -80,9 +83,13 @@ impl Topology {
         let Some(system) = self.system(incident.kind, &incident.subject) else { return false };
         let causes: &[Kind] = match incident.kind {
             Kind::RoutePaused | Kind::ConsumerStuck | Kind::BacklogLate => &[Kind::SystemDown],
-            Kind::SourceSilent | Kind::SourceFailing => {
-                &[Kind::SystemDown, Kind::SourceChanged, Kind::FeedStopped, Kind::SourceFailing]
-            }
+            Kind::SourceSilent | Kind::SourceFailing => &[
+                Kind::SystemDown,
+                Kind::SourceChanged,
+                Kind::SourceMaintenance,
+                Kind::FeedStopped,
+                Kind::SourceFailing,
+            ],
             _ => return false,
         };
         open.iter().any(|other| {
@@ -105,6 +112,7 @@ impl Topology {
                 self.route.contains_key(&incident.subject)
             }
             Kind::SourceFailing
+            | Kind::SourceMaintenance
             | Kind::FeedStopped
             | Kind::SourceChanged
             | Kind::CursorStuck

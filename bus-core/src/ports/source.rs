@@ -111,6 +111,8 @@ pub enum SourceFault {
     },
     /// Credentials, rights, address or query: a person is needed; asked again at long intervals.
     Misconfigured,
+    /// Closed for a while by its own people, who know: waited for quietly, with one notice.
+    Maintenance,
     /// Another base than last time, or an earlier state of it: nothing is read until a person has agreed.
     AnotherBase,
     /// The stored cursor cannot be read: the feed stops. It never means "start over".

@@ -55,6 +55,8 @@ kinds! {
     PausedByPerson = "paused-by-person" Warning;
     /// A source cannot be read.
     SourceFailing = "source-failing" Warning;
+    /// A source is closed for maintenance by its own people.
+    SourceMaintenance = "source-maintenance" Warning;
     /// A feed has stopped and does not go on by itself.
     FeedStopped = "feed-stopped" Critical;
     /// The source is another base than last time, or an earlier state of it.

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use bus_config::{FeedSource, Landscape};
 use bus_core::ports::cursors::{CursorStore, Moved};
 use bus_core::vocabulary::{Cursor, FeedName};
@@ -85,14 +85,12 @@ fn position(landscape: &Landscape, name: &str, value: &str) -> anyhow::Result<Cu
         let known: Vec<_> = landscape.feeds.iter().map(|feed| feed.name.as_str()).collect();
         bail!("there is no feed {name}; there are {}", known.join(", "))
     };
-    let (system, query, changes) = match &feed.source {
-        FeedSource::Query { system, query, changes, .. } => (system, query, changes),
+    match &feed.source {
         FeedSource::Push { .. } => bail!("feed {name} is pushed to: its senders alone know what came before"),
         FeedSource::Join(_) => {
             bail!("feed {name} is put together from other streams: rewind those, or `bus load {name} --to ROUTE`")
         }
-    };
-    let system = landscape.system(system).context("the feed has no system")?;
-    let source = wire::source::sql(system, feed, wire::source::serves(landscape, feed)?, query, changes)?;
-    Ok(source.cursor_at(value)?)
+        FeedSource::Query { .. } | FeedSource::Odata { .. } => {}
+    }
+    Ok(wire::source::of(landscape, feed)?.cursor_at(value)?)
 }

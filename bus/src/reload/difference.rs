@@ -52,7 +52,7 @@ pub fn between(old: &Landscape, new: &Landscape) -> Difference {
         let streams =
             |landscape: &Landscape| feed.streams.iter().map(|name| landscape.stream(name).cloned()).collect::<Vec<_>>();
         let system = match &feed.source {
-            FeedSource::Query { system, .. } => !found.systems.contains(system),
+            FeedSource::Query { system, .. } | FeedSource::Odata { system, .. } => !found.systems.contains(system),
             FeedSource::Push { .. } | FeedSource::Join(_) => true,
         };
         !everywhere && system && old.feeds.contains(feed) && streams(old) == streams(new)

@@ -108,7 +108,7 @@ fn topology(landscape: &Landscape) -> Topology {
     let mut feed = BTreeMap::new();
     for one in &landscape.feeds {
         let system = match &one.source {
-            FeedSource::Query { system, .. } => system.to_string(),
+            FeedSource::Query { system, .. } | FeedSource::Odata { system, .. } => system.to_string(),
             FeedSource::Push { .. } | FeedSource::Join(_) => one.name.to_string(),
         };
         feed.insert(one.name.to_string(), system.clone());

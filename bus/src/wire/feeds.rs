@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use bus_config::{Feed, FeedSource, Landscape, Limits, SystemKind};
+use bus_config::{Feed, FeedSource, Landscape, Limits, OdataSystem, SystemKind};
 use bus_core::engine::capture::{Changes, DeletionGuard, FeedPlan, StreamPlan};
 use bus_core::engine::gate::Capacity;
 use bus_core::policy::{BreakerOptions, DEFAULT_MARGIN, Schedule};
@@ -31,7 +31,6 @@ pub struct FeedPart {
 
 pub fn prepare(landscape: &Landscape, workshop: &Workshop, feed: &Feed) -> anyhow::Result<FeedPart> {
     let streams: Vec<&bus_config::Stream> = feed.streams.iter().filter_map(|name| landscape.stream(name)).collect();
-    let serves = source::serves(landscape, feed)?;
     let plan = |schedule, changes| FeedPlan {
         name: feed.name.clone(),
         streams: streams.iter().map(|s| StreamPlan { name: s.name.clone(), key: s.key.clone() }).collect(),
@@ -42,7 +41,7 @@ pub fn prepare(landscape: &Landscape, workshop: &Workshop, feed: &Feed) -> anyho
     };
     match &feed.source {
         FeedSource::Push { path, key } => {
-            let (source, handle) = source::pushed(serves);
+            let (source, handle) = source::pushed(source::serves(landscape, feed)?);
             let key = load(key, &format!("the key of {path}"))?;
             Ok(FeedPart {
                 plan: plan(PUSH_SCHEDULE, Changes::Push),
@@ -59,15 +58,16 @@ pub fn prepare(landscape: &Landscape, workshop: &Workshop, feed: &Feed) -> anyho
             capacity: reading(None, usize::MAX >> 4),
             door: None,
         }),
-        FeedSource::Query { system, query, schedule, changes } => {
+        FeedSource::Query { system, schedule, changes, .. } | FeedSource::Odata { system, schedule, changes } => {
             let system = landscape.system(system).with_context(|| format!("system {system} is missing"))?;
-            let SystemKind::Sql { reads, .. } = &system.kind else {
-                anyhow::bail!("feed {}: {} cannot be read", feed.name, system.name)
+            let reads = match &system.kind {
+                SystemKind::Sql { reads, .. } | SystemKind::Odata(OdataSystem { reads, .. }) => reads,
+                SystemKind::Http(_) => anyhow::bail!("feed {}: {} cannot be read", feed.name, system.name),
             };
             let Limits { pace, concurrency } = reads.clone();
             Ok(FeedPart {
                 plan: plan(schedule.clone(), engine_changes(changes)),
-                source: source::sql(system, feed, serves, query, changes)?,
+                source: source::of(landscape, feed)?,
                 gate: gate_of_reads(&system.name)?,
                 capacity: reading(pace, concurrency),
                 door: None,
@@ -97,7 +97,7 @@ pub fn reading(profile: Option<bus_core::policy::Profile>, concurrency: usize) -
 fn engine_changes(changes: &bus_config::Changes) -> Changes {
     let guard = |share: f64| DeletionGuard { percent: share * 100.0 };
     match changes {
-        bus_config::Changes::Cursor { recheck, .. } => Changes::Cursor {
+        bus_config::Changes::Cursor { recheck, .. } | bus_config::Changes::Plan { recheck, .. } => Changes::Cursor {
             recheck: recheck.as_ref().map(|recheck| (recheck.schedule.clone(), guard(recheck.guard))),
         },
         bus_config::Changes::Diff { guard: share } => Changes::Diff(guard(*share)),

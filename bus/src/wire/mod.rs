@@ -21,7 +21,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use bus_config::{Broker as BrokerChoice, HttpSystem, Landscape, SystemKind};
+use bus_config::{Broker as BrokerChoice, HttpSystem, Landscape, OdataSystem, SystemKind};
 use bus_core::engine::arrivals::Arrivals;
 use bus_core::engine::chronicle::{Chronicle, Keeping};
 use bus_core::engine::incident::Incidents;
@@ -115,7 +115,9 @@ pub fn peers(landscape: &Landscape) -> Vec<Peer> {
         addresses.push(("broker", url));
     }
     for system in &landscape.systems {
-        let (SystemKind::Http(HttpSystem { url, .. }) | SystemKind::Sql { url, .. }) = &system.kind;
+        let (SystemKind::Http(HttpSystem { url, .. })
+        | SystemKind::Sql { url, .. }
+        | SystemKind::Odata(OdataSystem { url, .. })) = &system.kind;
         addresses.push((system.name.as_str(), url));
     }
     let mut peers = Vec::new();

@@ -11,6 +11,8 @@ use super::{maps, rabbitmq_options, source};
 
 /// One system is waited for no longer.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// A base of 1C takes half a minute to wake up, and as long for its `$metadata`.
+const SLOW: Duration = Duration::from_secs(180);
 
 /// What came of reaching one thing.
 pub struct Reached {
@@ -27,17 +29,16 @@ pub async fn everything(landscape: &Landscape) -> Vec<Reached> {
         reached.push(Reached { what: "the broker".to_owned(), outcome: within(broker(landscape)).await });
     }
     for feed in &landscape.feeds {
-        let FeedSource::Query { system, query, changes, .. } = &feed.source else { continue };
+        let (FeedSource::Query { system, .. } | FeedSource::Odata { system, .. }) = &feed.source else { continue };
         let Some(system) = landscape.system(system) else { continue };
         let ask = async {
-            let source = source::serves(landscape, feed)
-                .and_then(|serves| source::sql(system, feed, serves, query, changes))
-                .map_err(|error| format!("{error:#}"));
+            let source = source::of(landscape, feed).map_err(|error| format!("{error:#}"));
             source?.check().await.map_err(|error| error.to_string())
         };
         let kind = if feed.entity_column.is_some() { "feed" } else { "stream" };
         let what = format!("{kind} {} ({})", feed.name, system.name);
-        reached.push(Reached { what, outcome: within(ask).await });
+        let patience = if let SystemKind::Odata(_) = system.kind { SLOW } else { PATIENCE };
+        reached.push(Reached { what, outcome: within_time(patience, ask).await });
     }
     for map in &landscape.maps {
         let MapSource::Query { system, query, .. } = &map.source else { continue };
@@ -70,8 +71,15 @@ async fn broker(landscape: &Landscape) -> Result<SystemReport, String> {
 }
 
 async fn within(ask: impl Future<Output = Result<SystemReport, String>>) -> Result<SystemReport, String> {
-    match tokio::time::timeout(PATIENCE, ask).await {
+    within_time(PATIENCE, ask).await
+}
+
+async fn within_time(
+    patience: Duration,
+    ask: impl Future<Output = Result<SystemReport, String>>,
+) -> Result<SystemReport, String> {
+    match tokio::time::timeout(patience, ask).await {
         Ok(outcome) => outcome,
-        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+        Err(_) => Err(format!("no answer within {} s", patience.as_secs())),
     }
 }

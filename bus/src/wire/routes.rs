@@ -117,7 +117,9 @@ pub fn own(
 pub fn takes_requests<'a>(route: &Route, system: &'a System) -> anyhow::Result<&'a HttpSystem> {
     match &system.kind {
         SystemKind::Http(http) => Ok(http),
-        SystemKind::Sql { .. } => anyhow::bail!("route {}: {} takes no requests", route.name, route.to),
+        SystemKind::Sql { .. } | SystemKind::Odata(_) => {
+            anyhow::bail!("route {}: {} takes no requests", route.name, route.to)
+        }
     }
 }
 

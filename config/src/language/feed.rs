@@ -20,7 +20,8 @@ options! {
         changes: Located<Changes>, optional;
         /// Records of all entities are pushed to the bus instead, by one path.
         listen: Located<Push>, optional;
-        /// The column (of a pushed record: the top-level field) that names the entity of a record.
-        entity_column: Filled, required;
+        /// The column (of a pushed record: the top-level field) that names the entity of a record. Not for an exchange plan,
+        /// whose records name their own.
+        entity_column: Located<Filled>, optional;
     } planned ["identity"]
 }

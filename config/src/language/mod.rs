@@ -4,6 +4,7 @@ pub mod address;
 pub mod bus;
 pub mod feed;
 pub mod map;
+pub mod odata;
 pub mod profile;
 pub mod route;
 pub mod stream;

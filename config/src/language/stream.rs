@@ -11,6 +11,8 @@ use bus_options::{
 };
 use serde_json::{Value, json};
 
+use super::address::HttpUrl;
+use super::odata::OdataRead;
 use super::watch::Expect;
 use crate::shape::Masked;
 
@@ -20,10 +22,13 @@ options! {
     pub struct Stream("[streams.NAME]") {
         /// The system it is read from, or the feed that serves it.
         from: RefEither<SystemName, FeedName>, optional;
-        /// Which of the feed's records are this stream's: what its `entity_column` holds for them.
+        /// Which of the feed's records are this stream's: what its `entity_column` holds for them. Of a base of 1C: the object's
+        /// name in its interface, as in `"Catalog_Номенклатура"` or `"AccumulationRegister_ТоварыНаСкладах/Balance"`.
         entity: Located<Filled>, optional;
         /// What to read. With a cursor it holds `:cursor`, the position reached, and is ordered by it.
         query: Located<Filled>, optional;
+        /// What is asked of 1C beside the name of the object.
+        odata: Located<OdataRead>, optional;
         /// When to read.
         schedule: Own<Schedule>, optional, shared;
         /// How changes are found.
@@ -84,7 +89,7 @@ options! {
         recheck: Schedule, optional;
         /// A comparison that would delete a greater share than this waits for a person.
         guard: Located<Own<Percent>> = "10%";
-    } planned ["exchange_plan", "node"]
+    }
 }
 
 options! {
@@ -94,7 +99,23 @@ options! {
         diff: bool, required;
         /// A comparison that would delete a greater share than this waits for a person.
         guard: Percent = "10%";
-    } planned ["exchange_plan", "node"]
+    }
+}
+
+options! {
+    /// Changes are what a base of 1C registers for a node of its exchange plan.
+    pub struct PlanChanges("changes = { exchange_plan = … }") {
+        /// The plan's name in the interface.
+        exchange_plan: Filled, required;
+        /// The code of the node that stands for the bus. Nobody else may read it.
+        node: Filled, required;
+        /// The root of the interface as 1C itself writes it, where a proxy stands between and `url` is another.
+        point: HttpUrl, optional;
+        /// When to compare everything: finds what was not registered.
+        recheck: Schedule, optional;
+        /// A comparison that would delete a greater share than this waits for a person.
+        guard: Percent = "10%";
+    }
 }
 
 /// How changes are found.
@@ -104,6 +125,8 @@ pub enum Changes {
     Cursor(CursorChanges),
     /// By comparing.
     Diff(DiffChanges),
+    /// By an exchange plan.
+    Plan(PlanChanges),
 }
 
 impl OptionValue for Changes {
@@ -120,6 +143,9 @@ impl OptionValue for Changes {
             node.wrong_type(&Self::kind(), report);
             return None;
         }
+        if node.has("exchange_plan") || node.has("node") {
+            return PlanChanges::read(node, report).map(Self::Plan);
+        }
         if !node.has("diff") {
             return CursorChanges::read(node, report).map(Self::Cursor);
         }
@@ -131,14 +157,15 @@ impl OptionValue for Changes {
         Some(Self::Diff(changes))
     }
     fn kind() -> Cow<'static, str> {
-        "`\"diff\"`, table `changes = { cursor = … }` or table `changes = { diff = true }`".into()
+        "`\"diff\"`, table `changes = { cursor = … }`, table `changes = { exchange_plan = … }` or table `changes = { diff = true }`".into()
     }
     fn schema() -> Value {
-        json!({"anyOf": [{"const": "diff"}, CursorChanges::schema(), DiffChanges::schema()]})
+        json!({"anyOf": [{"const": "diff"}, CursorChanges::schema(), DiffChanges::schema(), PlanChanges::schema()]})
     }
     fn tables(out: &mut Vec<Declaration>) {
         out.push(CursorChanges::declaration());
         out.push(DiffChanges::declaration());
+        out.push(PlanChanges::declaration());
     }
 }
 

@@ -10,6 +10,7 @@ use bus_options::{
 use serde_json::Value;
 
 use super::address::{HttpUrl, SqlUrl};
+use super::bus::Timezone;
 use super::profile::Pace;
 use super::route::Template;
 
@@ -25,7 +26,9 @@ tagged! {
         Sql(SqlSystem) = "sql",
         /// A server that takes requests.
         Http(HttpSystem) = "http",
-    } planned ["1c-odata", "odata", "soap", "file", "telegram", "amqp"]
+        /// A base of 1C:Enterprise that is read by its OData interface.
+        Odata(OdataSystem) = "1c-odata",
+    } planned ["odata", "soap", "file", "telegram", "amqp"]
 }
 
 options! {
@@ -58,6 +61,29 @@ options! {
         /// How long a request may take, from connecting to the last byte of the answer.
         timeout: Millis<1, HOUR>, shared = "10s";
     } planned ["identity", "timezone", "reads"]
+}
+
+options! {
+    /// A base of 1C:Enterprise, read by its OData interface.
+    pub struct OdataSystem("[systems.NAME] kind = \"1c-odata\"") {
+        /// The root of the interface: `http://HOST/BASE/odata/standard.odata`.
+        url: SecretOr<HttpUrl>, required;
+        /// A user of the base. It may read what is read, and needs no more rights.
+        user: Located<Filled>, optional;
+        /// The user's password.
+        password: Located<SecretRef>, optional;
+        /// Certificate authority of the web server (PEM), where it is not a public one.
+        ca: PathBuf, optional, shared;
+        /// The time zone of the base: its dates carry none. Without it, that of the bus.
+        timezone: Timezone, optional;
+        /// How much it may be read.
+        reads: Reads, shared = {};
+        /// Requests at the same time over everything the bus does in this base as this user: each holds a session, and a licence.
+        sessions: Whole<1, 100> = 3;
+        /// The longest silence: before the first byte of an answer, and between any two. The first answer after a pause, virtual
+        /// tables and `$metadata` take 1C half a minute.
+        timeout: Millis<1, HOUR>, shared = "2m";
+    } planned ["identity", "capacity"]
 }
 
 options! {

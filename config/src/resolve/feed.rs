@@ -4,9 +4,11 @@ use bus_core::policy::Schedule;
 use bus_core::vocabulary::{FeedName, StreamName, SystemName};
 use bus_options::{Definitions, Entry, Filled, Located, Own, Report, Span, codes};
 
+use super::odata;
 use super::system::system;
 use crate::landscape::{Changes, Feed, FeedSource, Recheck};
 use crate::language::feed as language;
+use crate::language::odata::OdataRead;
 use crate::language::stream::{Changes as WrittenChanges, Push, Stream};
 use crate::language::system::System;
 
@@ -22,6 +24,9 @@ pub struct Reading<'a> {
     pub what: &'static str,
     pub from: Option<(SystemName, &'a Span)>,
     pub query: Option<&'a Located<Filled>>,
+    /// Of a base of 1C.
+    pub entity: Option<&'a Located<Filled>>,
+    pub odata: Option<&'a Located<OdataRead>>,
     pub schedule: Option<&'a Own<Schedule>>,
     pub changes: Option<&'a Located<WrittenChanges>>,
     pub listen: Option<&'a Located<Push>>,
@@ -46,15 +51,18 @@ pub fn resolve(
             what: "feed",
             from: feed.from.as_ref().map(|from| (from.name().clone(), &from.0.span)),
             query: feed.query.as_ref(),
+            entity: None,
+            odata: None,
             schedule: feed.schedule.as_ref(),
             changes: feed.changes.as_ref(),
             listen: feed.listen.as_ref(),
         };
+        let column = entity_column(entry, report);
         if let Some(source) = source(&reading, systems, report) {
             feeds.push(Feed {
                 name: entry.key.value.clone(),
                 streams: taking.iter().map(|stream| stream.key.value.clone()).collect(),
-                entity_column: Some(feed.entity_column.0.clone()),
+                entity_column: column,
                 source,
             });
         }
@@ -68,6 +76,25 @@ pub fn resolve(
 
 fn takes(stream: &Stream, feed: &FeedName) -> bool {
     stream.from.as_ref().is_some_and(|from| from.0.value == feed.as_str())
+}
+
+/// What names the entity of a record: a column, or the records of an exchange plan themselves.
+fn entity_column(entry: &Written, report: &mut Report) -> Option<String> {
+    let column = entry.value.entity_column.as_ref();
+    let plan = matches!(entry.value.changes.as_ref().map(|changes| &changes.value), Some(WrittenChanges::Plan(_)));
+    match (column, plan) {
+        (Some(column), true) => {
+            let message = "the records of an exchange plan name their entity themselves";
+            report.add_with_hint(codes::CONTRADICTION, &column.span, message, "remove `entity_column`");
+        }
+        (None, false) => {
+            let hint = "add entity_column = \"…\": what names the entity of a record";
+            report.add_with_hint(codes::MISSING, &entry.key.span, "`entity_column` is required", hint);
+        }
+        _ => {}
+    }
+    // Named, so that everybody sees that there are several.
+    Some(column.map_or("entity", |column| &column.value.0).to_owned())
 }
 
 /// `from` must not have two meanings, and what a feed keeps for itself stands under its name.
@@ -98,7 +125,7 @@ fn one_stream_each(taking: &[&Entry<StreamName, Stream>], report: &mut Report) {
 
 /// Where a reader's records come from: read or pushed, never both and never neither.
 pub fn source(reading: &Reading<'_>, systems: &Systems, report: &mut Report) -> Option<FeedSource> {
-    let Reading { span, what, from, query, schedule, changes, listen } = reading;
+    let Reading { span, what, from, query, schedule, changes, listen, .. } = reading;
     if let Some(push) = listen {
         let own_schedule = schedule.is_some_and(|schedule| schedule.own);
         if from.is_some() || query.is_some() || own_schedule || changes.is_some() {
@@ -107,6 +134,11 @@ pub fn source(reading: &Reading<'_>, systems: &Systems, report: &mut Report) -> 
             report.add_with_hint(codes::CONTRADICTION, &push.span, message, hint);
         }
         return Some(FeedSource::Push { path: push.value.path.value.0.clone(), key: push.value.key.clone() });
+    }
+    if let Some((system_name, at)) = from
+        && let Some(System::Odata(_)) = system(systems, system_name)
+    {
+        return odata::source(reading, system_name, at, report);
     }
     let mut missing = |key: &str, present: bool, example: &str| {
         if !present {
@@ -121,9 +153,19 @@ pub fn source(reading: &Reading<'_>, systems: &Systems, report: &mut Report) -> 
         missing("changes", changes.is_some(), "changes = { cursor = \"updated_at\" } or changes = \"diff\"");
     }
     let (from, at) = from.as_ref()?;
+    if let Some(odata) = reading.odata {
+        let message = "`odata` is for bases of 1C";
+        let hint = format!("remove it, or give `{from}` kind = \"1c-odata\"");
+        report.add_with_hint(codes::CONTRADICTION, &odata.span, message, hint);
+    }
     if let Some(System::Http(_)) = system(systems, from) {
         let hint = "`from` names a system with kind = \"sql\"";
         report.add_with_hint(codes::CONTRADICTION, at, format!("`{from}` cannot be read"), hint);
+    }
+    if let Some(WrittenChanges::Plan(_)) = changes.map(|changes| &changes.value) {
+        let hint = format!("give `{from}` kind = \"1c-odata\", or find changes by `cursor` or \"diff\"");
+        report.add_with_hint(codes::CONTRADICTION, at, "exchange plans are of 1C", hint);
+        return None;
     }
     let (query, changes) = ((*query)?, (*changes)?);
     query_and_changes(&query.value.0, &query.span, &changes.value, report);
@@ -154,14 +196,7 @@ pub fn paths(feeds: &Definitions<FeedName, language::Feed>, streams: &Streams, r
 
 /// A cursor must be asked for in the query, and a comparison must see everything.
 fn query_and_changes(query: &str, span: &Span, changes: &WrittenChanges, report: &mut Report) {
-    if let WrittenChanges::Cursor(cursor) = changes
-        && cursor.recheck.is_none()
-        && cursor.guard.value.own
-    {
-        let hint = "add recheck = \"Sun 04:00\", or remove `guard`";
-        let message = "without `recheck` nothing is compared, so there is nothing to guard";
-        report.add_with_hint(codes::CONTRADICTION, &cursor.guard.span, message, hint);
-    }
+    guarded(changes, report);
     let (message, hint) = match (changes, query.contains(":cursor")) {
         (WrittenChanges::Cursor(cursor), false) => {
             let hint = format!("add WHERE {0} >= :cursor ORDER BY {0}", cursor.cursor.0);
@@ -175,9 +210,27 @@ fn query_and_changes(query: &str, span: &Span, changes: &WrittenChanges, report:
     report.add_with_hint(codes::CONTRADICTION, span, message, hint);
 }
 
-fn changes(changes: &WrittenChanges) -> Changes {
+/// A guard watches over a comparison.
+pub fn guarded(changes: &WrittenChanges, report: &mut Report) {
+    if let WrittenChanges::Cursor(cursor) = changes
+        && cursor.recheck.is_none()
+        && cursor.guard.value.own
+    {
+        let hint = "add recheck = \"Sun 04:00\", or remove `guard`";
+        let message = "without `recheck` nothing is compared, so there is nothing to guard";
+        report.add_with_hint(codes::CONTRADICTION, &cursor.guard.span, message, hint);
+    }
+}
+
+pub fn changes(changes: &WrittenChanges) -> Changes {
     match changes {
         WrittenChanges::Diff(diff) => Changes::Diff { guard: diff.guard.share() },
+        WrittenChanges::Plan(plan) => Changes::Plan {
+            plan: plan.exchange_plan.0.clone(),
+            node: plan.node.0.clone(),
+            point: plan.point.as_ref().map(|point| point.0.clone()),
+            recheck: plan.recheck.clone().map(|schedule| Recheck { schedule, guard: plan.guard.share() }),
+        },
         WrittenChanges::Cursor(cursor) => Changes::Cursor {
             column: cursor.cursor.0.clone(),
             overlap: cursor.overlap,

@@ -116,7 +116,7 @@ fn elsewhere(
     report: &mut Report,
 ) -> Option<MapSource> {
     if let Some(from) = &map.from {
-        if let Some(System::Http(_)) = system(systems, from.name()) {
+        if let Some(System::Http(_) | System::Odata(_)) = system(systems, from.name()) {
             let hint = "`from` names a system with kind = \"sql\"";
             report.add_with_hint(codes::CONTRADICTION, &from.0.span, format!("`{}` cannot be read", from.name()), hint);
         }

@@ -4,6 +4,7 @@ mod bus;
 mod feed;
 mod join;
 mod map;
+mod odata;
 mod requires;
 mod route;
 mod stream;
@@ -32,6 +33,8 @@ pub fn resolve(tables: Tables, base: &Path, sources: &Sources, report: &mut Repo
     let (own, streams) =
         stream::resolve(&tables.streams, &tables.feeds, &tables.systems, zone, bus.journal.age, report);
     feeds.extend(own);
+    let spans: Vec<_> = tables.feeds.0.iter().map(|feed| (feed.key.value.as_str(), &feed.key.span)).collect();
+    odata::nodes(&feeds, &spans, report);
     feed::paths(&tables.feeds, &tables.streams, report);
     map::reserved(&tables.routes, &tables.subscriptions, report);
     let maps = map::resolve(&tables.maps, &tables.systems, &tables.routes, base, report);

@@ -52,6 +52,10 @@ fn route(
         let message = format!("`{}` is a database: the bus does not write to one yet", route.to.name());
         report.add_with_hint(codes::NOT_YET, &route.to.0.span, message, "`to` names a system with kind = \"http\"");
     }
+    if let Some(System::Odata(_)) = system(systems, route.to.name()) {
+        let message = format!("`{}` is a base of 1C: the bus does not write to one yet", route.to.name());
+        report.add_with_hint(codes::NOT_YET, &route.to.0.span, message, "`to` names a system with kind = \"http\"");
+    }
     if let (Some(operation), Some(System::Http(http))) = (&route.operation, system(systems, route.to.name())) {
         known_operation(operation, route.to.name(), &http.capacity.operations, report);
     }

@@ -8,6 +8,7 @@ use chrono_tz::Tz;
 
 use super::feed::{self, Reading};
 use super::join;
+use super::odata;
 use super::system::system;
 use crate::landscape::{Feed, Stream};
 use crate::language::feed as feeds;
@@ -40,6 +41,7 @@ pub fn resolve(
             archive: stream.archive.as_ref().map(|archive| archive.value),
             mask: masks(entry).map(|mask| mask.0.clone()).collect(),
             entity: stream.entity.as_ref().map(|entity| entity.value.0.clone()),
+            odata: odata::read(stream.odata.as_ref().map(|odata| &odata.value)),
         });
         if stream.join.is_some() || stream.with.is_some() {
             own.extend(join::resolve(entry, written, report));
@@ -47,9 +49,14 @@ pub fn resolve(
         }
         if is_served(stream, feeds, systems) {
             served(entry, report);
+            if let Some(odata) = &stream.odata {
+                odata::of_a_plan(odata, report);
+            }
             continue;
         }
-        if let Some(entity) = &stream.entity {
+        let base = stream.from.as_ref().and_then(|from| system(systems, &SystemName::new(&from.0.value).ok()?));
+        let base = matches!(base, Some(System::Odata(_)));
+        if let Some(entity) = stream.entity.as_ref().filter(|_| !base) {
             let message = "`entity` picks the records of a feed, and this stream takes from none";
             let hint = "define [feeds.NAME] and say from = \"NAME\", or remove `entity`";
             report.add_with_hint(codes::CONTRADICTION, &entity.span, message, hint);
@@ -60,6 +67,8 @@ pub fn resolve(
             what: "stream",
             from: from.and_then(|from| Some((SystemName::new(&from.0.value).ok()?, &from.0.span))),
             query: stream.query.as_ref(),
+            entity: stream.entity.as_ref(),
+            odata: stream.odata.as_ref(),
             schedule: stream.schedule.as_ref(),
             changes: stream.changes.as_ref(),
             listen: stream.listen.as_ref(),

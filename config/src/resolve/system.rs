@@ -6,7 +6,7 @@ use bus_options::{Definitions, Filled, Located, Report, SecretOr, SecretRef, cod
 use chrono_tz::Tz;
 use url::Url;
 
-use crate::landscape::{HttpSystem, Limits, System, SystemKind};
+use crate::landscape::{HttpSystem, Limits, OdataSystem, System, SystemKind};
 use crate::language::profile::{self, Pace, ProfileName};
 use crate::language::system as language;
 
@@ -33,6 +33,17 @@ pub fn resolve(
                 let url = map(&sql.url, |url| url.0.clone());
                 let reads = reads(&sql.reads, profiles, zone);
                 System { name, ca: sql.ca.clone(), kind: SystemKind::Sql { url, reads } }
+            }
+            language::System::Odata(odata) => {
+                let kind = SystemKind::Odata(OdataSystem {
+                    url: map(&odata.url, |url| url.0.clone()),
+                    login: login(odata.user.as_ref(), odata.password.as_ref(), report),
+                    zone: odata.timezone.map_or(zone, |zone| zone.0),
+                    reads: reads(&odata.reads, profiles, zone),
+                    sessions: odata.sessions.get() as usize,
+                    timeout: odata.timeout.0,
+                });
+                System { name, ca: odata.ca.clone(), kind }
             }
             language::System::Http(http) => {
                 let kind = SystemKind::Http(self::http(http, profiles, zone, report));

@@ -50,13 +50,14 @@ pub(super) fn excerpt(body: &[u8]) -> String {
     text
 }
 
-fn is_page(text: &str) -> bool {
+/// Whether a body is a web page.
+pub(crate) fn is_page(text: &str) -> bool {
     let begin: String = text.trim_start().chars().take(14).collect::<String>().to_ascii_lowercase();
     begin.starts_with("<!doctype html") || begin.starts_with("<html")
 }
 
 /// The text of a page without tags, scripts and runs of blanks.
-fn summary(page: &str) -> String {
+pub(crate) fn summary(page: &str) -> String {
     let (mut text, mut rest) = (String::new(), page);
     while let Some(begin) = rest.find('<') {
         text.push_str(&rest[..begin]);

@@ -18,6 +18,7 @@ mod preview;
 mod target;
 mod template;
 
+pub(crate) use answer::{is_page, summary as page_text};
 pub use client::Client;
 pub use options::{Header, HeaderValue, Options, Repeats, Request, Send};
 pub use preview::Preview;

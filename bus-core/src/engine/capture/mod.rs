@@ -423,7 +423,7 @@ impl Capture {
     fn succeeded(&self) {
         let now = Moment::now();
         self.metrics.last_round.with_label_values(&[self.plan.name.as_str()]).set(now.0 / 1000);
-        for kind in [Kind::SourceFailing, Kind::FeedStopped, Kind::SourceChanged] {
+        for kind in [Kind::SourceFailing, Kind::SourceMaintenance, Kind::FeedStopped, Kind::SourceChanged] {
             self.incidents.close(kind, self.plan.name.as_str());
         }
         self.status.send_modify(|status| {
@@ -442,7 +442,11 @@ impl Capture {
         });
         let another = matches!(error, RoundError::Source(SourceError { fault: SourceFault::AnotherBase, .. }));
         let misconfigured = matches!(error, RoundError::Source(SourceError { fault: SourceFault::Misconfigured, .. }));
-        if stopped {
+        let closed = matches!(error, RoundError::Source(SourceError { fault: SourceFault::Maintenance, .. }));
+        if closed {
+            let remedy = "nothing to do here: reading goes on by itself when the base is open again";
+            self.incidents.open(Kind::SourceMaintenance, feed, &message, remedy);
+        } else if stopped {
             let remedy = "the feed does not go on by itself: find the cause, then restart the bus";
             self.incidents.open(Kind::FeedStopped, feed, &message, remedy);
         } else if another {

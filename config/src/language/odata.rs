@@ -1,0 +1,67 @@
+//! `odata = { … }` of a stream: what is asked of 1C's OData interface beside the name of the object.
+
+use bus_options::{Filled, Located, Map, OneOrMany, choices, options};
+
+options! {
+    /// What is asked of 1C beside the name of the object.
+    pub struct OdataRead("odata") {
+        /// Only these properties. Without it all of them, tabular parts included.
+        select: OneOrMany<Filled>, optional;
+        /// References whose records come along, as objects beside them.
+        expand: OneOrMany<Filled>, optional;
+        /// Properties and the values that they must have, as texts: `{ Posted = "true" }`. Each is compared by its kind; one
+        /// of composite type as `"Catalog_Склады(41aa6331-…)"`.
+        equals: Map<Filled> = {};
+        /// A condition in 1C's own words, as `$filter` takes it.
+        filter: Filled, optional;
+        /// Parameters of a virtual table: `{ Period = "2026-01-01T00:00:00", Condition = "…" }`.
+        parameters: Located<Map<Filled>>, optional;
+        /// Leave out what the user may not see, where access is restricted record by record.
+        allowed_only: bool = false;
+        /// Which format to ask for. Records look the same.
+        format: Format = "json";
+        /// What is left as 1C writes it. Otherwise empty dates and references are null, and blanks at the end of strings go.
+        keep: OneOrMany<Kept>, optional;
+        /// Whether dates carry the offset of the base's time zone.
+        dates: Dates = "offset";
+        /// What a record is that is marked for deletion.
+        deletion_mark: Mark = "field";
+    }
+}
+
+choices! {
+    /// A format of answers.
+    pub enum Format { Json = "json", Atom = "atom" }
+}
+
+choices! {
+    /// What is left as 1C writes it.
+    pub enum Kept {
+        /// `0001-01-01T00:00:00`.
+        EmptyDates = "empty-dates",
+        /// The reference of zeros.
+        ZeroReferences = "zero-references",
+        /// Blanks at the end of strings.
+        Padding = "padding",
+    }
+}
+
+choices! {
+    /// How dates are written.
+    pub enum Dates {
+        /// `2026-11-22T10:00:00+03:00`.
+        Offset = "offset",
+        /// `2026-11-22T10:00:00`.
+        Plain = "plain",
+    }
+}
+
+choices! {
+    /// What a record is that is marked for deletion.
+    pub enum Mark {
+        /// A record like others, with `DeletionMark`.
+        Field = "field",
+        /// A deletion.
+        Delete = "delete",
+    }
+}

@@ -1,0 +1,157 @@
+//! Bases of 1C in the configuration: what is said about mistakes.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use bus_config::{Changes, FeedSource, SystemKind, check};
+use bus_options::{Colour, to_text};
+
+const GOOD: &str = r#"
+[bus]
+timezone = "Asia/Omsk"
+[systems.erp]
+kind = "1c-odata"
+url = "http://erp/trade/odata/standard.odata"
+user = "bus"
+password = { env = "ERP_PASSWORD" }
+[systems.shop]
+kind = "http"
+url = "https://shop.example/api"
+[streams.orders]
+from = "erp"
+entity = "Document_ЗаказКлиента"
+key = "Ref_Key"
+schedule = "1m"
+changes = { cursor = "Date", overlap = "1d", recheck = "Sun 04:00" }
+odata = { equals = { Posted = "true" }, keep = "padding", dates = "plain", deletion_mark = "delete" }
+[routes.out]
+stream = "orders"
+to = "shop"
+send = { method = "PUT", path = "/orders/{key}" }
+"#;
+
+fn checked(toml: &str) -> (bus_config::Checked, String) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("routes.toml"), toml).unwrap();
+    let checked = check(&folder.path().join("routes.toml"));
+    let text = to_text(&checked.diagnostics, Colour::Off);
+    (checked, text)
+}
+
+#[test]
+fn what_is_said_of_a_base_and_a_stream_arrives() {
+    let (checked, text) = checked(GOOD);
+    let landscape = checked.landscape.unwrap_or_else(|| panic!("{text}"));
+    let SystemKind::Odata(base) = &landscape.systems[0].kind else { panic!("{:?}", landscape.systems) };
+    assert_eq!(
+        (base.zone, base.sessions, base.reads.concurrency),
+        (chrono_tz::Asia::Omsk, 3, 2),
+        "the zone of the bus"
+    );
+    let FeedSource::Odata { changes: Changes::Cursor { column, recheck, .. }, .. } = &landscape.feeds[0].source else {
+        panic!("{:?}", landscape.feeds)
+    };
+    assert_eq!((column.as_str(), recheck.is_some()), ("Date", true));
+    let read = &landscape.streams[0].odata;
+    assert_eq!(read.equals, [("Posted".to_owned(), "true".to_owned())]);
+    assert!(read.padding && !read.empty_dates && read.plain_dates && read.marked_is_deleted);
+}
+
+#[test]
+fn each_mistake_has_its_code_and_hint() {
+    let changes = "changes = { cursor = \"Date\", overlap = \"1d\", recheck = \"Sun 04:00\" }";
+    for (replaced, by, code, part) in [
+        (changes, "changes = { cursor = \"Date\" }", "BUS-C050", "back-dated"),
+        (changes, "changes = { cursor = \"Date\", overlap = 5, recheck = \"Sun 04:00\" }", "BUS-C014", "is a time"),
+        ("entity = \"Document_ЗаказКлиента\"\n", "", "BUS-C004", "`entity` is required"),
+        ("schedule = \"1m\"\n", "", "BUS-C004", "`schedule` is required"),
+        ("key = \"Ref_Key\"", "key = \"Ref_Key\"\nquery = \"SELECT 1\"", "BUS-C014", "a `query` is for databases"),
+        ("keep = \"padding\"", "keep = \"pading\"", "BUS-C006", "did you mean \"padding\"?"),
+        ("dates = \"plain\"", "parameters = { Period = \"2026-01-01T00:00:00\" }", "BUS-C014", "no virtual table"),
+        ("user = \"bus\"\n", "", "BUS-C014", "a password without a user"),
+        ("to = \"shop\"", "to = \"erp\"", "BUS-C007", "does not write to one yet"),
+        (
+            "kind = \"1c-odata\"\nurl = \"http://erp/trade/odata/standard.odata\"\nuser = \"bus\"\npassword = { env = \"ERP_PASSWORD\" }",
+            "kind = \"sql\"\nurl = \"sqlite:x\"",
+            "BUS-C014",
+            "`odata` is for bases of 1C",
+        ),
+    ] {
+        assert!(GOOD.contains(replaced), "{replaced}");
+        let (checked, text) = checked(&GOOD.replacen(replaced, by, 1));
+        assert!(checked.landscape.is_none(), "{by}");
+        assert!(checked.diagnostics.iter().any(|one| one.code.id == code), "{by}\n{text}");
+        assert!(text.contains(part), "{by}: {part}\n{text}");
+    }
+}
+
+const PLAN: &str = r#"
+[systems.erp]
+kind = "1c-odata"
+url = "http://erp/trade/odata/standard.odata"
+[systems.shop]
+kind = "http"
+url = "https://shop.example/api"
+[feeds.changes]
+from = "erp"
+schedule = "15s"
+changes = { exchange_plan = "ExchangePlan_Шина", node = "bus", recheck = "Sun 04:00" }
+[streams.orders]
+from = "changes"
+entity = "Document_ЗаказКлиента"
+key = "Ref_Key"
+odata = { keep = "padding" }
+[routes.out]
+stream = "orders"
+to = "shop"
+send = { method = "PUT", path = "/orders/{key}" }
+"#;
+
+#[test]
+fn a_node_of_an_exchange_plan_serves_streams() {
+    let (checked, text) = checked(PLAN);
+    let landscape = checked.landscape.unwrap_or_else(|| panic!("{text}"));
+    let feed = &landscape.feeds[0];
+    let FeedSource::Odata { changes: Changes::Plan { plan, node, point: None, recheck: Some(_) }, .. } = &feed.source
+    else {
+        panic!("{feed:?}")
+    };
+    assert_eq!((plan.as_str(), node.as_str(), feed.streams.len()), ("ExchangePlan_Шина", "bus", 1));
+    assert!(feed.entity_column.is_some() && landscape.streams[0].odata.padding);
+}
+
+#[test]
+fn what_an_exchange_plan_cannot_do_is_said() {
+    let feed = PLAN.split("[streams").next().unwrap().split("[feeds.changes]").nth(1).unwrap();
+    let second = format!(
+        "[feeds.other]{feed}[streams.more]\nfrom = \"other\"\nentity = \"Catalog_А\"\nkey = \"Ref_Key\"\n[routes.more]\nstream = \
+         \"more\"\nto = \"shop\"\nsend = {{ method = \"PUT\", path = \"/x/{{key}}\" }}\n[streams.orders]"
+    );
+    for (replaced, by, code, part) in [
+        ("keep = \"padding\"", "filter = \"Posted eq true\"", "BUS-C014", "no question to an exchange plan"),
+        (
+            "schedule = \"15s\"",
+            "schedule = \"15s\"\nentity_column = \"kind\"",
+            "BUS-C014",
+            "name their entity themselves",
+        ),
+        ("node = \"bus\", ", "", "BUS-C004", "`node` is required"),
+        (
+            "changes = { exchange_plan = \"ExchangePlan_Шина\", node = \"bus\", recheck = \"Sun 04:00\" }",
+            "changes = \"diff\"\nentity_column = \"x\"",
+            "BUS-C014",
+            "stream by stream",
+        ),
+        ("[streams.orders]", &second, "BUS-C014", "reads the node `bus` already"),
+        (
+            "from = \"changes\"",
+            "from = \"erp\"\nschedule = \"1m\"\nchanges = { exchange_plan = \"ExchangePlan_Шина\", node = \"bus\" }",
+            "BUS-C014",
+            "it is a feed",
+        ),
+    ] {
+        assert!(PLAN.contains(replaced), "{replaced}");
+        let (checked, text) = checked(&PLAN.replacen(replaced, by, 1));
+        assert!(checked.landscape.is_none(), "{by}");
+        assert!(checked.diagnostics.iter().any(|one| one.code.id == code), "{by}\n{text}");
+        assert!(text.contains(part), "{by}: {part}\n{text}");
+    }
+}

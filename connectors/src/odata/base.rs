@@ -1,0 +1,263 @@
+//! One base of 1C: requests, the pool of sessions that all uses of one user share, and its `$metadata`.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use bus_core::ports::source::{SourceError, SourceFault};
+use bus_core::vocabulary::Secret;
+use bytes::Bytes;
+use reqwest::{Method, redirect};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::metadata;
+use super::model::Model;
+use super::options::BaseOptions;
+pub use super::trouble::Cause;
+use super::trouble::Trouble;
+use crate::certificate;
+
+/// A server that takes longer to take a connection is not there.
+const CONNECT_WITHIN: Duration = Duration::from_secs(20);
+/// From the begin of a request to its last byte, however it drips: what other clients of 1C allow, measured.
+const WHOLE_ANSWER: Duration = Duration::from_secs(900);
+/// What is read of a refusal.
+const REFUSAL_BYTES: usize = 64 * 1024;
+/// `$metadata` of the largest known base has 17 MB.
+const METADATA_BYTES: usize = 256 * 1024 * 1024;
+/// After this time it is read again, because what a base publishes changes with its configuration.
+const MODEL_AGE: Duration = Duration::from_secs(3600);
+
+/// How to reach one base.
+pub struct Base {
+    http: reqwest::Client,
+    root: String,
+    login: Option<(String, Secret)>,
+    timeout: Duration,
+    shared: Arc<Shared>,
+}
+
+/// What everybody shares who works in one base as one user.
+struct Shared {
+    sessions: Arc<Semaphore>,
+    model: tokio::sync::Mutex<Option<(Arc<Model>, Instant)>>,
+}
+
+/// By root and user.
+static BASES: Mutex<Option<HashMap<(String, String), Weak<Shared>>>> = Mutex::new(None);
+
+fn shared(root: &str, user: &str, sessions: usize) -> Arc<Shared> {
+    let mut bases = BASES.lock().unwrap_or_else(PoisonError::into_inner);
+    let bases = bases.get_or_insert_default();
+    bases.retain(|_, base| base.strong_count() > 0);
+    let place = (root.to_owned(), user.to_owned());
+    if let Some(known) = bases.get(&place).and_then(Weak::upgrade) {
+        return known;
+    }
+    let sessions = Arc::new(Semaphore::new(sessions.clamp(1, 100)));
+    let fresh = Arc::new(Shared { sessions, model: tokio::sync::Mutex::new(None) });
+    bases.insert(place, Arc::downgrade(&fresh));
+    fresh
+}
+
+/// Why a request brought nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failed {
+    /// Somebody answered, but not with data.
+    Trouble(Trouble),
+    /// Nobody answered, or the answer was cut.
+    Wire {
+        /// For the engine.
+        error: SourceError,
+        /// The request may have arrived.
+        sent: bool,
+    },
+    /// It answered something else than was asked for.
+    Broken(String),
+}
+
+impl Failed {
+    /// Whether asking for fewer records at once may help.
+    pub fn less_may_help(&self) -> bool {
+        match self {
+            Self::Trouble(trouble) => trouble.less_may_help(),
+            Self::Wire { sent, .. } => *sent,
+            Self::Broken(_) => true,
+        }
+    }
+
+    /// As the engine takes it.
+    pub fn error(self) -> SourceError {
+        match self {
+            Self::Trouble(trouble) => trouble.error(),
+            Self::Wire { error, .. } => error,
+            Self::Broken(what) => SourceError::new(SourceFault::Unavailable, what),
+        }
+    }
+}
+
+impl Base {
+    /// Builds the client; connects to nothing.
+    pub fn new(options: &BaseOptions) -> Result<Self, SourceError> {
+        // An error means that another connector has installed the same provider before.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let wrong = |what: String| SourceError::new(SourceFault::Misconfigured, what);
+        let mut builder = reqwest::Client::builder()
+            .connect_timeout(CONNECT_WITHIN.min(options.timeout))
+            .read_timeout(options.timeout)
+            .redirect(redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            .user_agent("entity-bus");
+        if let Some(pem) = &options.ca_pem {
+            let certificates = reqwest::Certificate::from_pem_bundle(pem)
+                .map_err(|_| wrong("the certificate authority is no PEM file".to_owned()))?;
+            builder = builder.tls_certs_merge(certificates);
+        }
+        let http = builder.build().map_err(|error| wrong(format!("no HTTP client: {}", error.without_url())))?;
+        let mut url = options.url.clone();
+        let decode = |text| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let login = options.login.clone().or_else(|| {
+            let user = decode(url.username());
+            (!user.is_empty()).then(|| (user, Secret::new(decode(url.password().unwrap_or_default()))))
+        });
+        // Both fail only for addresses that cannot have a user.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        url.set_query(None);
+        url.set_fragment(None);
+        let root = url.as_str().trim_end_matches('/').to_owned();
+        let user = login.as_ref().map(|(user, _)| user.as_str()).unwrap_or_default();
+        let shared = shared(&root, user, options.sessions);
+        Ok(Self { http, root, login, timeout: options.timeout, shared })
+    }
+
+    /// The root of the interface, without a slash at its end.
+    pub fn root(&self) -> &str {
+        &self.root
+    }
+
+    /// One request; `rest` is encoded already, and empty or begins with a slash. Waits for a free session first.
+    pub async fn ask(&self, method: Method, rest: &str, json: bool) -> Result<Answer, Failed> {
+        // Bounded by the longest answer that may hold one.
+        let session = tokio::time::timeout(WHOLE_ANSWER, Arc::clone(&self.shared.sessions).acquire_owned()).await;
+        let Ok(Ok(session)) = session else {
+            return Err(cut("all sessions that the bus may have in this base are in use; see `sessions`", false));
+        };
+        let accept = if json { "application/json" } else { "application/atom+xml,application/xml" };
+        let mut request = self.http.request(method.clone(), format!("{}{rest}", self.root)).timeout(WHOLE_ANSWER);
+        request = request.header(reqwest::header::ACCEPT, accept);
+        if method == Method::POST {
+            request = request.header(reqwest::header::CONTENT_LENGTH, 0);
+        }
+        if let Some((user, password)) = &self.login {
+            request = request.basic_auth(user, Some(password.expose()));
+        }
+        let response = request.send().await.map_err(|error| wire(&error, self.timeout))?;
+        let status = response.status();
+        let mut answer = Answer { response, begun: None, timeout: self.timeout, _session: session };
+        if !status.is_success() {
+            let body = answer.up_to(REFUSAL_BYTES).await;
+            return Err(Failed::Trouble(Trouble::read(status.as_u16(), &body)));
+        }
+        // A sign-in page comes with 200, and errors do at times.
+        let first = answer.chunk().await?.unwrap_or_default();
+        let text = String::from_utf8_lossy(&first[..first.len().min(256)]);
+        let text = text.trim_start_matches('\u{feff}').trim_start();
+        if crate::http::is_page(text) || text.starts_with("<m:error") || text.starts_with("{\"odata.error") {
+            let mut body = first.to_vec();
+            body.extend(answer.up_to(REFUSAL_BYTES).await);
+            return Err(Failed::Trouble(Trouble::read(status.as_u16(), &body)));
+        }
+        answer.begun = Some(first);
+        Ok(answer)
+    }
+
+    /// What the base publishes; asked for again after a while, or when `fresh` says so.
+    pub async fn model(&self, fresh: bool) -> Result<Arc<Model>, Failed> {
+        let mut known = self.shared.model.lock().await;
+        if let Some((model, read)) = &*known
+            && !fresh
+            && read.elapsed() < MODEL_AGE
+        {
+            return Ok(Arc::clone(model));
+        }
+        let mut answer = self.ask(Method::GET, "/$metadata", false).await?;
+        let mut file = tempfile().map_err(|error| Failed::Broken(format!("no temporary file: {error}")))?;
+        let mut bytes = 0;
+        while let Some(chunk) = answer.chunk().await? {
+            bytes += chunk.len();
+            if bytes > METADATA_BYTES {
+                return Err(Failed::Broken("$metadata has more than 256 MB".to_owned()));
+            }
+            std::io::Write::write_all(&mut file, &chunk).map_err(|error| Failed::Broken(error.to_string()))?;
+        }
+        drop(answer);
+        let read = tokio::task::spawn_blocking(move || {
+            std::io::Seek::rewind(&mut file).map_err(|error| metadata::MetadataError::Malformed(error.to_string()))?;
+            metadata::read(std::io::BufReader::new(file))
+        });
+        let model = read.await.map_err(|_| Failed::Broken("reading $metadata failed".to_owned()))?;
+        let model = Arc::new(model.map_err(|error| Failed::Broken(error.to_string()))?);
+        *known = Some((Arc::clone(&model), Instant::now()));
+        Ok(model)
+    }
+}
+
+/// A file that nobody else sees: `$metadata` need not be in memory as text while it is read.
+fn tempfile() -> std::io::Result<std::fs::File> {
+    tempfile::tempfile()
+}
+
+/// An answer that has begun well. Its session is free when it is dropped.
+pub struct Answer {
+    response: reqwest::Response,
+    begun: Option<Bytes>,
+    timeout: Duration,
+    _session: OwnedSemaphorePermit,
+}
+
+impl Answer {
+    /// The next bytes; `None` behind the last one.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Failed> {
+        if let Some(begun) = self.begun.take() {
+            return Ok(Some(begun));
+        }
+        self.response.chunk().await.map_err(|error| wire(&error, self.timeout))
+    }
+
+    /// What can be had of it, bounded; for refusals, where less is better than nothing.
+    async fn up_to(&mut self, bytes: usize) -> Vec<u8> {
+        let mut body = Vec::new();
+        while body.len() < bytes {
+            match self.chunk().await {
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                _ => break,
+            }
+        }
+        body.truncate(bytes);
+        body
+    }
+}
+
+fn cut(message: &str, sent: bool) -> Failed {
+    Failed::Wire { error: SourceError::new(SourceFault::Unavailable, message), sent }
+}
+
+fn wire(error: &reqwest::Error, timeout: Duration) -> Failed {
+    if let Some(reason) = certificate::refusal(error) {
+        let message = format!("the certificate of 1C's web server is not accepted: {reason}");
+        return Failed::Wire { error: SourceError::new(SourceFault::Misconfigured, message), sent: false };
+    }
+    if error.is_builder() {
+        let error = SourceError::new(SourceFault::Misconfigured, "the request cannot be made: check the address");
+        return Failed::Wire { error, sent: false };
+    }
+    if error.is_connect() {
+        return cut("no connection to the web server of 1C", false);
+    }
+    if error.is_timeout() {
+        return cut(&format!("1C said nothing for {} s", timeout.as_secs_f64()), true);
+    }
+    cut("the connection to 1C was cut in the middle of an answer", true)
+}

@@ -1,0 +1,43 @@
+//! 1C:Enterprise by its own OData interface ("standard.odata").
+//!
+//! | file | idea |
+//! |---|---|
+//! | `model.rs`, `metadata.rs` | what a base publishes, and reading `$metadata` as a stream |
+//! | `json.rs`, `atom.rs` | answers in both formats, taken apart while they arrive |
+//! | `shape.rs` | one shape of a record, whichever format it came in |
+//! | `address.rs` | addresses and literals as 1C reads them |
+//! | `trouble.rs`, `mask.rs` | what 1C says instead of data, without the values in it |
+//! | `options.rs` | what an operator may say |
+//! | `base.rs` | requests, the pool of sessions, `$metadata` |
+//! | `rows.rs`, `table.rs`, `pages.rs` | the records of an answer, of a stream, of a whole list |
+//! | `position.rs` | what is kept in a cursor by date |
+//! | `plan.rs`, `node.rs`, `spool.rs` | an exchange plan as a feed: the cursor, the numbers of its node, answers on disk |
+//! | `source.rs` | the `Source` |
+
+mod address;
+mod atom;
+mod base;
+mod json;
+mod mask;
+mod metadata;
+mod model;
+mod node;
+mod options;
+mod pages;
+mod plan;
+mod position;
+mod rows;
+#[cfg(test)]
+mod samples;
+mod shape;
+mod source;
+mod spool;
+mod table;
+#[cfg(test)]
+mod tests;
+mod trouble;
+
+pub use node::QUIET;
+pub use options::{BaseOptions, Changes, Options, Plan, Read};
+pub use shape::Keep;
+pub use source::OdataSource;

@@ -1,0 +1,256 @@
+//! One shape of a record, whichever format it came in: the properties in the order of `$metadata`, each by its kind.
+//!
+//! JSON and Atom order properties differently, and write numbers as strings or not. A record that was read by pages and
+//! comes again from an exchange plan must be the same bytes, or every such record would look changed.
+
+use chrono::{Datelike, NaiveDateTime, TimeZone};
+use chrono_tz::Tz;
+use serde_json::{Map, Number, Value};
+
+use super::model::{Kind, Model, Type, local};
+
+/// 1C's reference to nothing.
+pub const ZERO: &str = "00000000-0000-0000-0000-000000000000";
+/// 1C's date of nothing.
+pub const NO_DATE: &str = "0001-01-01T00:00:00";
+/// The type of a composite value that is not set.
+const UNDEFINED: &str = "Undefined";
+/// What a row repeats of its owner; whether it does depends on how the record was asked for.
+const OWNER: [&str; 4] = ["Ref_Key", "Recorder_Key", "Recorder", "Recorder_Type"];
+/// Expanded references lead to records with references; 1C goes no deeper than asked, and nobody asks this deep.
+const DEEPEST: usize = 8;
+
+/// What is left as 1C writes it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Keep {
+    /// `0001-01-01T00:00:00` instead of null.
+    pub empty_dates: bool,
+    /// The reference of zeros instead of null.
+    pub zero_references: bool,
+    /// Blanks at the end of strings: those of fixed width are padded.
+    pub padding: bool,
+}
+
+/// How records look.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Shape {
+    /// What is left as it is.
+    pub keep: Keep,
+    /// The zone of the base, for the offset of dates; without it they carry none.
+    pub zone: Option<Tz>,
+}
+
+impl Shape {
+    /// A record of this type.
+    pub fn record(&self, model: &Model, of: &Type, raw: Map<String, Value>) -> Map<String, Value> {
+        self.fields(model, of, raw, &Map::new(), DEEPEST)
+    }
+
+    fn fields(
+        &self,
+        model: &Model,
+        of: &Type,
+        mut raw: Map<String, Value>,
+        owner: &Map<String, Value>,
+        deeper: usize,
+    ) -> Map<String, Value> {
+        for name in OWNER {
+            if let Some(value) = owner.get(name).filter(|_| !raw.contains_key(name) && of.property(name).is_some()) {
+                raw.insert(name.to_owned(), value.clone());
+            }
+        }
+        let own: Map<String, Value> =
+            OWNER.iter().filter_map(|name| Some(((*name).to_owned(), raw.get(*name)?.clone()))).collect();
+        let mut done = Map::new();
+        for property in &of.properties {
+            let Some(value) = raw.remove(&*property.name) else { continue };
+            let value = match (&property.kind, value) {
+                (Kind::Stream, _) => continue,
+                (Kind::Rows(row), Value::Array(rows)) => {
+                    let row = model.named(row);
+                    rows.into_iter().map(|one| self.row(model, row, one, &own, deeper)).collect()
+                }
+                (kind, value) => {
+                    let partner = format!("{}_Type", property.name);
+                    let composite = matches!(kind, Kind::Text).then(|| raw.remove(&partner)).flatten();
+                    let kind = composite.as_ref().map_or(Some(kind.clone()), kind_of_composite);
+                    let value = kind.map_or(Value::Null, |kind| self.value(&kind, value));
+                    done.insert((*property.name).to_owned(), value);
+                    done.extend(composite.map(|its_type| (partner, its_type)));
+                    continue;
+                }
+            };
+            done.insert((*property.name).to_owned(), value);
+        }
+        for (link, target) in &of.links {
+            if let (Some(Value::Object(inner)), Some(target), true) =
+                (raw.remove(&**link), model.named(target), deeper > 0)
+            {
+                done.insert((**link).to_owned(), self.fields(model, target, inner, &Map::new(), deeper - 1).into());
+            }
+        }
+        self.undeclared(raw, &mut done);
+        done
+    }
+
+    fn row(&self, model: &Model, of: Option<&Type>, row: Value, own: &Map<String, Value>, deeper: usize) -> Value {
+        match (of, row) {
+            (Some(of), Value::Object(fields)) if deeper > 0 => self.fields(model, of, fields, own, deeper - 1).into(),
+            (_, row) => row,
+        }
+    }
+
+    /// What `$metadata` does not declare (open types) comes last, by name: its order in answers means nothing.
+    fn undeclared(&self, raw: Map<String, Value>, done: &mut Map<String, Value>) {
+        let annotation = |name: &str| name.contains('@') || name.starts_with("odata.");
+        let mut rest: Vec<(String, Value)> = raw.into_iter().filter(|(name, _)| !annotation(name)).collect();
+        rest.sort_by(|(left, _), (right, _)| left.cmp(right));
+        for (name, value) in rest {
+            let kind = if name.ends_with("_Key") { Kind::Guid } else { Kind::Text };
+            let value = if value.is_string() { self.value(&kind, value) } else { value };
+            done.insert(name, value);
+        }
+    }
+
+    fn value(&self, kind: &Kind, value: Value) -> Value {
+        let text = match value {
+            Value::String(text) => text,
+            other => return other,
+        };
+        match kind {
+            Kind::Guid if text.is_empty() || (text == ZERO && !self.keep.zero_references) => Value::Null,
+            Kind::Moment if text.is_empty() || (text == NO_DATE && !self.keep.empty_dates) => Value::Null,
+            Kind::Moment => self.moment(text),
+            Kind::Integer | Kind::Number if text.is_empty() => Value::Null,
+            Kind::Integer | Kind::Number => number(text),
+            Kind::Boolean => match text.as_str() {
+                "true" => true.into(),
+                "false" => false.into(),
+                "" => Value::Null,
+                _ => text.into(),
+            },
+            // Base64 is broken into lines by some versions.
+            Kind::Binary => text.split_ascii_whitespace().collect::<String>().into(),
+            Kind::Text if !self.keep.padding => text.trim_end_matches(' ').into(),
+            Kind::Text | Kind::Guid | Kind::Stream | Kind::Rows(_) => text.into(),
+        }
+    }
+
+    /// With the offset of the base's zone. Times of day, which 1C keeps in year 1, have none.
+    fn moment(&self, text: String) -> Value {
+        let parsed = text.parse::<NaiveDateTime>().ok().filter(|at| at.year() > 1);
+        let (Some(zone), Some(local)) = (self.zone, parsed) else { return text.into() };
+        // A clock that was put back shows an hour twice: the first one is meant. One that was put forward skips an hour
+        // that somebody may have entered all the same: it is the hour after.
+        let at = zone
+            .from_local_datetime(&local)
+            .earliest()
+            .or_else(|| zone.from_local_datetime(&(local + chrono::Duration::hours(1))).earliest());
+        match at {
+            Some(at) => format!("{text}{}", at.format("%:z")).into(),
+            None => text.into(),
+        }
+    }
+}
+
+/// The kind of a composite value, by the type beside it; `None` where nothing is set.
+fn kind_of_composite(its_type: &Value) -> Option<Kind> {
+    let name = its_type.as_str().unwrap_or_default();
+    match name {
+        "" => Some(Kind::Text),
+        _ if local(name) == UNDEFINED => None,
+        _ if name.starts_with("Edm.") => Some(Kind::parse(name)),
+        // A reference to a published object, or to one that is not (`UnavailableEntities.…`), or an enumeration's value.
+        _ => Some(Kind::Guid),
+    }
+}
+
+/// The number with the digits it came with; what is none stays text.
+fn number(text: String) -> Value {
+    match text.parse::<Number>() {
+        Ok(number) => Value::Number(number),
+        Err(_) => text.into(),
+    }
+}
+
+/// The text of a key's property, as 1C knows it: nothing is made null and no offset is added, so that the same text names
+/// the record in a filter and in the address of a deleted one.
+pub(super) fn key_text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.trim_end_matches(' ').to_owned()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(yes) => Some(yes.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::odata::samples;
+
+    fn shaped(shape: Shape, json: &str) -> String {
+        let model = samples::model();
+        let of = model.type_of("Document_Заказ").unwrap();
+        Value::Object(shape.record(&model, of, serde_json::from_str(json).unwrap())).to_string()
+    }
+
+    #[test]
+    fn each_kind_of_value_has_one_form() {
+        for (raw, expected) in [
+            (r#"{"Мест":"12"}"#, r#"{"Мест":12}"#),
+            (r#"{"Мест":12}"#, r#"{"Мест":12}"#),
+            (r#"{"Мест":""}"#, r#"{"Мест":null}"#),
+            (r#"{"Сумма":3333.330}"#, r#"{"Сумма":3333.330}"#),
+            (r#"{"Сумма":"12345678901234567890.12"}"#, r#"{"Сумма":12345678901234567890.12}"#),
+            (r#"{"Date":"0001-01-01T00:00:00"}"#, r#"{"Date":null}"#),
+            (r#"{"Date":"2026-11-22T10:00:00"}"#, r#"{"Date":"2026-11-22T10:00:00"}"#),
+            (r#"{"Контрагент_Key":"00000000-0000-0000-0000-000000000000"}"#, r#"{"Контрагент_Key":null}"#),
+            (r#"{"Number":"ТД-01   "}"#, r#"{"Number":"ТД-01"}"#),
+            (r#"{"Подпись_Base64Data":"QUJD\r\nRA=="}"#, r#"{"Подпись_Base64Data":"QUJDRA=="}"#),
+            (r#"{"DeletionMark":"false"}"#, r#"{"DeletionMark":false}"#),
+            (
+                r#"{"Склад":"","Склад_Type":"StandardODATA.Undefined"}"#,
+                r#"{"Склад":null,"Склад_Type":"StandardODATA.Undefined"}"#,
+            ),
+            (r#"{"Склад":"7.50","Склад_Type":"Edm.Double"}"#, r#"{"Склад":7.50,"Склад_Type":"Edm.Double"}"#),
+            (
+                r#"{"Склад_Type":"UnavailableEntities.UnavailableEntity_1","Мест":"1","Склад":"1418c670-0000-0000-0000-000000000001"}"#,
+                r#"{"Склад":"1418c670-0000-0000-0000-000000000001","Склад_Type":"UnavailableEntities.UnavailableEntity_1","Мест":1}"#,
+            ),
+            (r#"{"odata.type":"x","Контрагент@navigationLinkUrl":"y","Я_Key":"","А":1}"#, r#"{"А":1,"Я_Key":null}"#),
+        ] {
+            assert_eq!(shaped(Shape::default(), raw), expected);
+        }
+    }
+
+    #[test]
+    fn what_shall_be_kept_is_kept() {
+        let keep = Keep { empty_dates: true, zero_references: true, padding: true };
+        let raw =
+            r#"{"Number":"ТД ","Date":"0001-01-01T00:00:00","Контрагент_Key":"00000000-0000-0000-0000-000000000000"}"#;
+        assert_eq!(shaped(Shape { keep, zone: None }, raw), raw);
+    }
+
+    #[test]
+    fn dates_get_the_offset_of_the_base_and_times_of_day_get_none() {
+        let shape = Shape { zone: Some(chrono_tz::Europe::Berlin), ..Shape::default() };
+        for (raw, expected) in [
+            ("2026-07-01T10:00:00", "2026-07-01T10:00:00+02:00"),
+            ("2026-10-25T02:30:00", "2026-10-25T02:30:00+02:00"),
+            ("2026-03-29T02:30:00", "2026-03-29T02:30:00+02:00"),
+            ("0001-01-01T10:30:00", "0001-01-01T10:30:00"),
+        ] {
+            assert_eq!(shaped(shape, &format!(r#"{{"Date":"{raw}"}}"#)), format!(r#"{{"Date":"{expected}"}}"#));
+        }
+    }
+
+    #[test]
+    fn rows_name_their_owner_and_expanded_references_are_records() {
+        let raw =
+            r#"{"Товары":[{"Цена":1.10,"LineNumber":"1"}],"Контрагент":{"Code":"1 ","Ref_Key":"k"},"Ref_Key":"o"}"#;
+        let expected = r#"{"Ref_Key":"o","Товары":[{"Ref_Key":"o","LineNumber":1,"Цена":1.10}],"Контрагент":{"Ref_Key":"k","Code":"1"}}"#;
+        assert_eq!(shaped(Shape::default(), raw), expected);
+    }
+}

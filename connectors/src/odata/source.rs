@@ -1,0 +1,276 @@
+//! The `Source` over a base of 1C.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use bus_core::ports::permits::Permits;
+use bus_core::ports::source::{Batch, BatchLimit, ScanPage, Source, SourceError, SourceFault, SystemReport};
+use bus_core::vocabulary::{Cursor, Key, StreamName};
+use reqwest::Method;
+
+use super::base::{Base, Failed};
+use super::model::Model;
+use super::node;
+use super::options::{Changes, Options};
+use super::pages::{self, Pages, Size};
+use super::plan::Reader;
+use super::position::{self, Position};
+use super::rows::{Row, Rows};
+use super::table::{Made, Part, Table};
+
+/// Reads the streams of one feed. Holds no session between requests, but for a virtual table that is being read.
+pub struct OdataSource {
+    options: Options,
+    base: Base,
+    size: Size,
+    scan: Option<Scan>,
+    plan: Option<Reader>,
+}
+
+/// A scan under way.
+struct Scan {
+    tables: Vec<Table>,
+    /// Which table.
+    at: usize,
+    pages: Pages,
+}
+
+impl OdataSource {
+    /// Connects to nothing.
+    pub fn new(options: Options) -> Result<Self, SourceError> {
+        let base = Base::new(&options.base)?;
+        let plan = match &options.changes {
+            Changes::Plan(plan) => Some(Reader::new(plan.clone())?),
+            Changes::Diff | Changes::Cursor { .. } => None,
+        };
+        Ok(Self { options, base, size: Size::default(), scan: None, plan })
+    }
+
+    async fn tables(&self, permits: &Permits, fresh: bool) -> Result<Vec<Table>, SourceError> {
+        let _permit = permits.take().await.map_err(closed)?;
+        let model = self.base.model(fresh).await.map_err(Failed::error)?;
+        tables(&self.options, &model)
+    }
+
+    fn cursor(&self) -> Result<(&str, std::time::Duration), SourceError> {
+        match &self.options.changes {
+            Changes::Cursor { column, overlap } => Ok((column, *overlap)),
+            Changes::Diff | Changes::Plan(_) => {
+                Err(misconfigured("the stream has no cursor; it can only be compared as a whole".to_owned()))
+            }
+        }
+    }
+
+    /// After a failure of a list nobody knows whether it is what the base publishes: `$metadata` is asked for again.
+    async fn forget(&mut self, error: SourceError) -> SourceError {
+        self.scan = None;
+        if error.fault == SourceFault::Misconfigured {
+            // It says itself what is wrong with it, at the next try.
+            let _ = self.base.model(true).await;
+        }
+        error
+    }
+}
+
+#[async_trait]
+impl Source for OdataSource {
+    async fn check(&mut self) -> Result<SystemReport, SourceError> {
+        let permits = Permits::unbounded();
+        let begun = Instant::now();
+        let tables = self.tables(&permits, true).await?;
+        let (mut remarks, latency) = (Vec::new(), begun.elapsed());
+        for table in &tables {
+            if table.is_virtual() {
+                remarks.push(format!("{} is computed by 1C as a whole, for seconds: not tried", table.read.entity));
+                continue;
+            }
+            if let Changes::Cursor { column, .. } = &self.options.changes
+                && !table.is_moment(column)
+            {
+                return Err(misconfigured(format!(
+                    "cursor {column:?} is no property of {} with a date",
+                    table.read.entity
+                )));
+            }
+            let list = table.list(&Part { top: Some(1), ..Part::default() })?;
+            let answer = self.base.ask(Method::GET, &list, !table.read.atom).await;
+            let first = match answer {
+                Ok(answer) => Rows::new(answer).next().await,
+                Err(failed) => Err(failed),
+            };
+            let named =
+                |error: SourceError| SourceError::new(error.fault, format!("{}: {}", table.read.entity, error.message));
+            if first.map_err(Failed::error).map_err(named)?.is_none() {
+                remarks.push(format!("{} has no record that this user sees", table.read.entity));
+            }
+        }
+        if let Some(plan) = &self.plan {
+            remarks.push(node::check(&self.base, plan.plan()).await?);
+        }
+        let model = self.base.model(false).await.map_err(Failed::error)?;
+        let version = format!("1C OData, {} sets published", model.sets().count());
+        Ok(SystemReport { version, latency, remarks })
+    }
+
+    async fn fetch(
+        &mut self,
+        after: Option<&Cursor>,
+        limit: BatchLimit,
+        permits: &Permits,
+    ) -> Result<Batch, SourceError> {
+        if let Some(plan) = &mut self.plan {
+            let model = self.base.model(false).await.map_err(Failed::error)?;
+            let tables = tables(&self.options, &model)?;
+            let serves = &self.options.serves;
+            let fetched = plan.fetch(&self.base, (&tables, serves, &model), after, (limit, permits)).await;
+            return match fetched {
+                Ok(batch) => Ok(batch),
+                Err(error) => Err(self.forget(error).await),
+            };
+        }
+        let (column, overlap) = self.cursor()?;
+        let column = column.to_owned();
+        let before = after.map(|cursor| Position::read(cursor, &column)).transpose()?;
+        let from = before.as_ref().map(|before| before.next(overlap));
+        let tables = self.tables(permits, false).await?;
+        let Some(table) = tables.first() else { return Ok(Batch::default()) };
+        if !table.is_moment(&column) {
+            return Err(misconfigured(format!(
+                "cursor {column:?} is no property of {} with a date",
+                table.read.entity
+            )));
+        }
+        let part = Part {
+            top: None,
+            skip: from.as_ref().map_or(0, |from| from.skip),
+            from: Some((column.clone(), from.as_ref().map(|from| from.at.clone()))),
+        };
+        let page = match pages::page(&self.base, table, &part, &mut self.size, 0, (limit, permits)).await {
+            Ok(page) => page,
+            Err(error) => return Err(self.forget(error).await),
+        };
+        let last = page.rows.last().and_then(|row| table.moment(&row.0, &column));
+        let next = position::behind(&column, before, from, (last, page.rows.len(), !page.last));
+        let mut batch = Batch { next: next.map(|next| next.write()), more: !page.last, ..Batch::default() };
+        for (fields, _) in page.rows {
+            match table.record(fields) {
+                Made::Record(record) => batch.records.push(record),
+                Made::Unreadable(row) => batch.unreadable.push(row),
+            }
+        }
+        Ok(batch)
+    }
+
+    async fn scan(&mut self, restart: bool, limit: BatchLimit, permits: &Permits) -> Result<ScanPage, SourceError> {
+        if restart {
+            let tables = self.tables(permits, false).await?;
+            self.scan = Some(Scan { tables, at: 0, pages: Pages::default() });
+        }
+        if let Some(plan) = &mut self.plan
+            && let Some(scan) = &self.scan
+            && scan.at == 0
+            && scan.pages.offset() == 0
+        {
+            let model = self.base.model(false).await.map_err(Failed::error)?;
+            if let Some(page) = plan.compare(restart, (&scan.tables, &self.options.serves, &model))? {
+                return Ok(page);
+            }
+        }
+        // Taken out while it works: a dropped wait leaves no half of a page behind.
+        let cut = || SourceError::new(SourceFault::Unavailable, "the scan was cut: it has to begin again");
+        let mut scan = self.scan.take().ok_or_else(cut)?;
+        let Some(table) = scan.tables.get(scan.at) else {
+            return Ok(ScanPage { complete: true, ..ScanPage::default() });
+        };
+        let (rows, last) = match scan.pages.next(&self.base, table, limit, permits).await {
+            Ok(page) => page,
+            Err(error) => return Err(self.forget(error).await),
+        };
+        let mut page = made(table, rows);
+        if last {
+            (scan.at, scan.pages) = (scan.at + 1, Pages::default());
+        }
+        page.complete = scan.at == scan.tables.len();
+        if !page.complete {
+            self.scan = Some(scan);
+        }
+        Ok(page)
+    }
+
+    async fn present(
+        &mut self,
+        stream: &StreamName,
+        keys: &[Key],
+        permits: &Permits,
+    ) -> Result<Vec<bool>, SourceError> {
+        let tables = self.tables(permits, false).await?;
+        let table = tables.iter().find(|table| table.read.stream == *stream);
+        let table = table.ok_or_else(|| misconfigured(format!("the feed does not serve stream {stream}")))?;
+        // A key that no filter can name counts as there: nothing is deleted on a guess.
+        let mut present = vec![true; keys.len()];
+        for (question, asked) in table.presence(keys)? {
+            let _permit = permits.take().await.map_err(closed)?;
+            let answer = self.base.ask(Method::GET, &question, !table.read.atom).await.map_err(Failed::error)?;
+            let (mut rows, mut found) = (Rows::new(answer), HashSet::new());
+            while let Some((fields, _)) = rows.next().await.map_err(Failed::error)? {
+                found.extend(table.key(&fields));
+            }
+            for at in asked {
+                present[at] = found.contains(&keys[at]);
+            }
+        }
+        Ok(present)
+    }
+
+    fn cursor_at(&self, value: &str) -> Result<Cursor, SourceError> {
+        if let Some(plan) = &self.plan {
+            let first = self.options.reads.first().map(|read| read.entity.as_str());
+            return match value {
+                "begin" => Ok(plan.from_the_begin(first)),
+                _ => {
+                    Err(misconfigured("the only position to name is \"begin\": everything is loaded again".to_owned()))
+                }
+            };
+        }
+        let (column, _) = self.cursor()?;
+        match value.parse::<chrono::NaiveDateTime>() {
+            Ok(_) => Ok(Position::at(column, value.to_owned()).write()),
+            Err(_) => Err(misconfigured("a position is a date of the base, such as 2026-11-22T00:00:00".to_owned())),
+        }
+    }
+
+    /// An exchange plan forgets what it is told has arrived. Other reading changes nothing in the base.
+    async fn committed(&mut self, cursor: Option<&Cursor>) -> Result<(), SourceError> {
+        match &mut self.plan {
+            Some(plan) => plan.committed(&self.base, cursor).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// What each stream reads, checked.
+fn tables(options: &Options, model: &Arc<Model>) -> Result<Vec<Table>, SourceError> {
+    let pairs = options.serves.all().zip(&options.reads);
+    pairs.map(|(served, read)| Table::new(read, served, options.base.zone, Arc::clone(model))).collect()
+}
+
+fn made(table: &Table, rows: Vec<Row>) -> ScanPage {
+    let mut page = ScanPage::default();
+    for (fields, _) in rows {
+        match table.record(fields) {
+            Made::Record(record) => page.records.push(record),
+            Made::Unreadable(row) => page.unreadable.push(row),
+        }
+    }
+    page
+}
+
+pub(super) fn closed(closed: bus_core::ports::permits::Closed) -> SourceError {
+    SourceError::new(SourceFault::Unavailable, closed.to_string())
+}
+
+fn misconfigured(message: String) -> SourceError {
+    SourceError::new(SourceFault::Misconfigured, message)
+}

@@ -1,0 +1,267 @@
+//! One stream's part of a base: what to ask for, and records out of what comes.
+
+use std::sync::Arc;
+
+use bus_core::ports::source::{SourceError, SourceFault};
+use bus_core::vocabulary::{Key, Operation, Record, UnreadableRecord};
+use serde_json::{Map, Value};
+
+use super::address;
+use super::model::{Kind, Model, Type, split};
+use super::options::Read;
+use super::shape::{Shape, key_text};
+use crate::Served;
+use crate::serves::unreadable;
+
+/// Of an address; IIS takes 2048 bytes of query by default.
+const QUERY_BYTES: usize = 1800;
+const MARK: &str = "DeletionMark";
+
+/// A stream's reading, checked against what the base publishes.
+pub struct Table {
+    pub(super) read: Read,
+    pub(super) served: Served,
+    shape: Shape,
+    model: Arc<Model>,
+    filter: Vec<String>,
+}
+
+/// A record, or why it is none.
+pub enum Made {
+    Record(Record),
+    Unreadable(UnreadableRecord),
+}
+
+/// A part of a list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Part {
+    /// At most so many; all of them where it is `None`.
+    pub top: Option<usize>,
+    /// Behind so many.
+    pub skip: usize,
+    /// Only from this value of a date on, ordered by it.
+    pub from: Option<(String, Option<String>)>,
+}
+
+impl Table {
+    /// Checks names and kinds. The error says what does not fit, for an operator.
+    pub fn new(
+        read: &Read,
+        served: &Served,
+        zone: Option<chrono_tz::Tz>,
+        model: Arc<Model>,
+    ) -> Result<Self, SourceError> {
+        let wrong =
+            |what: String| SourceError::new(SourceFault::Misconfigured, format!("stream {}: {what}", read.stream));
+        let of = model.type_of(&read.entity).map_err(wrong)?;
+        for name in served.key.iter().chain(served.label.as_ref()) {
+            if of.property(name).is_none() {
+                let names: Vec<&str> = of.properties.iter().map(|property| &*property.name).take(12).collect();
+                return Err(wrong(format!("{} has no property {name:?}; it has {} …", read.entity, names.join(", "))));
+            }
+        }
+        let conditions = read.equals.iter().map(|(name, value)| address::equals(of, name, value));
+        let mut filter = conditions.collect::<Result<Vec<_>, _>>().map_err(wrong)?;
+        filter.extend(read.filter.clone());
+        address::parameters(&read.parameters).map_err(wrong)?;
+        let zone = zone.filter(|_| !read.plain_dates);
+        let shape = Shape { keep: read.keep, zone };
+        Ok(Self { read: read.clone(), served: served.clone(), shape, model, filter })
+    }
+
+    /// Its type.
+    pub fn its_type(&self) -> Result<&Type, SourceError> {
+        self.model.type_of(&self.read.entity).map_err(|what| {
+            SourceError::new(SourceFault::Misconfigured, format!("stream {}: {what}", self.read.stream))
+        })
+    }
+
+    /// Virtual tables are computed as a whole: there are no pages of them.
+    pub fn is_virtual(&self) -> bool {
+        split(&self.read.entity).1.is_some()
+    }
+
+    /// The address of a part of it, under the root.
+    pub fn list(&self, part: &Part) -> Result<String, SourceError> {
+        let mut filter = self.filter.clone();
+        if let Some((column, Some(value))) = &part.from {
+            filter.push(format!("{column} ge datetime'{value}'"));
+        }
+        let mut order: Vec<&str> = part.from.iter().map(|(column, _)| column.as_str()).collect();
+        if !self.is_virtual() {
+            // The second half of a composite key cannot be ordered by.
+            let key = self.its_type()?.key.iter().map(|name| &**name);
+            order.extend(key.filter(|name| !name.ends_with("_Type") && *name != "SurrogateKey"));
+            order.dedup();
+        }
+        let mut options = vec![self.format(), filtered(&filter), self.selected(part.from.as_ref())];
+        options.push((!order.is_empty()).then(|| ("$orderby", order.join(","))));
+        options.push((!self.read.expand.is_empty()).then(|| ("$expand", self.read.expand.join(","))));
+        options.push(self.read.allowed_only.then(|| ("allowedOnly", "true".to_owned())));
+        options.push(part.top.map(|top| ("$top", top.to_string())));
+        options.push((part.skip > 0).then(|| ("$skip", part.skip.to_string())));
+        Ok(self.address(options))
+    }
+
+    fn format(&self) -> Option<(&'static str, String)> {
+        Some(("$format", if self.read.atom { "atom" } else { "json" }.to_owned()))
+    }
+
+    fn address(&self, options: Vec<Option<(&'static str, String)>>) -> String {
+        let (set, function) = split(&self.read.entity);
+        let mut text = format!("/{}", address::path(set));
+        if let Some(function) = function {
+            let parameters = address::parameters(&self.read.parameters).unwrap_or_default();
+            text.push_str(&format!("/{}{}", address::path(function), address::option(&parameters)));
+        }
+        for (at, (name, value)) in options.into_iter().flatten().enumerate() {
+            text.push(if at == 0 { '?' } else { '&' });
+            text.push_str(&format!("{name}={}", address::option(&value)));
+        }
+        text
+    }
+
+    /// What was asked for, and what the bus itself needs.
+    fn selected(&self, from: Option<&(String, Option<String>)>) -> Option<(&'static str, String)> {
+        if self.read.select.is_empty() {
+            return None;
+        }
+        let mark = self.read.marked_is_deleted.then(|| MARK.to_owned());
+        let needed = self.served.key.iter().cloned().chain(self.served.label.clone()).chain(mark);
+        let needed = needed.chain(from.map(|(column, _)| column.clone()));
+        let mut names = self.read.select.clone();
+        for name in needed {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        Some(("$select", names.join(",")))
+    }
+
+    /// Addresses that ask which of these keys exist, with the places of the keys that each of them asks for. A key that no
+    /// filter can name is in none.
+    pub fn presence(&self, keys: &[Key]) -> Result<Vec<(String, Vec<usize>)>, SourceError> {
+        let of = self.its_type()?;
+        let mut questions: Vec<(String, Vec<usize>)> = Vec::new();
+        let mut group: (Vec<String>, Vec<usize>) = Default::default();
+        let question = |conditions: &[String]| {
+            let mut filter = self.filter.clone();
+            filter.push(conditions.join(" or "));
+            let names: Vec<&str> = self.served.key.iter().map(String::as_str).collect();
+            self.address(vec![self.format(), filtered(&filter), Some(("$select", names.join(",")))])
+        };
+        for (at, key) in keys.iter().enumerate() {
+            let Some(condition) = self.condition(of, key) else { continue };
+            group.0.push(condition);
+            if group.0.len() > 1 && question(&group.0).len() > QUERY_BYTES {
+                let last = group.0.split_off(group.0.len() - 1);
+                questions.push((question(&group.0), std::mem::take(&mut group.1)));
+                group.0 = last;
+            }
+            group.1.push(at);
+        }
+        if !group.1.is_empty() {
+            questions.push((question(&group.0), group.1));
+        }
+        Ok(questions)
+    }
+
+    /// `None`: a filter cannot name this key.
+    fn condition(&self, of: &Type, key: &Key) -> Option<String> {
+        let names = &self.served.key;
+        let values: Vec<String> = match names.len() {
+            1 => vec![key.as_str().to_owned()],
+            _ => serde_json::from_str(key.as_str()).ok()?,
+        };
+        let value = |wanted: &str| names.iter().position(|name| name == wanted).and_then(|at| values.get(at));
+        let mut parts = Vec::new();
+        for (name, text) in names.iter().zip(&values) {
+            let typed = name.strip_suffix("_Type").is_some_and(|of| names.iter().any(|other| other == of));
+            if typed {
+                continue;
+            }
+            let text = match value(&format!("{name}_Type")) {
+                Some(its_type) => match its_type.strip_prefix("StandardODATA.") {
+                    Some(object) => format!("{object}({text})"),
+                    None => return None,
+                },
+                None => text.clone(),
+            };
+            parts.push(address::equals(of, name, &text).ok()?);
+        }
+        (!parts.is_empty()).then(|| format!("({})", parts.join(" and ")))
+    }
+
+    /// The key of a raw record.
+    pub fn key(&self, fields: &Map<String, Value>) -> Result<Key, String> {
+        let mut texts = Vec::new();
+        for name in &self.served.key {
+            let text = fields.get(name).and_then(key_text).ok_or_else(|| {
+                format!("key property {name:?} is empty, so versions of this record could not be told from another's")
+            })?;
+            texts.push((name.as_str(), text));
+        }
+        let columns: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (*name, text.as_str())).collect();
+        Key::from_columns(&columns).map_err(|error| error.to_string())
+    }
+
+    /// A record of what 1C sent.
+    pub fn record(&self, fields: Map<String, Value>) -> Made {
+        let key = self.key(&fields);
+        let marked = self.read.marked_is_deleted && fields.get(MARK).is_some_and(|mark| mark == true || mark == "true");
+        let shaped = match self.its_type() {
+            Ok(of) => self.shape.record(&self.model, of, fields),
+            Err(_) => fields,
+        };
+        let label = self.served.label.as_ref().and_then(|name| shaped.get(name)).and_then(key_text);
+        match key {
+            Ok(key) if marked => Made::Record(self.deleted(key, label)),
+            Ok(key) => Made::Record(Record {
+                stream: self.served.stream.clone(),
+                key,
+                operation: Operation::Upsert,
+                label: label.filter(|label| !label.is_empty()),
+                body: Value::Object(shaped).to_string().into(),
+            }),
+            Err(reason) => {
+                Made::Unreadable(unreadable(&self.served.stream, Value::Object(shaped).to_string().into(), reason))
+            }
+        }
+    }
+
+    /// A record that is gone: all that is left of it is its key.
+    pub fn deleted(&self, key: Key, label: Option<String>) -> Record {
+        let values: Vec<String> = match self.served.key.len() {
+            1 => vec![key.as_str().to_owned()],
+            _ => serde_json::from_str(key.as_str()).unwrap_or_default(),
+        };
+        let body: Map<String, Value> =
+            self.served.key.iter().cloned().zip(values.into_iter().map(Value::from)).collect();
+        Record {
+            stream: self.served.stream.clone(),
+            key,
+            operation: Operation::Delete,
+            label,
+            body: Value::Object(body).to_string().into(),
+        }
+    }
+
+    /// A date as the base writes it, out of a raw record.
+    pub fn moment(&self, fields: &Map<String, Value>, column: &str) -> Option<String> {
+        fields.get(column).and_then(Value::as_str).map(str::to_owned)
+    }
+
+    /// Whether a property holds a date.
+    pub fn is_moment(&self, column: &str) -> bool {
+        let property = self.its_type().ok().and_then(|of| of.property(column));
+        property.is_some_and(|property| property.kind == Kind::Moment)
+    }
+}
+
+fn filtered(filter: &[String]) -> Option<(&'static str, String)> {
+    match filter {
+        [] => None,
+        [one] => Some(("$filter", one.clone())),
+        several => Some(("$filter", several.iter().map(|one| format!("({one})")).collect::<Vec<_>>().join(" and "))),
+    }
+}
