@@ -154,6 +154,9 @@ async fn the_first_load_then_changes_deletions_and_what_nobody_takes() {
     assert_eq!(engine.last("products").count(), count(&simulator, PRODUCTS));
     assert_eq!(noted(&simulator), 0);
 
+    let identity = source.identity(&Permits::unbounded()).await.unwrap().unwrap();
+    assert!(identity.position.is_some_and(|number| number > 0), "{identity:?}");
+
     // A page in JSON and an answer of the plan in Atom are the same record.
     let before = engine.last("orders").next().unwrap().clone();
     simulator.base(|base| {

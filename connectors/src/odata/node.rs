@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bus_core::engine::crash;
 use bus_core::ports::source::{SourceError, SourceFault};
-use bus_core::vocabulary::Moment;
+use bus_core::vocabulary::{Identity, Moment};
 use reqwest::Method;
 use serde_json::{Map, Value};
 
@@ -41,6 +41,7 @@ pub enum Selected {
 /// A node as 1C knows it.
 struct Node {
     address: String,
+    reference: String,
     sent: u64,
     received: u64,
 }
@@ -126,10 +127,27 @@ async fn find(base: &Base, plan: &Plan) -> Result<Node, SourceError> {
         }
         let root = plan.point.as_ref().map_or(base.root(), |point| point.as_str().trim_end_matches('/'));
         let address = format!("{root}/{}(guid'{reference}')", plan.plan);
-        return Ok(Node { address, sent: number(&fields, "SentNo"), received: number(&fields, "ReceivedNo") });
+        let reference = reference.to_owned();
+        return Ok(Node {
+            address,
+            reference,
+            sent: number(&fields, "SentNo"),
+            received: number(&fields, "ReceivedNo"),
+        });
     }
     codes.truncate(20);
     Err(wrong(format!("{} has no node with the code {:?}; it has {}", plan.plan, plan.node, codes.join(", "))))
+}
+
+/// Which base this is, as far as its plan tells: another node by the same code is another base, and numbers that have fallen are
+/// those of a copy, or of a backup that was restored.
+pub async fn identity(base: &Base, plan: &Plan) -> Result<Identity, SourceError> {
+    let node = find(base, plan).await?;
+    Ok(Identity {
+        base: format!("{} {}", plan.plan, node.reference),
+        timeline: 0,
+        position: Some(node.sent.max(node.received)),
+    })
 }
 
 /// The numbers a check shows: that the node is there and may be read.

@@ -7,7 +7,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 use bus_core::ports::permits::Permits;
 use bus_core::ports::source::{Batch, BatchLimit, ScanPage, Source, SourceError, SourceFault, SystemReport};
-use bus_core::vocabulary::{Cursor, Key, StreamName};
+use bus_core::vocabulary::{Cursor, Identity, Key, StreamName};
 use reqwest::Method;
 
 use super::base::{Base, Failed};
@@ -239,6 +239,13 @@ impl Source for OdataSource {
             Ok(_) => Ok(Position::at(column, value.to_owned()).write()),
             Err(_) => Err(misconfigured("a position is a date of the base, such as 2026-11-22T00:00:00".to_owned())),
         }
+    }
+
+    /// Only an exchange plan has numbers that tell a base from its copy.
+    async fn identity(&mut self, permits: &Permits) -> Result<Option<Identity>, SourceError> {
+        let Some(plan) = &self.plan else { return Ok(None) };
+        let _permit = permits.take().await.map_err(closed)?;
+        node::identity(&self.base, plan.plan()).await.map(Some)
     }
 
     /// An exchange plan forgets what it is told has arrived. Other reading changes nothing in the base.
