@@ -27,6 +27,11 @@ const NEEDS: &[Need] = &[
         packages: &["python3-aiosmtpd"],
         present: || Path::new("/usr/lib/python3/dist-packages/aiosmtpd").exists(),
     },
+    Need {
+        what: "Python with venv and pip",
+        packages: &["python3", "python3-venv", "python3-pip"],
+        present: || succeeds("python3", &["-c", "import venv, ensurepip, pip"]),
+    },
     Need { what: "setpriv", packages: &["util-linux"], present: || on_path("setpriv") },
 ];
 

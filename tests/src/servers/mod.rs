@@ -3,12 +3,14 @@
 mod json_server;
 mod management;
 mod postgres;
+mod pypi;
 mod rabbitmq;
 mod smtp;
 
 pub use json_server::JsonServer;
 pub use management::Management;
 pub use postgres::Postgres;
+pub use pypi::python;
 pub use rabbitmq::{Options as RabbitMqOptions, RabbitMq, VirtualHost};
 pub use smtp::Smtp;
 
