@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bus_core::vocabulary::{RouteName, SubscriptionName};
+use clap::builder::TypedValueParser as _;
 use clap::{Args, Parser, Subcommand};
 
 pub use cursor::{Cursor, CursorRewind, CursorShow};
@@ -32,6 +33,8 @@ pub enum Command {
     Check(Check),
     /// Run the tests of routes that stand in the configuration ([[tests]]); sends nothing, reads no secret
     Test(Test),
+    /// What an edited configuration would make of the messages that really came last; sends and changes nothing
+    WhatIf(WhatIf),
     /// Print the JSON schema of routes.toml, for editors
     Schema,
     /// Show the bus at work, with nothing else installed: a shop's database, a receiver that sometimes fails
@@ -139,6 +142,28 @@ pub struct Test {
     #[arg(long, value_name = "TEXT")]
     pub only: Option<String>,
     /// Print JSON: one object for each test
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct WhatIf {
+    /// The edited configuration
+    #[arg(value_name = "NEW")]
+    pub new: PathBuf,
+    /// The present one
+    #[command(flatten)]
+    pub config: Config,
+    /// Only this route
+    #[arg(long)]
+    pub route: Option<String>,
+    /// So many messages of each stream, the newest
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=10_000).map(usize::from))]
+    pub last: usize,
+    /// Show at most so many differences of each route
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub show: usize,
+    /// Print JSON, with all differences
     #[arg(long)]
     pub json: bool,
 }

@@ -10,6 +10,7 @@ use bus_contract::sample;
 use bus_core::engine::chronicle::{Chronicle, Keeping};
 use bus_core::policy::Masks;
 use bus_core::ports::journal::{Event, Journal, Step, What};
+use bus_core::ports::recent::Recent;
 use bus_core::ports::state::{Change, DeadLetter, HoldReason, ReplayMode, Settlement, StateStore};
 use bus_core::ports::story::{Search, State, StateKind, Stories, Story, StoryOf};
 use bus_core::vocabulary::{
@@ -400,4 +401,36 @@ async fn the_journal_stays_within_its_bytes() {
         })
         .unwrap();
     assert!(size() > there && size() < there * 4, "{} against {there}", size());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_newest_messages_come_back_with_their_bodies_oldest_first() {
+    let store = Store::archived();
+    let versions: Vec<Envelope> = (1..=300).map(|number| store.version(number)).collect();
+    // More than one block, and more than one round.
+    store.sealed(&versions[..290]);
+    store.sealed(&versions[290..]);
+    store.journal.flush().await.unwrap();
+    for limit in [1, 5, 295, 1000] {
+        let newest = store.journal.newest(&store.stream, limit).await.unwrap();
+        let expected = &versions[300 - limit.min(300)..];
+        assert_eq!(newest.len(), expected.len());
+        let same = |(found, sent): (&Envelope, &Envelope)| {
+            found.body == sent.body && found.seq == sent.seq && found.id == sent.id && found.label == sent.label
+        };
+        assert!(newest.iter().zip(expected).all(same), "{limit}");
+    }
+    assert_eq!(store.journal.read_since(&store.stream, Moment(0)).await.unwrap(), 300);
+    assert_eq!(store.journal.read_since(&store.stream, Moment::now().after(DAY)).await.unwrap(), 0);
+    let other = StreamName::new("другое").unwrap();
+    assert!(store.journal.newest(&other, 5).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_without_bodies_are_not_among_the_newest() {
+    let store = Store::new(WIDE, Keeping { archive: None, masks: Masks::default() });
+    store.sealed(&[store.version(1)]);
+    store.journal.flush().await.unwrap();
+    assert!(store.journal.newest(&store.stream, 5).await.unwrap().is_empty());
+    assert_eq!(store.journal.read_since(&store.stream, Moment(0)).await.unwrap(), 1);
 }

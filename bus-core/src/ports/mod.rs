@@ -10,6 +10,7 @@ pub mod map;
 pub mod pauses;
 pub mod permits;
 pub mod places;
+pub mod recent;
 pub mod requires;
 pub mod shape;
 pub mod source;

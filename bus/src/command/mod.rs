@@ -11,6 +11,7 @@ mod run;
 mod status;
 mod tasks;
 mod test;
+mod what_if;
 mod whereabouts;
 mod who;
 
@@ -29,6 +30,7 @@ pub async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Run(args) => run::run(args).await,
         Command::Check(args) => check::check(args).await,
         Command::Test(args) => test::test(args).await,
+        Command::WhatIf(args) => what_if::what_if(args).await,
         Command::Schema => {
             println!("{}", serde_json::to_string_pretty(&bus_config::json_schema())?);
             Ok(ExitCode::SUCCESS)

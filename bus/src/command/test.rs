@@ -36,7 +36,7 @@ pub async fn test(args: cli::Test) -> anyhow::Result<ExitCode> {
         }
         return Ok(ExitCode::from(EX_CONFIG));
     };
-    let ran_in = Stage::new(&landscape)?;
+    let ran_in = Stage::for_tests(&landscape)?;
     let chosen = chosen(&landscape, args.only.as_deref());
     if chosen.is_empty() {
         // A word that chooses nothing is a mistake of who wrote it, and must not pass for a success.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bus_connectors::http::Preview;
+use bus_core::policy::{MASKED, is_sign};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -49,7 +50,36 @@ impl Request {
     }
 }
 
+/// Sent with every request, and no route decides about them.
+const OWN: [&str; 4] = ["bus-message-id", "bus-seq", "bus-stream", "content-type"];
+
+impl Request {
+    /// The signs of masked fields, which mean nothing to people, become stars.
+    pub fn hide_signs(&mut self) {
+        fn clear(value: &mut Value) {
+            match value {
+                Value::String(text) if is_sign(text) => *text = MASKED.to_owned(),
+                Value::Array(items) => items.iter_mut().for_each(clear),
+                Value::Object(fields) => fields.values_mut().for_each(clear),
+                _ => {}
+            }
+        }
+        self.body.iter_mut().for_each(clear);
+    }
+}
+
 impl Outcome {
+    /// With the headers that a route decides about, below the first line.
+    pub fn with_headers(&self) -> Vec<String> {
+        let mut lines = self.lines();
+        if let Self::Request(request) = self {
+            let own = request.headers.iter().filter(|(name, _)| !OWN.contains(&name.as_str()));
+            let headers: Vec<String> = own.map(|(name, value)| format!("{name}: {value}")).collect();
+            lines.splice(1..1, headers);
+        }
+        lines
+    }
+
     /// Without headers: a line for what, and the body.
     pub fn lines(&self) -> Vec<String> {
         match self {

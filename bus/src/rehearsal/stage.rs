@@ -36,7 +36,7 @@ struct Part {
 }
 
 impl Stage {
-    /// Binds the landscape's maps, so it is for a landscape that nothing else runs on.
+    /// The routes of a landscape that nothing else runs on. Its maps are still to be bound.
     pub fn new(landscape: &Landscape) -> anyhow::Result<Self> {
         let mut systems = HashMap::new();
         let mut routes = HashMap::new();
@@ -59,15 +59,20 @@ impl Stage {
             };
             routes.insert(route.name.clone(), part);
         }
-        let mut maps = Vec::new();
+        Ok(Self { routes, maps: Vec::new() })
+    }
+
+    /// Maps that are read elsewhere hold what each test tells them.
+    pub fn for_tests(landscape: &Landscape) -> anyhow::Result<Self> {
+        let mut stage = Self::new(landscape)?;
         for map in &landscape.maps {
             if matches!(map.source, MapSource::Query { .. } | MapSource::Stream { .. } | MapSource::Route { .. }) {
                 let table = Arc::new(Table::of(Entries::new()));
                 map.handle.bind(Arc::clone(&table) as _);
-                maps.push((map.handle.name.clone(), table));
+                stage.maps.push((map.handle.name.clone(), table));
             }
         }
-        Ok(Self { routes, maps })
+        Ok(stage)
     }
 
     /// What becomes of a test's record.
@@ -81,24 +86,40 @@ impl Stage {
         };
         let operation = if test.deleted { Operation::Delete } else { Operation::Upsert };
         match sealed(&test.given, operation, test.had, &part.serves) {
-            Ok(envelope) => part.play(&envelope, before(test).as_ref()),
+            Ok(envelope) => part.play(&envelope, before(test).as_ref()).0,
             Err(reason) => Outcome::Unusable(format!("the record is none of its stream: {reason}")),
         }
+    }
+
+    /// What becomes of a message, and whether the receiver has its record then: `None`, as before. `None` for a route
+    /// that is not there.
+    pub fn play(
+        &self,
+        route: &RouteName,
+        envelope: &Envelope,
+        settled: Option<&Settled>,
+    ) -> Option<(Outcome, Option<bool>)> {
+        self.routes.get(route).map(|part| part.play(envelope, settled))
     }
 }
 
 impl Part {
-    fn play(&self, envelope: &Envelope, settled: Option<&Settled>) -> Outcome {
-        match rehearse(&self.plan, &*self.shape, envelope, settled) {
+    fn play(&self, envelope: &Envelope, settled: Option<&Settled>) -> (Outcome, Option<bool>) {
+        let mut present = None;
+        let outcome = match rehearse(&self.plan, &*self.shape, envelope, settled) {
             Rehearsed::Skip(reason) => Outcome::Skip(reason.to_owned()),
             Rehearsed::Hold(hold) => Outcome::Hold(hold.what),
             Rehearsed::Reject(reason) => Outcome::Reject(reason),
             Rehearsed::Send(parcel) => match self.target.preview(&parcel) {
-                Ok(Some(request)) => Outcome::Request(request.into()),
+                Ok(Some(request)) => {
+                    present = Some(parcel.operation == Operation::Upsert);
+                    Outcome::Request(request.into())
+                }
                 Ok(None) => Outcome::Skip("not-at-receiver".to_owned()),
                 Err(error) => Outcome::Reject(error.message),
             },
-        }
+        };
+        (outcome, present)
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use anyhow::Context;
-use bus_config::maps::{CsvFile, Table};
+use bus_config::maps::{CsvFile, Entries, Table};
 use bus_config::shape::Shaper;
 use bus_config::{Landscape, Limits, MapSource, System, SystemKind};
 use bus_connectors::sql::{self, SqlSource};
@@ -19,7 +19,7 @@ use bus_core::engine::keep::{MapTarget, VALUE};
 use bus_core::policy::Schedule;
 use bus_core::ports::permits::Permits;
 use bus_core::ports::source::{BatchLimit, Source, SourceError, SourceFault};
-use bus_core::vocabulary::{MapName, Moment, StreamName, SystemName};
+use bus_core::vocabulary::{MapName, Moment, RouteName, StreamName, SystemName};
 use bus_storage::{Database, Gives, ReceiverIds, StoredMap};
 use chrono_tz::Tz;
 use tokio::task::JoinSet;
@@ -117,17 +117,21 @@ pub fn prepare(landscape: &Landscape, workshop: &Workshop) -> anyhow::Result<Vec
                 });
             }
             MapSource::Route { route, gives } => {
-                let gives = match gives {
-                    bus_config::Gives::Key => Gives::Key,
-                    bus_config::Gives::ReceiverId => Gives::ReceiverId,
-                };
-                let ids = ReceiverIds::open(&workshop.maps.database, route.clone(), gives);
-                map.handle.bind(Arc::new(ids.context("the state store")?));
+                map.handle.bind(Arc::new(learnt(&workshop.maps.database, route, *gives)?));
             }
             MapSource::Stream { .. } => map.handle.bind(Arc::new(workshop.maps.stored(&map.handle.name)?)),
         }
     }
     Ok(queries)
+}
+
+/// The ids that a route has learnt.
+pub fn learnt(database: &Database, route: &RouteName, gives: bus_config::Gives) -> anyhow::Result<ReceiverIds> {
+    let gives = match gives {
+        bus_config::Gives::Key => Gives::Key,
+        bus_config::Gives::ReceiverId => Gives::ReceiverId,
+    };
+    ReceiverIds::open(database, route.clone(), gives).context("the state store")
 }
 
 /// The route that keeps a map from a stream; `None` for other maps.
@@ -202,40 +206,43 @@ impl QueryPart {
 
     /// All rows, then all at once into the map.
     async fn read(&mut self, table: &Table, gate: &Arc<Gate>) -> Result<(), SourceError> {
-        let wrong = |message: &str| SourceError::new(SourceFault::Misconfigured, message);
         let permits = Permits::new(None, Arc::clone(gate) as _);
-        let (mut entries, mut bytes, mut restart) = (HashMap::new(), 0, true);
-        loop {
-            let page = self.source.scan(restart, PAGE, &permits).await?;
-            restart = false;
-            if let Some(row) = page.unreadable.first() {
-                return Err(SourceError::new(SourceFault::Misconfigured, row.reason.clone()));
-            }
-            for record in page.records {
-                let row: serde_json::Value =
-                    serde_json::from_slice(&record.body).map_err(|_| wrong("a row is not JSON"))?;
-                let value = match row.get("value") {
-                    None => return Err(wrong("the query must give the columns `key` and `value`")),
-                    Some(serde_json::Value::Null) => continue,
-                    Some(value) if value.is_array() || value.is_object() => {
-                        return Err(wrong(
-                            "the column `value` holds something other than a text, a number or a boolean",
-                        ));
-                    }
-                    Some(value) => value.clone(),
-                };
-                bytes += record.body.len();
-                if bytes > MAX_BYTES {
-                    return Err(wrong("the query gives more than 64 MiB: keep the map from a stream instead"));
+        table.set(entries(&mut self.source, &permits).await?);
+        Ok(())
+    }
+}
+
+/// All rows of a map's query.
+pub async fn entries(source: &mut SqlSource, permits: &Permits) -> Result<Entries, SourceError> {
+    let wrong = |message: &str| SourceError::new(SourceFault::Misconfigured, message);
+    let (mut entries, mut bytes, mut restart) = (HashMap::new(), 0, true);
+    loop {
+        let page = source.scan(restart, PAGE, permits).await?;
+        restart = false;
+        if let Some(row) = page.unreadable.first() {
+            return Err(SourceError::new(SourceFault::Misconfigured, row.reason.clone()));
+        }
+        for record in page.records {
+            let row: serde_json::Value =
+                serde_json::from_slice(&record.body).map_err(|_| wrong("a row is not JSON"))?;
+            let value = match row.get("value") {
+                None => return Err(wrong("the query must give the columns `key` and `value`")),
+                Some(serde_json::Value::Null) => continue,
+                Some(value) if value.is_array() || value.is_object() => {
+                    return Err(wrong("the column `value` holds something other than a text, a number or a boolean"));
                 }
-                if entries.insert(Box::from(record.key.as_str()), value.clone()).is_some_and(|other| other != value) {
-                    return Err(wrong("the query gives a key twice, with different values"));
-                }
+                Some(value) => value.clone(),
+            };
+            bytes += record.body.len();
+            if bytes > MAX_BYTES {
+                return Err(wrong("the query gives more than 64 MiB: keep the map from a stream instead"));
             }
-            if page.complete {
-                table.set(entries);
-                return Ok(());
+            if entries.insert(Box::from(record.key.as_str()), value.clone()).is_some_and(|other| other != value) {
+                return Err(wrong("the query gives a key twice, with different values"));
             }
+        }
+        if page.complete {
+            return Ok(entries);
         }
     }
 }

@@ -6,6 +6,7 @@
 mod block;
 mod buffer;
 mod find;
+mod recent;
 mod story;
 mod trim;
 mod write;
@@ -15,9 +16,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bus_core::ports::journal::{Event, Journal};
+use bus_core::ports::recent::Recent;
 use bus_core::ports::state::StateError;
 use bus_core::ports::story::{Found, Search, Stories, Story, StoryOf};
-use bus_core::vocabulary::Moment;
+use bus_core::vocabulary::{Envelope, Moment, StreamName};
 
 use self::buffer::{Buffer, Note};
 use crate::database::Database;
@@ -88,5 +90,18 @@ impl Stories for SqliteJournal {
     async fn story(&self, of: &StoryOf) -> Result<Story, StateError> {
         let (of, now) = (of.clone(), Moment::now());
         self.database.read(move |connection| story::story(connection, &of, now)).await
+    }
+}
+
+#[async_trait]
+impl Recent for SqliteJournal {
+    async fn newest(&self, stream: &StreamName, limit: usize) -> Result<Vec<Envelope>, StateError> {
+        let stream = stream.clone();
+        self.database.read(move |connection| recent::newest(connection, &stream, limit)).await
+    }
+
+    async fn read_since(&self, stream: &StreamName, since: Moment) -> Result<u64, StateError> {
+        let stream = stream.clone();
+        self.database.read(move |connection| recent::read_since(connection, &stream, since)).await
     }
 }

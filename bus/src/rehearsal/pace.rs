@@ -1,0 +1,100 @@
+//! What another configuration does to pace and forecast: the requests that messages take under each, let out by the
+//! profile of each.
+
+use std::collections::HashMap;
+
+use bus_config::{Landscape, SystemKind};
+use bus_core::policy::{Empty, Load, Micros, Now, PacePlan, Pacer, Tick, forecast};
+use bus_core::vocabulary::{Moment, RouteName};
+use chrono_tz::Tz;
+use serde::Serialize;
+
+use super::past::Compared;
+use crate::notify::local;
+
+/// What is known of a route's work now.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Work {
+    /// Messages that wait, in its queue and in `waiting`.
+    pub backlog: f64,
+    /// Messages a second that its stream brought lately.
+    pub arrivals: f64,
+}
+
+/// A route's forecast under both configurations.
+#[derive(Debug, Serialize)]
+pub struct Outlook {
+    pub route: String,
+    /// Messages that wait now.
+    pub backlog: u64,
+    /// In words; `None`: the route is not there.
+    pub before: Option<String>,
+    pub after: Option<String>,
+}
+
+/// The forecasts of all routes that differ, in the order of `compared`.
+pub fn outlooks(
+    (old, new): (&Landscape, &Landscape),
+    compared: &[Compared],
+    work: &HashMap<String, Work>,
+    now: Moment,
+) -> Vec<Outlook> {
+    let before = words(old, &loads(old, compared, work, |requests| requests.0), now);
+    let after = words(new, &loads(new, compared, work, |requests| requests.1), now);
+    let outlook = |compared: &Compared| {
+        let (before, after) = (before.get(&compared.route).cloned(), after.get(&compared.route).cloned());
+        let backlog = work.get(&compared.route).map_or(0.0, |work| work.backlog) as u64;
+        Outlook { route: compared.route.clone(), backlog, before, after }
+    };
+    compared.iter().map(outlook).filter(|outlook| outlook.before != outlook.after).collect()
+}
+
+/// Requests of each route: its messages, times what one takes by the messages that were played.
+fn loads(
+    landscape: &Landscape,
+    compared: &[Compared],
+    work: &HashMap<String, Work>,
+    requests: impl Fn((usize, usize)) -> usize,
+) -> HashMap<RouteName, Load> {
+    let mut loads = HashMap::new();
+    for route in &landscape.routes {
+        let played = compared.iter().find(|compared| compared.route == route.name.as_str());
+        let each = match played {
+            Some(compared) if compared.messages > 0 => requests(compared.requests) as f64 / compared.messages as f64,
+            _ => 1.0,
+        };
+        let Work { backlog, arrivals } = work.get(route.name.as_str()).copied().unwrap_or_default();
+        let load = Load { backlog: backlog * each, arrivals: arrivals * each, at_most: f64::INFINITY };
+        loads.insert(route.name.clone(), load);
+    }
+    loads
+}
+
+fn words(landscape: &Landscape, loads: &HashMap<RouteName, Load>, now: Moment) -> HashMap<String, String> {
+    let mut all = HashMap::new();
+    for system in &landscape.systems {
+        let SystemKind::Http(http) = &system.kind else { continue };
+        let routes: Vec<_> = landscape.routes.iter().filter(|route| route.to == system.name).collect();
+        let here: Vec<Load> = routes.iter().map(|route| loads[&route.name]).collect();
+        let at = Now { wall: Micros::from(now), mono: Tick::default() };
+        let plan: Option<PacePlan> =
+            http.capacity.pace.as_ref().map(|profile| Pacer::new(profile.clone(), http.margin, at).plan(at));
+        let empties = forecast(plan.as_ref(), f64::INFINITY, &here, Micros::from(now));
+        for ((route, load), empty) in routes.iter().zip(&here).zip(empties) {
+            let pace = format!("{:.1} requests an hour come", load.arrivals * 3600.0);
+            let words = format!("{}; {pace}", said(empty, plan.is_some(), landscape.bus.timezone));
+            all.insert(route.name.to_string(), words);
+        }
+    }
+    all
+}
+
+fn said(empty: Empty, paced: bool, zone: Tz) -> String {
+    match empty {
+        Empty::Now => "nothing waits".to_owned(),
+        Empty::At(_) if !paced => "as fast as it is answered".to_owned(),
+        Empty::At(at) => format!("empty at {}", local(at.moment(), zone)),
+        Empty::Never => "never empty: as much comes in a week as the profile lets out".to_owned(),
+        Empty::NotWithinAYear => "not empty within a year".to_owned(),
+    }
+}
