@@ -153,6 +153,22 @@ pub trait TaskStore: Send + Sync {
     async fn rows(&self, id: i64, limit: usize) -> Result<Vec<(i64, Envelope)>, StateError>;
     /// L5: these are durable in the route's line, or need not be there.
     async fn forget_rows(&self, id: i64, places: &[i64]) -> Result<(), StateError>;
+    /// For streams whose source cannot be read again: archived messages below a place, the newest first, at most `limit`.
+    /// Masked fields hold signs, so the hash is not that of the published content.
+    async fn archived(
+        &self,
+        stream: &StreamName,
+        below: Option<Seq>,
+        limit: usize,
+    ) -> Result<Vec<Envelope>, StateError>;
+    /// The keys of what a route has delivered from `since` to before `until`, as far as the journal knows; at most `limit`.
+    async fn delivered_between(
+        &self,
+        route: &RouteName,
+        since: Moment,
+        until: Moment,
+        limit: usize,
+    ) -> Result<Vec<Key>, StateError>;
     /// What a route has in its line.
     async fn line(&self, route: &RouteName) -> Result<Line, StateError>;
 }

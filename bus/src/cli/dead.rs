@@ -138,6 +138,9 @@ pub struct DeadExport {
     pub config: Config,
     #[command(flatten)]
     pub choice: DeadChoice,
+    /// Stars for the fields that the stream masks (`mask`), to pass the letters on; such letters cannot be imported
+    #[arg(long)]
+    pub masked: bool,
 }
 
 #[derive(Debug, Args)]

@@ -26,7 +26,13 @@ pub struct Resend {
     /// Only records of this key or label; may be given several times
     #[arg(long = "key", visible_alias = "label", value_name = "KEY")]
     pub only: Vec<String>,
-    /// Everything that the source holds
+    /// Only records that the route delivered since then ("2h" ago, "2026-11-22", "2026-11-22 20:00"), by the journal
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["only", "all"])]
+    pub since: Option<String>,
+    /// Only records that it delivered before then
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["only", "all"])]
+    pub until: Option<String>,
+    /// Everything that the source holds; of a pushed stream, what its archive holds
     #[arg(long, conflicts_with = "only")]
     pub all: bool,
     #[command(flatten)]

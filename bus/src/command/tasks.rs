@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail, ensure};
 use bus_config::Landscape;
+use bus_core::policy::parse_moment;
+use bus_core::vocabulary::Moment;
 use serde_json::{Value, json};
 
 use super::who::who;
@@ -15,13 +17,22 @@ pub async fn load(args: cli::Load) -> anyhow::Result<ExitCode> {
     let landscape = landscape(&args.config.file)?;
     let stream = stream_of(&landscape, &args.to)?;
     ensure!(stream == args.stream, "route {} takes stream {stream}, not {}", args.to, args.stream);
-    order(&landscape, "load", &args.to, &[], args.share.share).await
+    order(&landscape, "load", &args.to, json!({}), args.share.share).await
 }
 
 pub async fn resend(args: cli::Resend) -> anyhow::Result<ExitCode> {
-    ensure!(args.all || !args.only.is_empty(), "say what: --key KEY, --label LABEL, or --all");
+    let timed = args.since.is_some() || args.until.is_some();
+    ensure!(
+        args.all || timed || !args.only.is_empty(),
+        "say what: --key KEY, --label LABEL, --since TIME with --until TIME, or --all"
+    );
     let landscape = landscape(&args.config.file)?;
-    order(&landscape, "resend", &args.route, &args.only, args.share.share).await
+    let moment = |text: &Option<String>| {
+        let parse = |text: &String| parse_moment(text, landscape.bus.timezone, Moment::now());
+        text.as_ref().map(parse).transpose().map_err(anyhow::Error::msg)
+    };
+    let chosen = json!({ "only": args.only, "since": moment(&args.since)?, "until": moment(&args.until)? });
+    order(&landscape, "resend", &args.route, chosen, args.share.share).await
 }
 
 /// What a route takes; the bus's own count too.
@@ -38,17 +49,22 @@ fn stream_of<'a>(landscape: &'a Landscape, route: &str) -> anyhow::Result<&'a st
     }
 }
 
-async fn order(landscape: &Landscape, kind: &str, route: &str, only: &[String], share: u8) -> anyhow::Result<ExitCode> {
+async fn order(landscape: &Landscape, kind: &str, route: &str, chosen: Value, share: u8) -> anyhow::Result<ExitCode> {
     let stream = stream_of(landscape, route)?;
     let serves = |feed: &&bus_config::Feed| feed.streams.iter().any(|name| name.as_str() == stream);
     let feed = landscape.feeds.iter().find(serves).with_context(|| format!("no feed serves stream {stream}"))?;
-    let order = json!({
-        "kind": kind, "feed": feed.name, "stream": stream, "route": route, "only": only, "share": share, "who": who()
+    let mut order = json!({
+        "kind": kind, "feed": feed.name, "stream": stream, "route": route, "share": share, "who": who()
     });
+    order.as_object_mut().into_iter().for_each(|order| order.extend(chosen.as_object().cloned().unwrap_or_default()));
     Ok(match Client::new(landscape)?.post_json("/tasks", &order).await? {
         Answer::Ok(body) => {
-            let id = serde_json::from_str::<Value>(&body)?["task"].clone();
-            println!("task {id}: {kind} of {stream} to {route}; it goes on after a restart. How far it is: bus tasks");
+            let answer: Value = serde_json::from_str(&body)?;
+            let (id, records) = (&answer["task"], answer["records"].as_u64().unwrap_or(0));
+            let only = if records > 0 { format!(" ({records} records)") } else { String::new() };
+            println!(
+                "task {id}: {kind} of {stream} to {route}{only}; it goes on after a restart. How far it is: bus tasks"
+            );
             ExitCode::SUCCESS
         }
         Answer::Refused(status, body) => refused(status, &body),

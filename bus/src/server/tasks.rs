@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use bus_core::ports::tasks::{Kind, Order, Task};
-use bus_core::vocabulary::{FeedName, RouteName, StreamName};
+use bus_core::vocabulary::{FeedName, Moment, RouteName, StreamName};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -25,12 +25,17 @@ pub struct Ordered {
     route: RouteName,
     #[serde(default)]
     only: Vec<String>,
+    /// Only keys that the route has delivered in this time.
+    #[serde(default)]
+    since: Option<Moment>,
+    #[serde(default)]
+    until: Option<Moment>,
     share: u8,
     who: String,
 }
 
 pub async fn order(State(app): State<Arc<App>>, Json(ordered): Json<Ordered>) -> Response {
-    let Ordered { kind, feed, stream, route, only, share, who } = ordered;
+    let Ordered { kind, feed, stream, route, mut only, since, until, share, who } = ordered;
     let refuse = |why: String| (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response();
     let Some(kind) = Kind::parse(&kind) else { return refuse(format!("{kind} is not one of load, resend")) };
     if app.watch.route(&route).is_none() {
@@ -42,8 +47,24 @@ pub async fn order(State(app): State<Arc<App>>, Json(ordered): Json<Ordered>) ->
     if !(1..=100).contains(&share) || only.len() > MAX_ONLY {
         return refuse(format!("a share is 1 to 100 percent, and at most {MAX_ONLY} keys may be named"));
     }
+    if since.is_some() || until.is_some() {
+        let (from, to) = (since.unwrap_or(Moment(0)), until.unwrap_or_else(Moment::now));
+        match app.operations.tasks.store().delivered_between(&route, from, to, MAX_ONLY + 1).await {
+            Ok(keys) if keys.is_empty() => {
+                return refuse(format!("the journal knows nothing that {route} delivered then"));
+            }
+            Ok(keys) if keys.len() > MAX_ONLY => {
+                return refuse(format!(
+                    "{route} delivered more than {MAX_ONLY} records then: a shorter time, or all of them"
+                ));
+            }
+            Ok(keys) => only = keys.iter().map(|key| key.as_str().to_owned()).collect(),
+            Err(error) => return unavailable(&error),
+        }
+    }
+    let records = only.len();
     match app.operations.tasks.order(&Order { kind, feed, stream, route, only, share, who }).await {
-        Ok(id) => Json(json!({ "task": id })).into_response(),
+        Ok(id) => Json(json!({ "task": id, "records": records })).into_response(),
         Err(error) => unavailable(&error),
     }
 }

@@ -6,7 +6,7 @@
 mod block;
 mod buffer;
 mod find;
-mod recent;
+pub(crate) mod recent;
 mod story;
 mod trim;
 mod write;

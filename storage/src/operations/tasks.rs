@@ -3,11 +3,12 @@
 use async_trait::async_trait;
 use bus_core::ports::state::StateError;
 use bus_core::ports::tasks::{Kind, Line, Order, Place, Stage, Task, TaskStore};
-use bus_core::vocabulary::{ContentHash, Envelope, FeedName, Key, Moment, RouteName, StreamName};
+use bus_core::vocabulary::{ContentHash, Envelope, FeedName, Key, Moment, RouteName, Seq, StreamName};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::SqliteState;
 use crate::failure::{Failure, damaged};
+use crate::journal::recent;
 use crate::names;
 use crate::queue::log::{signed, unsigned};
 use crate::state::route;
@@ -92,6 +93,29 @@ impl TaskStore for SqliteState {
             Ok(())
         };
         self.database().write(0, work).await
+    }
+
+    async fn archived(
+        &self,
+        stream: &StreamName,
+        below: Option<Seq>,
+        limit: usize,
+    ) -> Result<Vec<Envelope>, StateError> {
+        let stream = stream.clone();
+        self.database().read(move |connection| recent::archived(connection, &stream, below, limit)).await
+    }
+
+    async fn delivered_between(
+        &self,
+        route: &RouteName,
+        since: Moment,
+        until: Moment,
+        limit: usize,
+    ) -> Result<Vec<Key>, StateError> {
+        let route = route.clone();
+        self.database()
+            .read(move |connection| recent::delivered_between(connection, &route, (since, until), limit))
+            .await
     }
 
     async fn line(&self, route: &RouteName) -> Result<Line, StateError> {

@@ -7,8 +7,8 @@ use crate::engine::crash;
 use crate::ports::permits::Permits;
 use crate::ports::source::{SourceError, SourceFault};
 use crate::ports::state::StateError;
-use crate::ports::tasks::{Stage, Task, TaskStore};
-use crate::vocabulary::{ContentHash, Envelope, MessageId, Moment, Record};
+use crate::ports::tasks::{Kind, Stage, Task, TaskStore};
+use crate::vocabulary::{ContentHash, Envelope, MessageId, Moment, Operation, Record, StreamName};
 
 impl Capture {
     /// Everything that tasks want to have read. A source that is away is asked again with the next round.
@@ -28,11 +28,12 @@ impl Capture {
     /// older than anything that was published before.
     pub async fn take_stock(&mut self, task: &Task) -> Result<(), RoundError> {
         let serves = self.plan.streams.iter().any(|stream| stream.name == task.order.stream);
-        if matches!(self.plan.changes, Changes::Push) || !serves {
-            let why = "the records of this stream are pushed to the bus: their source cannot be read again";
-            let why = if serves { why } else { "the feed does not serve this stream" };
-            self.tasks.set_stage(task.id, Stage::Failed, Some(why)).await?;
+        if !serves {
+            self.tasks.set_stage(task.id, Stage::Failed, Some("the feed does not serve this stream")).await?;
             return Ok(());
+        }
+        if matches!(self.plan.changes, Changes::Push) {
+            return Ok(self.read_archive(task).await?);
         }
         let mut position = match self.position.take() {
             Some(position) => position,
@@ -41,13 +42,14 @@ impl Capture {
         let permits = Permits::new(None, std::sync::Arc::clone(&self.gate) as _);
         let store = std::sync::Arc::clone(self.tasks.store());
         store.begin_reading(task.id).await?;
+        let named = Named::of(task);
         let mut restart = true;
         while self.tasks.is_open(task.id) {
             let page = self.source.scan(restart, self.plan.limit, &permits).await?;
             restart = false;
             self.keep_unreadable(&page.unreadable).await?;
             let read = page.records.len() as u64;
-            let wanted: Vec<Record> = page.records.iter().filter(|record| wants(task, record)).cloned().collect();
+            let wanted: Vec<Record> = page.records.iter().filter(|record| named.wants(record)).cloned().collect();
             let cursor = position.cursor.clone();
             self.publish_new(&mut position, page.records, cursor).await?;
             crash::point("task.published");
@@ -59,6 +61,48 @@ impl Capture {
             }
         }
         self.position = Some(position);
+        Ok(())
+    }
+
+    /// A source that cannot be asked: what the archive holds, if that is still what was published last. It runs between
+    /// two rounds like a scan, begins anew after a crash, and needs no order among keys: each has one version.
+    async fn read_archive(&mut self, task: &Task) -> Result<(), StateError> {
+        let (store, stream) = (std::sync::Arc::clone(self.tasks.store()), &task.order.stream);
+        store.begin_reading(task.id).await?;
+        let named = Named::of(task);
+        let (mut below, mut any) = (None, false);
+        while self.tasks.is_open(task.id) {
+            let page = store.archived(stream, below, self.plan.limit.records).await?;
+            let Some(last) = page.last() else {
+                let empty = "the records of this stream are pushed to the bus, and its archive holds none (`archive`)";
+                let (stage, why) = if any { (Stage::Sending, None) } else { (Stage::Failed, Some(empty)) };
+                self.tasks.set_stage(task.id, stage, why).await?;
+                break;
+            };
+            (below, any) = (Some(last.seq), true);
+            let read = page.len() as u64;
+            let wanted = |envelope: &Envelope| named.has(envelope.key.as_str(), envelope.label.as_deref());
+            let page: Vec<Envelope> = page.into_iter().filter(wanted).collect();
+            let keys: Vec<_> = page.iter().map(|envelope| envelope.key.clone()).collect();
+            let places = store.places(stream, &keys).await?;
+            let newest = page.into_iter().zip(places).filter_map(|(envelope, place)| Some((envelope, place?)));
+            let (mut rows, mut masked) = (Vec::new(), false);
+            // An older version has another seq: it was overwritten, and goes nowhere.
+            for (envelope, place) in newest.filter(|(envelope, place)| envelope.seq == place.seq) {
+                masked |= envelope.hash != place.hash;
+                // To a receiver that never had it there is nothing to delete.
+                let gone = task.order.kind == Kind::Load && envelope.operation == Operation::Delete;
+                rows.extend((!gone).then_some(envelope));
+            }
+            if masked {
+                let why = "fields of this stream are masked in the archive, so it is not what was published; its senders \
+                           have to push again";
+                self.tasks.set_stage(task.id, Stage::Failed, Some(why)).await?;
+                break;
+            }
+            store.keep_rows(task.id, read, &rows).await?;
+            crash::point("task.archived");
+        }
         Ok(())
     }
 }
@@ -91,8 +135,23 @@ async fn as_published(store: &dyn TaskStore, task: &Task, records: Vec<Record>) 
     Ok(rows)
 }
 
-fn wants(task: &Task, record: &Record) -> bool {
-    let only = &task.order.only;
-    let named = |name: &String| record.key.as_str() == name || record.label.as_ref() == Some(name);
-    record.stream == task.order.stream && (only.is_empty() || only.iter().any(named))
+/// The keys and labels that a task is about; none are all.
+struct Named<'a> {
+    stream: &'a StreamName,
+    words: HashSet<&'a str>,
+}
+
+impl<'a> Named<'a> {
+    fn of(task: &'a Task) -> Self {
+        Self { stream: &task.order.stream, words: task.order.only.iter().map(String::as_str).collect() }
+    }
+
+    fn wants(&self, record: &Record) -> bool {
+        record.stream == *self.stream && self.has(record.key.as_str(), record.label.as_deref())
+    }
+
+    fn has(&self, key: &str, label: Option<&str>) -> bool {
+        let words = &self.words;
+        words.is_empty() || words.contains(key) || label.is_some_and(|label| words.contains(label))
+    }
 }
