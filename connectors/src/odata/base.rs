@@ -1,5 +1,9 @@
 //! One base of 1C: requests, the pool of sessions that all uses of one user share, and its `$metadata`.
 
+mod send;
+
+pub use send::Sent;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};

@@ -13,6 +13,7 @@
 //! | `position.rs` | what is kept in a cursor by date |
 //! | `plan.rs`, `node.rs`, `spool.rs` | an exchange plan as a feed: the cursor, the numbers of its node, answers on disk |
 //! | `source.rs` | the `Source` |
+//! | `base/send.rs`, `target/` | the `Target` |
 
 mod address;
 mod atom;
@@ -33,6 +34,7 @@ mod shape;
 mod source;
 mod spool;
 mod table;
+mod target;
 #[cfg(test)]
 mod tests;
 mod trouble;
@@ -41,3 +43,4 @@ pub use node::QUIET;
 pub use options::{BaseOptions, Changes, Options, Plan, Read};
 pub use shape::Keep;
 pub use source::OdataSource;
+pub use target::{Gone, OdataTarget, Posting, Write};
