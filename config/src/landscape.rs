@@ -15,6 +15,7 @@ use url::Url;
 
 pub use crate::language::bus::LogFormat;
 pub use crate::language::map::GivesText as Gives;
+pub use crate::language::odata::Posting;
 pub use crate::language::route::{Delivery, EchoKey, Late, Method, WhenLeft};
 pub use crate::language::stream::Overlap;
 use crate::maps::{CsvFile, Handle, Table};
@@ -168,6 +169,8 @@ pub struct OdataSystem {
     pub zone: Tz,
     /// How much it may be read.
     pub reads: Limits,
+    /// How much it can take.
+    pub takes: Takes,
     /// Requests at the same time, whatever for.
     pub sessions: usize,
     /// The longest silence of an answer.
@@ -184,6 +187,15 @@ pub struct HttpSystem {
     /// User and password of HTTP basic authentication.
     pub basic: Option<(String, SecretRef)>,
     /// How much it can take.
+    pub takes: Takes,
+    /// How long a request may take.
+    pub timeout: Duration,
+}
+
+/// How much a receiving system can take.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Takes {
+    /// Requests.
     pub capacity: Limits,
     /// Operations with a pace of their own beside it: their requests count for both.
     pub operations: Vec<(String, Profile)>,
@@ -191,8 +203,6 @@ pub struct HttpSystem {
     pub margin: f64,
     /// Whether the pace follows how the system fares.
     pub adaptive: bool,
-    /// How long a request may take.
-    pub timeout: Duration,
 }
 
 /// How much at a time, and at the same time.
@@ -400,14 +410,8 @@ pub struct Route {
     pub when_left: WhenLeft,
     /// Which versions of a record are sent.
     pub delivery: Delivery,
-    /// The request that carries a record.
-    pub send: Send,
-    /// The request that deletes one; `None`: deletions are skipped.
-    pub on_delete: Option<DeleteRequest>,
-    /// Whether the same may be sent again.
-    pub idempotency: Idempotency,
-    /// The header by which the receiver recognises a repeat.
-    pub idempotency_header: Option<String>,
+    /// How a record is carried.
+    pub carried: Carried,
     /// Attempts and waits of one record.
     pub retry: RetryPolicy,
     /// Records under way at the same time.
@@ -446,6 +450,64 @@ pub struct Echo {
     pub compare: Arc<Compared>,
     /// How its records are found.
     pub by: EchoKey,
+}
+
+/// How a route's records are carried to its system.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Carried {
+    /// By requests.
+    Http(Http),
+    /// Written to a base of 1C.
+    Odata(OdataWrite),
+}
+
+impl Carried {
+    /// Whether deletions are carried too; otherwise they are skipped.
+    pub fn deletes(&self) -> bool {
+        match self {
+            Self::Http(http) => http.on_delete.is_some(),
+            Self::Odata(write) => write.gone.is_some(),
+        }
+    }
+}
+
+/// The requests of a route.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Http {
+    /// The request that carries a record.
+    pub send: Send,
+    /// The request that deletes one; `None`: deletions are skipped.
+    pub on_delete: Option<DeleteRequest>,
+    /// Whether the same may be sent again.
+    pub idempotency: Idempotency,
+    /// The header by which the receiver recognises a repeat.
+    pub idempotency_header: Option<String>,
+}
+
+/// How records are written to a base of 1C.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OdataWrite {
+    /// The set.
+    pub set: String,
+    /// The attribute that holds the message's key.
+    pub by: Option<String>,
+    /// Whether objects are created.
+    pub create: bool,
+    /// What becomes of a document.
+    pub post: Posting,
+    /// What happens to what is gone; `None`: nothing.
+    pub gone: Option<Gone>,
+    /// Without the configuration's own checks.
+    pub load_mode: bool,
+}
+
+/// What happens in 1C to an object that is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gone {
+    /// It is marked for deletion.
+    Mark,
+    /// It is deleted for good.
+    Delete,
 }
 
 /// The request that carries a record.

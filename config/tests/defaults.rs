@@ -82,7 +82,7 @@ fn tables_of_all_files_inherit_and_their_own_options_win() {
     assert_eq!(*schedule, Schedule::Every(Duration::from_secs(15)));
     assert!(matches!(landscape.feeds[1].source, FeedSource::Push { .. }), "a pushed stream has no schedule");
     let http = landscape.systems.iter().filter_map(|system| match &system.kind {
-        SystemKind::Http(http) => Some((http.timeout.as_secs(), http.capacity.concurrency)),
+        SystemKind::Http(http) => Some((http.timeout.as_secs(), http.takes.capacity.concurrency)),
         SystemKind::Sql { .. } | SystemKind::Odata(_) => None,
     });
     let timeouts: Vec<_> = http.collect();

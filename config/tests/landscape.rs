@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use bus_config::{Broker, Changes, FeedSource, Landscape, Method, Overlap, SystemKind, Via, WhenLeft, check};
+use bus_config::{Broker, Carried, Changes, FeedSource, Landscape, Method, Overlap, SystemKind, Via, WhenLeft, check};
 use bus_core::policy::{Idempotency, Schedule};
 use bus_options::{Colour, SecretOr, SecretRef, to_text};
 
@@ -83,19 +83,20 @@ key = {{ env = "WEB" }}
     let SystemKind::Sql { reads, .. } = &landscape.systems[0].kind else { panic!("{:?}", landscape.systems[0]) };
     assert!(reads.pace.is_some() && reads.concurrency == 1);
     let SystemKind::Http(http) = &landscape.systems[1].kind else { panic!("{:?}", landscape.systems[1]) };
-    assert_eq!((http.headers.len(), http.capacity.concurrency, http.margin), (2, 7, 0.05));
+    assert_eq!((http.headers.len(), http.takes.capacity.concurrency, http.takes.margin), (2, 7, 0.05));
     assert!(matches!(&http.basic, Some((user, SecretRef::Env(_))) if user == "bus"));
     let feed = landscape.feeds.iter().find(|feed| feed.name.as_str() == "остатки").unwrap();
     let FeedSource::Query { schedule, changes, .. } = &feed.source else { panic!("{feed:?}") };
     assert_eq!(*schedule, Schedule::Every(Duration::from_secs(15)));
     let Changes::Cursor { column, overlap, recheck } = changes else { panic!("{changes:?}") };
     assert_eq!((column.as_str(), *overlap, recheck.as_ref().unwrap().guard), ("at", Overlap::Count(5), 0.25));
-    assert_eq!(http.operations.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["upload"]);
+    assert_eq!(http.takes.operations.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["upload"]);
     let route = &landscape.routes[0];
     assert_eq!(route.operation.as_deref(), Some("upload"));
-    assert_eq!((route.send.method, route.when_left, route.retry.attempts), (Method::Post, WhenLeft::Delete, 3));
-    assert_eq!(route.on_delete.as_ref().unwrap().method, Method::Delete);
-    assert_eq!(route.idempotency_header.as_deref(), Some("Idempotency-Key"));
+    let Carried::Http(http) = &route.carried else { panic!("{:?}", route.carried) };
+    assert_eq!((http.send.method, route.when_left, route.retry.attempts), (Method::Post, WhenLeft::Delete, 3));
+    assert_eq!(http.on_delete.as_ref().unwrap().method, Method::Delete);
+    assert_eq!(http.idempotency_header.as_deref(), Some("Idempotency-Key"));
     assert_eq!(route.shape.paths_read(), [".qty"]);
     assert!(matches!(landscape.subscriptions[0].via, Via::Amqp));
     assert_eq!(landscape.subscriptions[0].keep_bytes, 1_000_000);
@@ -120,7 +121,8 @@ fn repeating_is_harmless_by_method_or_by_word() {
         let route =
             format!("[routes.r]\nstream = \"s\"\nto = \"shop\"\nsend = {{ method = \"{method}\", path = \"/x\" }}\n");
         let landscape = landscape(&format!("{SHOP}{PUSHED}{route}{stated}\n"));
-        assert_eq!(landscape.routes[0].idempotency, expected, "{method} {stated}");
+        let Carried::Http(http) = &landscape.routes[0].carried else { panic!("{method}") };
+        assert_eq!(http.idempotency, expected, "{method} {stated}");
         assert!(landscape.routes[0].shape.is_as_is());
     }
 }

@@ -155,3 +155,57 @@ fn what_an_exchange_plan_cannot_do_is_said() {
         assert!(text.contains(part), "{by}: {part}\n{text}");
     }
 }
+
+const WRITES: &str = r#"
+[systems.erp]
+kind = "1c-odata"
+url = "http://erp/trade/odata/standard.odata"
+capacity = { concurrency = 2 }
+[systems.shop]
+kind = "http"
+url = "https://shop.example/api"
+[streams.orders]
+listen = { path = "/in/orders", key = { env = "K" } }
+key = "id"
+[routes.out]
+stream = "orders"
+to = "erp"
+write = { set = "Document_ЗаказКлиента", by = "Номер", post = "follow", load_mode = true }
+on_delete = "mark"
+"#;
+
+#[test]
+fn what_is_said_of_writing_arrives() {
+    use bus_config::{Carried, Gone, OdataWrite, Posting};
+    let (checked, text) = checked(WRITES);
+    let landscape = checked.landscape.unwrap_or_else(|| panic!("{text}"));
+    let SystemKind::Odata(base) = &landscape.systems[0].kind else { panic!("{:?}", landscape.systems) };
+    assert_eq!(base.takes.capacity.concurrency, 2);
+    let expected = OdataWrite {
+        set: "Document_ЗаказКлиента".into(),
+        by: Some("Номер".into()),
+        create: true,
+        post: Posting::Follow,
+        gone: Some(Gone::Mark),
+        load_mode: true,
+    };
+    assert_eq!(landscape.routes[0].carried, Carried::Odata(expected));
+}
+
+#[test]
+fn mistakes_of_writing_are_told() {
+    let write = "write = { set = \"Document_ЗаказКлиента\", by = \"Номер\", post = \"follow\", load_mode = true }";
+    for (from, to, words) in [
+        (write, "", "`write` is required: it goes to a base of 1C"),
+        (write, "send = { path = \"/o\" }", "`send` is for HTTP; `erp` is a base of 1C"),
+        ("Document_ЗаказКлиента", "Catalog_Товары", "only documents are posted; Catalog_Товары is none"),
+        ("\"Document_ЗаказКлиента\"", "\"Constant_Имя\"", "Constant_Имя has its key in its own fields"),
+        ("on_delete = \"mark\"", "on_delete = { path = \"/o/{key}\" }", "a base of 1C takes no such request"),
+        ("on_delete = \"mark\"", "on_delete = \"marks\"", "mark"),
+        ("to = \"erp\"", "to = \"shop\"", "`write` is for a base of 1C; `shop` is none"),
+        ("to = \"erp\"", "to = \"shop\"", "only a base of 1C knows by itself how to delete"),
+    ] {
+        let (_, text) = checked(&WRITES.replace(from, to));
+        assert!(text.contains(words), "{from} -> {to}: {text}");
+    }
+}

@@ -50,4 +50,5 @@ codes! {
     BAD_MASK = "BUS-C043" "not a field that can be masked";
     ARCHIVE_OUTLIVES = "BUS-C044" "an archive that outlives the journal";
     DATE_WITHOUT_RECHECK = "BUS-C050" "a business date without a comparison";
+    POSTS_NO_DOCUMENT = "BUS-C060" "posting what is no document";
 }

@@ -6,6 +6,7 @@
 pub mod bench;
 pub mod bus;
 pub mod eventually;
+pub mod onec;
 pub mod oracle;
 pub mod ports;
 pub mod process;

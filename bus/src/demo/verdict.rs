@@ -71,7 +71,7 @@ pub async fn find(app: &App, landscape: &Landscape, issued: &Issued, ledger: &[L
     let dead: HashSet<String> =
         letters.iter().filter_map(|row| row.letter.envelope.as_ref()).map(|e| e.key.as_str().to_owned()).collect();
     let excess = landscape.systems.iter().find_map(|system| match &system.kind {
-        SystemKind::Http(http) => http.capacity.pace.as_ref(),
+        SystemKind::Http(http) => http.takes.capacity.pace.as_ref(),
         SystemKind::Sql { .. } | SystemKind::Odata(_) => None,
     });
     let mut arrivals: Vec<Micros> = ledger.iter().map(|line| Micros(line.at)).collect();

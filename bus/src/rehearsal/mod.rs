@@ -21,7 +21,7 @@ mod told;
 
 pub use difference::{Difference, Sign};
 pub use expected::compare;
-pub use outcome::Outcome;
+pub use outcome::{Outcome, Request};
 pub use pace::{Outlook, Work, outlooks};
 pub use past::{Compared, Standing, compared};
 pub use stage::Stage;

@@ -73,12 +73,16 @@ fn loads(
 fn words(landscape: &Landscape, loads: &HashMap<RouteName, Load>, now: Moment) -> HashMap<String, String> {
     let mut all = HashMap::new();
     for system in &landscape.systems {
-        let SystemKind::Http(http) = &system.kind else { continue };
+        let takes = match &system.kind {
+            SystemKind::Http(http) => &http.takes,
+            SystemKind::Odata(base) => &base.takes,
+            SystemKind::Sql { .. } => continue,
+        };
         let routes: Vec<_> = landscape.routes.iter().filter(|route| route.to == system.name).collect();
         let here: Vec<Load> = routes.iter().map(|route| loads[&route.name]).collect();
         let at = Now { wall: Micros::from(now), mono: Tick::default() };
         let plan: Option<PacePlan> =
-            http.capacity.pace.as_ref().map(|profile| Pacer::new(profile.clone(), http.margin, at).plan(at));
+            takes.capacity.pace.as_ref().map(|profile| Pacer::new(profile.clone(), takes.margin, at).plan(at));
         let empties = forecast(plan.as_ref(), f64::INFINITY, &here, Micros::from(now));
         for ((route, load), empty) in routes.iter().zip(&here).zip(empties) {
             let pace = format!("{:.1} requests an hour come", load.arrivals * 3600.0);

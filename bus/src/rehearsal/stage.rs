@@ -1,11 +1,11 @@
 //! Routes, their maps and targets, built from a landscape. Connects to nothing and reads no secret.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use anyhow::Context;
 use bus_config::maps::{Entries, Table};
-use bus_config::{Landscape, MapSource, RouteTest};
+use bus_config::{Carried, Gone, Landscape, MapSource, OdataWrite, RouteTest, SystemKind};
 use bus_connectors::http::HttpTarget;
 use bus_connectors::push;
 use bus_connectors::{Served, Serves};
@@ -13,10 +13,11 @@ use bus_core::engine::seal::{LastPublished, Numbering, seal};
 use bus_core::engine::worker::{Rehearsed, RoutePlan, rehearse};
 use bus_core::ports::shape::Shape;
 use bus_core::ports::state::{Published, Settled};
+use bus_core::ports::target::Parcel;
 use bus_core::vocabulary::{ContentHash, Envelope, MapName, Moment, Operation, QueueName, RouteName, Seq};
 
-use super::Outcome;
-use crate::wire::routes::{route_plan, takes_requests};
+use super::{Outcome, Request};
+use crate::wire::routes::route_plan;
 use crate::wire::target::{Http, Secrets};
 
 /// See the module's comment.
@@ -30,9 +31,15 @@ pub struct Stage {
 struct Part {
     plan: RoutePlan,
     shape: Arc<dyn Shape>,
-    target: HttpTarget,
+    target: Receiver,
     /// Its stream.
     serves: Serves,
+}
+
+/// What is asked what it would send.
+enum Receiver {
+    Http(HttpTarget),
+    Odata(OdataWrite),
 }
 
 impl Stage {
@@ -42,15 +49,21 @@ impl Stage {
         let mut routes = HashMap::new();
         for route in &landscape.routes {
             let system = landscape.system(&route.to).with_context(|| format!("system {} is missing", route.to))?;
-            let http = takes_requests(route, system)?;
-            if !systems.contains_key(&system.name) {
-                systems.insert(system.name.clone(), Http::new(system, http, Secrets::Starred)?);
-            }
+            let target = match (&system.kind, &route.carried) {
+                (SystemKind::Http(http), Carried::Http(requests)) => {
+                    if !systems.contains_key(&system.name) {
+                        systems.insert(system.name.clone(), Http::new(system, http, Secrets::Starred)?);
+                    }
+                    Receiver::Http(systems[&system.name].route(route, requests)?)
+                }
+                (_, Carried::Odata(write)) => Receiver::Odata(write.clone()),
+                _ => anyhow::bail!("route {}: {} takes no such requests", route.name, route.to),
+            };
             let stream = landscape.stream(&route.stream).with_context(|| format!("stream {}", route.stream))?;
             let part = Part {
                 plan: route_plan(landscape, route, QueueName::new(route.name.as_str())?),
                 shape: Arc::clone(&route.shape) as _,
-                target: systems[&system.name].route(route)?,
+                target,
                 serves: Serves::One(Served {
                     stream: stream.name.clone(),
                     key: stream.key.clone(),
@@ -110,17 +123,33 @@ impl Part {
             Rehearsed::Skip(reason) => Outcome::Skip(reason.to_owned()),
             Rehearsed::Hold(hold) => Outcome::Hold(hold.what),
             Rehearsed::Reject(reason) => Outcome::Reject(reason),
-            Rehearsed::Send(parcel) => match self.target.preview(&parcel) {
-                Ok(Some(request)) => {
-                    present = Some(parcel.operation == Operation::Upsert);
-                    Outcome::Request(request.into())
+            Rehearsed::Send(parcel) => {
+                let sent = match &self.target {
+                    Receiver::Odata(write) => Ok(Some(written(write, &parcel))),
+                    Receiver::Http(target) => target.preview(&parcel).map(|request| request.map(Request::from)),
+                };
+                match sent {
+                    Ok(Some(request)) => {
+                        present = Some(parcel.operation == Operation::Upsert);
+                        Outcome::Request(request)
+                    }
+                    Ok(None) => Outcome::Skip("not-at-receiver".to_owned()),
+                    Err(error) => Outcome::Reject(error.message),
                 }
-                Ok(None) => Outcome::Skip("not-at-receiver".to_owned()),
-                Err(error) => Outcome::Reject(error.message),
-            },
+            }
         };
         (outcome, present)
     }
+}
+
+/// What a base of 1C would be told: which of its requests that takes, only the base itself can say.
+fn written(write: &OdataWrite, parcel: &Parcel) -> Request {
+    let (method, body) = match (parcel.operation, write.gone) {
+        (Operation::Upsert, _) => ("PATCH", serde_json::from_slice(&parcel.body).ok()),
+        (Operation::Delete, Some(Gone::Delete)) => ("DELETE", None),
+        (Operation::Delete, _) => ("PATCH", Some(serde_json::json!({ "DeletionMark": true }))),
+    };
+    Request { method: method.to_owned(), path: format!("/{}", write.set), headers: BTreeMap::new(), body }
 }
 
 /// What the route has settled of the record before.

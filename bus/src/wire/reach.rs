@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bus_config::{FeedSource, Landscape, MapSource, SystemKind};
+use bus_config::{Carried, FeedSource, Landscape, MapSource, SystemKind};
 use bus_core::ports::source::{Source, SystemReport};
 use bus_rabbitmq::RabbitMq;
 
@@ -50,6 +50,16 @@ pub async fn everything(landscape: &Landscape) -> Vec<Reached> {
         };
         let what = format!("map {} ({})", map.handle.name, system.name);
         reached.push(Reached { what, outcome: within(ask).await });
+    }
+    for route in &landscape.routes {
+        let (Some(system), Carried::Odata(write)) = (landscape.system(&route.to), &route.carried) else { continue };
+        let SystemKind::Odata(base) = &system.kind else { continue };
+        let ask = async {
+            let target = target::odata(system, base, route, write).map_err(|error| format!("{error:#}"))?;
+            target.check().await.map_err(|error| error.to_string())
+        };
+        let what = format!("route {} ({})", route.name, system.name);
+        reached.push(Reached { what, outcome: within_time(SLOW, ask).await });
     }
     for system in &landscape.systems {
         let SystemKind::Http(http) = &system.kind else { continue };

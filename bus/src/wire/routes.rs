@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bus_config::shape::Shaper;
-use bus_config::{Delivery, HttpSystem, Landscape, Requires, Route, System, SystemKind, WhenLeft};
+use bus_config::{Carried, Delivery, Landscape, Requires, Route, SystemKind, Takes, WhenLeft};
 use bus_core::engine::echo::Echo;
 use bus_core::engine::gate::Capacity;
 use bus_core::engine::worker::{Delivered, Late, LeftPolicy, Requirement, RoutePlan};
@@ -59,26 +59,23 @@ pub struct Builder {
 impl Builder {
     pub fn prepare(&mut self, landscape: &Landscape, route: &Route, queue: QueueName) -> anyhow::Result<RoutePart> {
         let system = landscape.system(&route.to).with_context(|| format!("system {} is missing", route.to))?;
-        let http = takes_requests(route, system)?;
-        if !self.clients.contains_key(&system.name) {
-            self.clients.insert(system.name.clone(), target::Http::new(system, http, Secrets::Read)?);
-        }
-        let client = &self.clients[&system.name];
-        let capacity = Capacity {
-            profile: http.capacity.pace.clone(),
-            operations: http.operations.clone(),
-            margin: http.margin,
-            adaptive: http.adaptive,
-            concurrency: http.capacity.concurrency,
-            deadline: client.deadline(),
-            // A probe must be over before the next one, and recovery noticed within seconds.
-            breaker: BreakerOptions { max: client.deadline().max(PROBE), ..BreakerOptions::default() },
+        let (target, takes): (Arc<dyn Target>, &Takes) = match (&system.kind, &route.carried) {
+            (SystemKind::Http(http), Carried::Http(requests)) => {
+                if !self.clients.contains_key(&system.name) {
+                    self.clients.insert(system.name.clone(), target::Http::new(system, http, Secrets::Read)?);
+                }
+                (Arc::new(self.clients[&system.name].route(route, requests)?), &http.takes)
+            }
+            (SystemKind::Odata(base), Carried::Odata(write)) => {
+                (target::odata(system, base, route, write)?, &base.takes)
+            }
+            _ => anyhow::bail!("route {}: {} takes no such requests", route.name, route.to),
         };
         Ok(RoutePart {
             plan: route_plan(landscape, route, queue),
-            target: Arc::new(client.route(route)?),
+            capacity: capacity(takes, target.deadline()),
+            target,
             shape: Arc::clone(&route.shape) as _,
-            capacity,
             echo: None,
             requires: route.requires.iter().map(requirement).collect(),
         })
@@ -113,13 +110,16 @@ pub fn own(
     Ok(RoutePart { plan, target, shape, capacity, echo: None, requires: Vec::new() })
 }
 
-/// Where a route delivers.
-pub fn takes_requests<'a>(route: &Route, system: &'a System) -> anyhow::Result<&'a HttpSystem> {
-    match &system.kind {
-        SystemKind::Http(http) => Ok(http),
-        SystemKind::Sql { .. } | SystemKind::Odata(_) => {
-            anyhow::bail!("route {}: {} takes no requests", route.name, route.to)
-        }
+fn capacity(takes: &Takes, deadline: Duration) -> Capacity {
+    Capacity {
+        profile: takes.capacity.pace.clone(),
+        operations: takes.operations.clone(),
+        margin: takes.margin,
+        adaptive: takes.adaptive,
+        concurrency: takes.capacity.concurrency,
+        deadline,
+        // A probe must be over before the next one, and recovery noticed within seconds.
+        breaker: BreakerOptions { max: deadline.max(PROBE), ..BreakerOptions::default() },
     }
 }
 
@@ -153,7 +153,7 @@ pub fn route_plan(landscape: &Landscape, route: &Route, queue: QueueName) -> Rou
             Delivery::Every => Delivered::Every,
             Delivery::Latest => Delivered::Latest,
         },
-        sends_deletes: route.on_delete.is_some(),
+        sends_deletes: route.carried.deletes(),
         retry: route.retry,
         reject_limit: REJECT_LIMIT,
         concurrency: route.concurrency,

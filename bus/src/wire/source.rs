@@ -72,7 +72,8 @@ fn spool(landscape: &Landscape, feed: &Feed) -> PathBuf {
     Path::new(&folder).join(feed.name.as_str())
 }
 
-fn base_of(system: &System, base: &OdataSystem) -> anyhow::Result<odata::BaseOptions> {
+/// How a base is reached, for reading and writing.
+pub fn base_of(system: &System, base: &OdataSystem) -> anyhow::Result<odata::BaseOptions> {
     let name = system.name.as_str();
     let url = super::secret_url(&base.url, name)?;
     let login = match &base.login {

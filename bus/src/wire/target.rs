@@ -1,11 +1,12 @@
 //! Targets of routes, by kind of system.
 
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
 
 use anyhow::Context;
-use bus_config::{HttpSystem, Method, Route, System};
+use bus_config::{Gone, Http as Requests, HttpSystem, Method, OdataSystem, OdataWrite, Posting, Route, System};
 use bus_connectors::http::{Client, Header, HeaderValue, HttpTarget, Options, Repeats, Request, Send, Template};
+use bus_connectors::odata::{self, OdataTarget, Write};
 use bus_core::policy::Idempotency;
 use bus_core::ports::source::SystemReport;
 use bus_core::ports::target::Target;
@@ -41,10 +42,36 @@ impl Secrets {
     }
 }
 
+/// A route that writes to a base of 1C.
+pub fn odata(
+    system: &System,
+    base: &OdataSystem,
+    route: &Route,
+    write: &OdataWrite,
+) -> anyhow::Result<Arc<dyn Target>> {
+    let write = Write {
+        set: write.set.clone(),
+        by: write.by.clone(),
+        create: write.create,
+        post: match write.post {
+            Posting::Leave => odata::Posting::Leave,
+            Posting::Post => odata::Posting::Post,
+            Posting::Unpost => odata::Posting::Unpost,
+            Posting::Follow => odata::Posting::Follow,
+        },
+        gone: write.gone.map(|gone| match gone {
+            Gone::Mark => odata::Gone::Mark,
+            Gone::Delete => odata::Gone::Delete,
+        }),
+        load_mode: write.load_mode,
+    };
+    let target = OdataTarget::new(&super::source::base_of(system, base)?, write);
+    Ok(Arc::new(target.with_context(|| format!("route {}", route.name))?))
+}
+
 /// An HTTP system: one pooled client for all its routes.
 pub struct Http {
     client: Client,
-    timeout: Duration,
     secrets: Secrets,
 }
 
@@ -64,31 +91,26 @@ impl Http {
             timeout: http.timeout,
         };
         let client = Client::new(options).with_context(|| format!("system {what}"))?;
-        Ok(Self { client, timeout: http.timeout, secrets })
-    }
-
-    /// The longest any request lasts, its abort included.
-    pub fn deadline(&self) -> Duration {
-        self.timeout + Duration::from_secs(1)
+        Ok(Self { client, secrets })
     }
 
     /// One route to this system.
-    pub fn route(&self, route: &Route) -> anyhow::Result<HttpTarget> {
+    pub fn route(&self, route: &Route, requests: &Requests) -> anyhow::Result<HttpTarget> {
         let what = format!("route {}", route.name);
         let request = |method: Method, path: &str| -> anyhow::Result<Request> {
             let method = method.as_str().parse().context("a method")?;
             Ok(Request { method, path: template(path)? })
         };
         let send = Send {
-            upsert: request(route.send.method, &route.send.path).with_context(|| what.clone())?,
-            on_delete: match &route.on_delete {
+            upsert: request(requests.send.method, &requests.send.path).with_context(|| what.clone())?,
+            on_delete: match &requests.on_delete {
                 Some(delete) => Some(request(delete.method, &delete.path).with_context(|| what.clone())?),
                 None => None,
             },
-            headers: headers(&route.send.headers, &what, self.secrets)?,
-            receiver_id: route.send.receiver_id.clone(),
-            idempotency_header: route.idempotency_header.clone(),
-            repeats: match (&route.idempotency_header, route.idempotency) {
+            headers: headers(&requests.send.headers, &what, self.secrets)?,
+            receiver_id: requests.send.receiver_id.clone(),
+            idempotency_header: requests.idempotency_header.clone(),
+            repeats: match (&requests.idempotency_header, requests.idempotency) {
                 (Some(_), _) => Repeats::Recognised,
                 (None, Idempotency::Idempotent) => Repeats::Harmless,
                 (None, Idempotency::NonIdempotent) => Repeats::Harmful,

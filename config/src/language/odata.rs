@@ -29,6 +29,37 @@ options! {
     }
 }
 
+options! {
+    /// How a record is written to a base of 1C.
+    pub struct OdataWrite("write") {
+        /// The set, as the interface names it: `"Document_ЗаказКлиента"`. Objects, independent and dependent records, constants.
+        set: Filled, required;
+        /// The attribute that holds the key of the message: text of limited length, or a whole number. Without it the key is the
+        /// object's own reference in 1C, and objects can only be changed. Registers and constants have their key in their fields.
+        by: Filled, optional;
+        /// Whether objects that 1C does not have yet are created.
+        create: bool = true;
+        /// What becomes of a document after it was written.
+        post: Posting = "leave";
+        /// `ОбменДанными.Загрузка`: 1C writes without the configuration's own checks and movements.
+        load_mode: bool = false;
+    }
+}
+
+choices! {
+    /// What becomes of a document after it was written.
+    pub enum Posting {
+        /// It stays as it is.
+        Leave = "leave",
+        /// It is posted.
+        Post = "post",
+        /// Its posting is undone.
+        Unpost = "unpost",
+        /// As the record's `Posted` says.
+        Follow = "follow",
+    }
+}
+
 choices! {
     /// A format of answers.
     pub enum Format { Json = "json", Atom = "atom" }

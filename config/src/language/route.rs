@@ -9,6 +9,7 @@ use bus_options::{
 };
 use serde_json::{Value, json};
 
+use super::odata::OdataWrite;
 use super::system::{DAY, Headers};
 use super::watch::EmptyBy;
 use crate::shape::{Compared, ConditionText, FieldsText, ReferencesText, TransformText};
@@ -31,8 +32,10 @@ options! {
         when_left: Located<Own<WhenLeft>>, shared = "ignore";
         /// What happens at the receiver when the record is deleted.
         on_delete: Located<OnDelete> = "ignore";
-        /// The request that carries a record.
-        send: Located<Send>, required;
+        /// The request that carries a record, to a system with kind = "http".
+        send: Located<Send>, optional;
+        /// How a record is written, to a base of 1C.
+        write: Located<OdataWrite>, optional;
         /// Makes the receiver's object of the record. Without it and `fields`, the record goes as it is.
         transform: TransformText, optional;
         /// The simple case: the receiver's names, each with a path in the record. Keeps every digit.
@@ -197,6 +200,10 @@ pub enum OnDelete {
     Ignore,
     /// This request is sent.
     Send(DeleteRequest),
+    /// In 1C: the object is marked for deletion.
+    Mark,
+    /// In 1C: the object is deleted for good.
+    Delete,
 }
 
 impl OptionValue for OnDelete {
@@ -204,17 +211,19 @@ impl OptionValue for OnDelete {
         match node.value().as_str() {
             None => DeleteRequest::read(node, report).map(Self::Send),
             Some("ignore") => Some(Self::Ignore),
+            Some("mark") => Some(Self::Mark),
+            Some("delete") => Some(Self::Delete),
             Some(other) => {
-                node.not_a_choice(other, &["ignore"], &[], report);
+                node.not_a_choice(other, &["ignore", "mark", "delete"], &[], report);
                 None
             }
         }
     }
     fn kind() -> Cow<'static, str> {
-        "`\"ignore\"` or table `on_delete`".into()
+        "`\"ignore\"`, table `on_delete`; in 1C `\"mark\"` or `\"delete\"`".into()
     }
     fn schema() -> Value {
-        json!({"anyOf": [{"const": "ignore"}, DeleteRequest::schema()]})
+        json!({"anyOf": [{"enum": ["ignore", "mark", "delete"]}, DeleteRequest::schema()]})
     }
     fn tables(out: &mut Vec<Declaration>) {
         out.push(DeleteRequest::declaration());

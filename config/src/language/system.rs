@@ -26,7 +26,7 @@ tagged! {
         Sql(SqlSystem) = "sql",
         /// A server that takes requests.
         Http(HttpSystem) = "http",
-        /// A base of 1C:Enterprise that is read by its OData interface.
+        /// A base of 1C:Enterprise that is read and written by its OData interface.
         Odata(OdataSystem) = "1c-odata",
     } planned ["odata", "soap", "file", "telegram", "amqp"]
 }
@@ -64,11 +64,11 @@ options! {
 }
 
 options! {
-    /// A base of 1C:Enterprise, read by its OData interface.
+    /// A base of 1C:Enterprise, read and written by its OData interface.
     pub struct OdataSystem("[systems.NAME] kind = \"1c-odata\"") {
         /// The root of the interface: `http://HOST/BASE/odata/standard.odata`.
         url: SecretOr<HttpUrl>, required;
-        /// A user of the base. It may read what is read, and needs no more rights.
+        /// A user of the base. It may read what is read and change what is written, and needs no more rights.
         user: Located<Filled>, optional;
         /// The user's password.
         password: Located<SecretRef>, optional;
@@ -78,12 +78,14 @@ options! {
         timezone: Timezone, optional;
         /// How much it may be read.
         reads: Reads, shared = {};
+        /// How much it can take. Each record takes a request or more: to find the object, to write it, to post it.
+        capacity: Capacity, shared = {};
         /// Requests at the same time over everything the bus does in this base as this user: each holds a session, and a licence.
         sessions: Whole<1, 100> = 3;
         /// The longest silence: before the first byte of an answer, and between any two. The first answer after a pause, virtual
         /// tables and `$metadata` take 1C half a minute.
         timeout: Millis<1, HOUR>, shared = "2m";
-    } planned ["identity", "capacity"]
+    } planned ["identity"]
 }
 
 options! {

@@ -135,7 +135,7 @@ fn elsewhere(
 /// A receiver's id has to be learnt from its answers.
 fn learnt(route: &Ref<RouteName>, routes: &Routes, report: &mut Report) {
     let found = routes.0.iter().find(|entry| entry.key.value == *route.name());
-    if found.is_some_and(|entry| entry.value.send.value.receiver_id.is_none()) {
+    if found.is_some_and(|entry| !super::route::learns(&entry.value)) {
         let hint = "say there where in the answer it stands: send = { …, receiver_id = \"/id\" }";
         let message = format!("the route `{}` never learns its receiver's ids", route.name());
         report.add_with_hint(codes::CONTRADICTION, &route.0.span, message, hint);

@@ -12,6 +12,7 @@ mod system;
 mod template;
 mod test;
 mod watch;
+mod write;
 
 use std::path::Path;
 use std::sync::Arc;

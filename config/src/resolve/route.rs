@@ -11,7 +11,8 @@ use super::requires;
 use super::shaper;
 use super::system::system;
 use super::template;
-use crate::landscape::{Broker, DeleteRequest, Echo, Route, Send, Subscription, Via, WhenLeft};
+use super::write;
+use crate::landscape::{Broker, Carried, DeleteRequest, Echo, Http, Route, Send, Subscription, Via, WhenLeft};
 use crate::language::profile::Pace;
 use crate::language::route::{self as language, Idempotent, Method, OnDelete, Template};
 use crate::language::stream::Stream;
@@ -52,20 +53,17 @@ fn route(
         let message = format!("`{}` is a database: the bus does not write to one yet", route.to.name());
         report.add_with_hint(codes::NOT_YET, &route.to.0.span, message, "`to` names a system with kind = \"http\"");
     }
-    if let Some(System::Odata(_)) = system(systems, route.to.name()) {
-        let message = format!("`{}` is a base of 1C: the bus does not write to one yet", route.to.name());
-        report.add_with_hint(codes::NOT_YET, &route.to.0.span, message, "`to` names a system with kind = \"http\"");
-    }
-    if let (Some(operation), Some(System::Http(http))) = (&route.operation, system(systems, route.to.name())) {
-        known_operation(operation, route.to.name(), &http.capacity.operations, report);
+    let takes = match system(systems, route.to.name()) {
+        Some(System::Http(http)) => Some(&http.capacity),
+        Some(System::Odata(odata)) => Some(&odata.capacity),
+        Some(System::Sql(_)) | None => None,
+    };
+    if let (Some(operation), Some(capacity)) = (&route.operation, takes) {
+        known_operation(operation, route.to.name(), &capacity.operations, report);
     }
     let when_left = left(&name, &route, report);
-    known_id(&route.send.value.path, route.send.value.receiver_id.is_some(), report);
-    if let OnDelete::Send(request) = &route.on_delete.value {
-        known_id(&request.path, route.send.value.receiver_id.is_some(), report);
-    }
-    let (idempotency, idempotency_header) = idempotency(route.idempotent, route.send.value.method);
-    let (retry, send) = (route.retry, route.send.value);
+    let carried = carried(&name, &route, system(systems, route.to.name()), report);
+    let retry = route.retry;
     Route {
         name: name.value,
         was: route.was.map(|former| former.0.value),
@@ -75,18 +73,7 @@ fn route(
         shape: shaper(route.when, route.transform, route.fields, catalogue, zone, report),
         when_left,
         delivery: route.delivery,
-        send: Send {
-            method: send.method,
-            path: send.path.value.0,
-            headers: send.headers.0,
-            receiver_id: send.receiver_id.map(|pointer| pointer.0),
-        },
-        on_delete: match route.on_delete.value {
-            OnDelete::Ignore => None,
-            OnDelete::Send(request) => Some(DeleteRequest { method: request.method, path: request.path.value.0 }),
-        },
-        idempotency,
-        idempotency_header,
+        carried,
         retry: RetryPolicy {
             // At most 1000 by its type.
             attempts: retry.attempts.get() as u32,
@@ -105,6 +92,57 @@ fn route(
     }
 }
 
+/// By requests, or by writing: whichever the system takes.
+fn carried(name: &Located<RouteName>, route: &language::Route, to: Option<&System>, report: &mut Report) -> Carried {
+    if let Some(System::Odata(_)) = to {
+        return write::odata(name, route, report);
+    }
+    if let Some(Located { span, .. }) = &route.write {
+        let message = format!("`write` is for a base of 1C; `{}` is none", route.to.name());
+        report.add_with_hint(codes::CONTRADICTION, span, message, "say send = { path = \"/…/{key}\" }");
+    }
+    if let OnDelete::Mark | OnDelete::Delete = &route.on_delete.value {
+        let hint = "add on_delete = { path = \"/…/{key}\" }";
+        let message = "only a base of 1C knows by itself how to delete";
+        report.add_with_hint(codes::CONTRADICTION, &route.on_delete.span, message, hint);
+    }
+    let Some(Located { value: send, .. }) = &route.send else {
+        if route.write.is_none() {
+            let hint = "add send = { path = \"/…/{key}\" }";
+            report.add_with_hint(codes::MISSING, &name.span, "`send` is required", hint);
+        }
+        let send = Send { method: Method::Post, path: String::new(), headers: Vec::new(), receiver_id: None };
+        let idempotency = Idempotency::NonIdempotent;
+        return Carried::Http(Http { send, on_delete: None, idempotency, idempotency_header: None });
+    };
+    known_id(&send.path, send.receiver_id.is_some(), report);
+    if let OnDelete::Send(request) = &route.on_delete.value {
+        known_id(&request.path, send.receiver_id.is_some(), report);
+    }
+    let (idempotency, idempotency_header) = idempotency(route.idempotent.as_ref(), send.method);
+    Carried::Http(Http {
+        on_delete: match &route.on_delete.value {
+            OnDelete::Send(request) => {
+                Some(DeleteRequest { method: request.method, path: request.path.value.0.clone() })
+            }
+            OnDelete::Ignore | OnDelete::Mark | OnDelete::Delete => None,
+        },
+        idempotency,
+        idempotency_header,
+        send: Send {
+            method: send.method,
+            path: send.path.value.0.clone(),
+            headers: send.headers.0.clone(),
+            receiver_id: send.receiver_id.as_ref().map(|pointer| pointer.0.clone()),
+        },
+    })
+}
+
+/// Whether a route learns its receiver's ids: of 1C always.
+pub fn learns(route: &language::Route) -> bool {
+    route.write.is_some() || route.send.as_ref().is_some_and(|send| send.value.receiver_id.is_some())
+}
+
 /// An echo comes from another route, which has to learn the ids that it is found by.
 fn pairs(written: &Definitions<RouteName, language::Route>, report: &mut Report) {
     for entry in &written.0 {
@@ -115,7 +153,7 @@ fn pairs(written: &Definitions<RouteName, language::Route>, report: &mut Report)
             report.add_with_hint(codes::CONTRADICTION, span, "a route is not the echo of itself", hint);
         }
         let other = written.0.iter().find(|other| other.key.value == *of);
-        let learns = other.is_none_or(|other| other.value.send.value.receiver_id.is_some());
+        let learns = other.is_none_or(|other| learns(&other.value));
         if echo.by.value == language::EchoKey::ReceiverId && !learns {
             let hint = "say there where in the answer it stands: send = { …, receiver_id = \"/id\" }";
             let message = format!("the route `{of}` never learns its receiver's ids");
@@ -166,8 +204,11 @@ fn left(name: &Located<RouteName>, route: &language::Route, report: &mut Report)
         report.add_with_hint(codes::CONTRADICTION, span, "nothing leaves a route without `when`", hint);
     }
     if matches!(route.on_delete.value, OnDelete::Ignore) {
-        let hint = "add on_delete = { path = \"/…/{key}\" }";
-        let message = "what has left is to be deleted, but no request says how";
+        let hint = match route.write {
+            None => "add on_delete = { path = \"/…/{key}\" }",
+            Some(_) => "add on_delete = \"mark\"",
+        };
+        let message = "what has left is to be deleted, but nothing says how";
         match left.own {
             true => report.add_with_hint(codes::CONTRADICTION, span, message, hint),
             // The default is right; this route lacks something.
@@ -188,12 +229,12 @@ fn known_id(path: &Located<Template>, learnt: bool, report: &mut Report) {
     }
 }
 
-fn idempotency(stated: Option<Idempotent>, method: Method) -> (Idempotency, Option<String>) {
+fn idempotency(stated: Option<&Idempotent>, method: Method) -> (Idempotency, Option<String>) {
     let by = |yes| if yes { Idempotency::Idempotent } else { Idempotency::NonIdempotent };
     match stated {
         None => (by(method.is_idempotent()), None),
-        Some(Idempotent::Stated(yes)) => (by(yes), None),
-        Some(Idempotent::Header(header)) => (Idempotency::Idempotent, Some(header)),
+        Some(Idempotent::Stated(yes)) => (by(*yes), None),
+        Some(Idempotent::Header(header)) => (Idempotency::Idempotent, Some(header.clone())),
     }
 }
 

@@ -6,7 +6,7 @@ use bus_options::{Definitions, Filled, Located, Report, SecretOr, SecretRef, cod
 use chrono_tz::Tz;
 use url::Url;
 
-use crate::landscape::{HttpSystem, Limits, OdataSystem, System, SystemKind};
+use crate::landscape::{HttpSystem, Limits, OdataSystem, System, SystemKind, Takes};
 use crate::language::profile::{self, Pace, ProfileName};
 use crate::language::system as language;
 
@@ -40,6 +40,7 @@ pub fn resolve(
                     login: login(odata.user.as_ref(), odata.password.as_ref(), report),
                     zone: odata.timezone.map_or(zone, |zone| zone.0),
                     reads: reads(&odata.reads, profiles, zone),
+                    takes: takes(&odata.capacity, profiles, zone),
                     sessions: odata.sessions.get() as usize,
                     timeout: odata.timeout.0,
                 });
@@ -77,23 +78,27 @@ pub fn login(
 }
 
 fn http(http: &language::HttpSystem, profiles: &Profiles, zone: Tz, report: &mut Report) -> HttpSystem {
-    let basic = login(http.user.as_ref(), http.password.as_ref(), report);
-    let capacity = Limits {
-        pace: pace(http.capacity.rate.as_ref(), profiles, zone),
-        concurrency: http.capacity.concurrency.get() as usize,
-    };
-    let operations = http.capacity.operations.0.iter();
-    let operations =
-        operations.filter_map(|entry| Some((entry.key.value.clone(), pace(Some(&entry.value), profiles, zone)?)));
     HttpSystem {
-        operations: operations.collect(),
         url: map(&http.url, |url| url.0.clone()),
         headers: http.headers.0.clone(),
-        basic,
-        capacity,
-        margin: http.capacity.margin.share(),
-        adaptive: http.capacity.adaptive,
+        basic: login(http.user.as_ref(), http.password.as_ref(), report),
+        takes: takes(&http.capacity, profiles, zone),
         timeout: http.timeout.0,
+    }
+}
+
+fn takes(capacity: &language::Capacity, profiles: &Profiles, zone: Tz) -> Takes {
+    let operations = capacity.operations.0.iter();
+    let operations =
+        operations.filter_map(|entry| Some((entry.key.value.clone(), pace(Some(&entry.value), profiles, zone)?)));
+    Takes {
+        capacity: Limits {
+            pace: pace(capacity.rate.as_ref(), profiles, zone),
+            concurrency: capacity.concurrency.get() as usize,
+        },
+        operations: operations.collect(),
+        margin: capacity.margin.share(),
+        adaptive: capacity.adaptive,
     }
 }
 

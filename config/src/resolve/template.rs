@@ -12,12 +12,14 @@ pub fn check(route: &Route, system: Option<&System>, streams: &Definitions<Strea
     let stream = streams.0.iter().find(|entry| entry.key.value == *route.stream.name());
     // A stream that is not there is reported where names are checked.
     let Some(key) = stream.map(|entry| &entry.value.key.value.0) else { return };
-    let send = &route.send.value;
-    let mut texts: Vec<(&str, &Span)> = vec![(&send.path.value.0, &send.path.span)];
+    let mut texts: Vec<(&str, &Span)> = Vec::new();
     if let OnDelete::Send(request) = &route.on_delete.value {
         texts.push((&request.path.value.0, &request.path.span));
     }
-    texts.extend(literals(&send.headers).map(|text| (text, &route.send.span)));
+    if let Some(send) = &route.send {
+        texts.push((&send.value.path.value.0, &send.value.path.span));
+        texts.extend(literals(&send.value.headers).map(|text| (text, &send.span)));
+    }
     if let Some(System::Http(http)) = system {
         texts.extend(literals(&http.headers).map(|text| (text, &route.to.0.span)));
     }

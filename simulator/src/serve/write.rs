@@ -118,8 +118,18 @@ pub(super) fn post(
     Ok(Answer::plain(200, ""))
 }
 
+/// Each record of a set belongs to the set's recorder, whatever it says itself.
+fn own_records(entity: &Entity, row: &mut Row) {
+    let Some((set, _)) = entity.property("RecordSet") else { return };
+    let recorder = row[0].clone();
+    if let Value::Rows(records) = &mut row[set] {
+        records.iter_mut().for_each(|record| record[0] = recorder.clone());
+    }
+}
+
 /// Writes it, with what the configuration checks and does beside it unless data are only loaded.
-fn store(base: &mut Base, asked: &Asked<'_>, entity: &Entity, row: Row) -> Result<String, Refusal> {
+fn store(base: &mut Base, asked: &Asked<'_>, entity: &Entity, mut row: Row) -> Result<String, Refusal> {
+    own_records(entity, &mut row);
     unlocked(asked, &key_of(entity, &row))?;
     if asked.load_mode {
         if entity.is("Constant") {

@@ -108,7 +108,8 @@ impl Writer<'_> {
             (Kind::Text | Kind::Binary, Value::String(text)) => Ok(text.as_str().into()),
             (Kind::Text | Kind::Binary, _) => Err("is text in 1C"),
             (Kind::Guid, Value::Null) => Ok(ZERO.into()),
-            (Kind::Guid, Value::String(text)) if is_guid(text) => Ok(text.as_str().into()),
+            // As 1C writes it back.
+            (Kind::Guid, Value::String(text)) if is_guid(text) => Ok(text.to_lowercase().into()),
             (Kind::Guid, _) => Err("is a reference in 1C, such as 41aa6331-954f-11e3-814b-005056c00008"),
             (Kind::Integer | Kind::Number, Value::Null) => Ok(0.into()),
             (Kind::Integer, value) => integer(value).ok_or("is a whole number in 1C, which would ignore this value"),

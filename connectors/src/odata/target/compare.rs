@@ -49,7 +49,7 @@ fn value(sent: &Value, kept: &Value) -> Option<String> {
     if is_empty(kept) {
         return Some("was ignored by 1C".to_owned());
     }
-    if let (Some((whole, digits)), Some((kept_whole, kept_digits))) = (decimal(sent), decimal(kept)) {
+    if let Some(((whole, digits), (kept_whole, kept_digits))) = numbers(sent, kept) {
         // Rounding may carry into the digits before.
         let dropped = kept_digits.len() < digits.len();
         let near = whole == kept_whole || whole.abs_diff(kept_whole) == 1 && digits.starts_with('9');
@@ -63,23 +63,30 @@ fn value(sent: &Value, kept: &Value) -> Option<String> {
 
 /// Numbers by what they are worth, text without the padding of fixed widths.
 fn same(sent: &Value, kept: &Value) -> bool {
-    match (decimal(sent), decimal(kept)) {
-        (Some(sent), Some(kept)) => sent == kept,
-        _ => match (sent, kept) {
-            (Value::String(sent), Value::String(kept)) => sent.trim_end() == kept.trim_end(),
-            (sent, kept) => sent == kept || is_empty(sent) && is_empty(kept),
-        },
+    if let Some((sent, kept)) = numbers(sent, kept) {
+        return sent == kept;
+    }
+    match (sent, kept) {
+        (Value::String(sent), Value::String(kept)) => sent.trim_end() == kept.trim_end(),
+        (sent, kept) => sent == kept || is_empty(sent) && is_empty(kept),
     }
 }
 
-/// Whole part and digits behind the point, without zeros at the end. Text of digits is a number only beside a number: 64-bit
-/// ones come as text.
-fn decimal(value: &Value) -> Option<(i128, String)> {
+type Decimal = (i128, String);
+
+/// Both as numbers, where one of them is: 64-bit ones come as text.
+fn numbers(sent: &Value, kept: &Value) -> Option<(Decimal, Decimal)> {
+    if !sent.is_number() && !kept.is_number() {
+        return None;
+    }
+    Some((decimal(sent)?, decimal(kept)?))
+}
+
+/// Whole part and digits behind the point, without zeros at the end.
+fn decimal(value: &Value) -> Option<Decimal> {
     let text = match value {
         Value::Number(number) => number.to_string(),
-        Value::String(text) if !text.is_empty() && text.len() < 20 && !text.starts_with('0') || value == "0" => {
-            value.as_str()?.to_owned()
-        }
+        Value::String(text) => text.clone(),
         _ => return None,
     };
     let (whole, digits) = text.split_once('.').unwrap_or((&text, ""));
@@ -120,6 +127,7 @@ mod tests {
             (r#"{"А":1.995}"#, r#"{"А":2}"#, Some("А lost digits: 1C keeps 0 after the point")),
             (r#"{"А":10.50}"#, r#"{"А":10.5}"#, None),
             (r#"{"А":"010"}"#, r#"{"А":"010"}"#, None),
+            (r#"{"А":"1.50"}"#, r#"{"А":"1.5"}"#, Some("А was cut by 1C to 3 characters")),
             (r#"{"А":true}"#, r#"{"А":false}"#, Some("А was ignored by 1C")),
             (r#"{"А":"х"}"#, r#"{"А":"другое"}"#, None),
             (r#"{"Т":[{"А":"аб"}]}"#, r#"{"Т":[{"А":"а"}]}"#, Some("Т[1].А was cut by 1C to 1 characters")),

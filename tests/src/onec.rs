@@ -1,7 +1,6 @@
-//! A small client that encodes addresses as 1C wants them.
+//! A small client of 1C's OData that encodes addresses as 1C wants them.
 
-use bus_simulator::Simulator;
-use bus_tests::servers::http_client;
+use crate::servers::http_client;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::Value;
 
@@ -13,13 +12,19 @@ pub fn encode(path: &str) -> String {
     utf8_percent_encode(path, ENCODED).to_string()
 }
 
+/// An answer.
 pub struct Got {
+    /// The status.
     pub status: u16,
+    /// The content type.
     pub kind: String,
+    /// `Set-Cookie`.
     pub cookie: Option<String>,
+    /// The body.
     pub text: String,
 }
 
+/// See the module's comment.
 pub struct Client {
     http: reqwest::Client,
     root: String,
@@ -27,14 +32,17 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn new(simulator: &Simulator) -> Self {
-        Self { http: http_client(), root: simulator.url(), node: simulator.node().to_string() }
+    /// Of a base at this root, whose node for the bus is this one.
+    pub fn new(root: String, node: String) -> Self {
+        Self { http: http_client(), root, node }
     }
 
+    /// An answer, or why there is none.
     pub async fn try_get(&self, path: &str) -> reqwest::Result<Got> {
         self.request(reqwest::Method::GET, &encode(path), &[], None).await
     }
 
+    /// An answer.
     pub async fn get(&self, path: &str) -> Got {
         self.try_get(path).await.expect("an answer")
     }
@@ -44,39 +52,47 @@ impl Client {
         self.request(reqwest::Method::GET, path, &[], None).await.expect("an answer")
     }
 
+    /// With these headers.
     pub async fn with(&self, headers: &[(&str, &str)], path: &str) -> Got {
         self.request(reqwest::Method::GET, &encode(path), headers, None).await.expect("an answer")
     }
 
+    /// The status.
     pub async fn status(&self, path: &str) -> u16 {
         self.get(path).await.status
     }
 
+    /// The body.
     pub async fn text(&self, path: &str) -> String {
         self.get(path).await.text
     }
 
+    /// The body, which must be JSON.
     pub async fn json(&self, path: &str) -> Value {
         let text = self.text(path).await;
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}: {text}"))
     }
 
+    /// Another method, with a body.
     pub async fn send(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> Got {
         self.request(method, &encode(path), &[], body).await.expect("an answer")
     }
 
+    /// `SelectChanges` or `NotifyChangesReceived` of a node.
     pub async fn plan(&self, what: &str, node: &str, message: u64) -> Got {
         let point = format!("{}/ExchangePlan_ШинаДанных(guid'{node}')", self.root);
         let path = format!("{what}?DataExchangePoint='{point}'&MessageNo={message}");
         self.send(reqwest::Method::POST, &path, None).await
     }
 
+    /// The changes of the bus's node.
     pub async fn select(&self, message: u64) -> String {
         let got = self.plan("SelectChanges", &self.node, message).await;
         assert_eq!(got.status, 200, "{}", got.text);
         got.text
     }
 
+    /// Forgets them.
     pub async fn notify(&self, message: u64) {
         assert_eq!(self.plan("NotifyChangesReceived", &self.node, message).await.status, 200);
     }
