@@ -208,7 +208,7 @@ fn left(name: &Located<RouteName>, route: &language::Route, report: &mut Report)
             None => "add on_delete = { path = \"/…/{key}\" }",
             Some(_) => "add on_delete = \"mark\"",
         };
-        let message = "what has left is to be deleted, but nothing says how";
+        let message = "what has left is to be deleted, but no request says how";
         match left.own {
             true => report.add_with_hint(codes::CONTRADICTION, span, message, hint),
             // The default is right; this route lacks something.
