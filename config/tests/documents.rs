@@ -56,7 +56,7 @@ fn the_schema_knows_tables_choices_and_secrets() {
     let schema = bus_config::json_schema();
     assert_eq!(schema["$schema"], "http://json-schema.org/draft-07/schema#");
     let route = &schema["properties"]["routes"]["additionalProperties"];
-    assert_eq!(route["required"], serde_json::json!(["stream", "to", "send"]));
+    assert_eq!(route["required"], serde_json::json!(["stream", "to"]));
     assert_eq!(route["properties"]["when_left"]["enum"], serde_json::json!(["delete", "ignore"]));
     assert_eq!(route["additionalProperties"], false);
     let systems = &schema["properties"]["systems"]["additionalProperties"]["oneOf"];

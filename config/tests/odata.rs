@@ -67,7 +67,7 @@ fn each_mistake_has_its_code_and_hint() {
         ("keep = \"padding\"", "keep = \"pading\"", "BUS-C006", "did you mean \"padding\"?"),
         ("dates = \"plain\"", "parameters = { Period = \"2026-01-01T00:00:00\" }", "BUS-C014", "no virtual table"),
         ("user = \"bus\"\n", "", "BUS-C014", "a password without a user"),
-        ("to = \"shop\"", "to = \"erp\"", "BUS-C007", "does not write to one yet"),
+        ("to = \"shop\"", "to = \"erp\"", "BUS-C014", "`send` is for HTTP; `erp` is a base of 1C"),
         (
             "kind = \"1c-odata\"\nurl = \"http://erp/trade/odata/standard.odata\"\nuser = \"bus\"\npassword = { env = \"ERP_PASSWORD\" }",
             "kind = \"sql\"\nurl = \"sqlite:x\"",
