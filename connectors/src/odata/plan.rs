@@ -12,6 +12,7 @@ use bus_core::vocabulary::{Cursor, UnreadableRecord};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::address;
 use super::base::Base;
 use super::model::Model;
 use super::node::{self, Selected, disk};
@@ -19,7 +20,6 @@ use super::options::Plan;
 use super::pages::Pages;
 use super::spool::{Line, Spool};
 use super::table::{Made, Table};
-use super::{address, json};
 use crate::Serves;
 
 const VERSION: u8 = 1;
@@ -59,8 +59,8 @@ pub struct Reader {
     load: Option<(Load, Pages)>,
     /// Pages since changes were asked for.
     pages: u32,
-    /// A comparison has handed out the answer in the spool.
-    compared: Option<u64>,
+    /// A comparison hands out the answer with this number: how far, and whether that was all.
+    compared: Option<(u64, u64, bool)>,
 }
 
 impl Reader {
@@ -131,6 +131,7 @@ impl Reader {
         &mut self,
         restart: bool,
         served: (&[Table], &Serves, &Arc<Model>),
+        limit: BatchLimit,
     ) -> Result<Option<ScanPage>, SourceError> {
         if restart {
             self.compared = None;
@@ -139,20 +140,18 @@ impl Reader {
         if self.spool.is_read(head.number).map_err(disk)? {
             return Ok(None);
         }
-        if self.compared == Some(head.number) {
-            // The engine has come back, so it was published.
+        let (at, done) = match self.compared {
+            Some((number, at, done)) if number == head.number => (at, done),
+            _ => (0, false),
+        };
+        if done {
+            // The engine has come back, so all of it was published.
             self.spool.mark_read(head.number).map_err(disk)?;
             return Ok(None);
         }
-        // As a whole: a comparison has no cursor that could remember a part of it.
         let mut batch = Batch::default();
-        let all = BatchLimit { records: usize::MAX, bytes: json::ELEMENT_BYTES };
-        let (_, done) = self.hand_out(0, served, all, &mut batch)?;
-        if !done {
-            let why = "an answer of the exchange plan is being published; the comparison waits for it";
-            return Err(SourceError::new(SourceFault::Unavailable, why));
-        }
-        self.compared = Some(head.number);
+        let (at, done) = self.hand_out(at, served, limit, &mut batch)?;
+        self.compared = Some((head.number, at, done));
         Ok(Some(ScanPage { records: batch.records, unreadable: batch.unreadable, complete: false }))
     }
 

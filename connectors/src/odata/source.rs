@@ -174,7 +174,7 @@ impl Source for OdataSource {
             && scan.pages.offset() == 0
         {
             let model = self.base.model(false).await.map_err(Failed::error)?;
-            if let Some(page) = plan.compare(restart, (&scan.tables, &self.options.serves, &model))? {
+            if let Some(page) = plan.compare(restart, (&scan.tables, &self.options.serves, &model), limit)? {
                 return Ok(page);
             }
         }
