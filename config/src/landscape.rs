@@ -422,6 +422,8 @@ pub struct Route {
     pub echo: Option<Echo>,
     /// What its receiver must hold before a record is sent.
     pub requires: Vec<Requires>,
+    /// When what was collected is delivered; `None`: as it comes.
+    pub schedule: Option<Schedule>,
 }
 
 /// Records that another record refers to.

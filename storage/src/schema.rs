@@ -160,6 +160,9 @@ const MIGRATIONS: &[&str] = &[
     "
     CREATE INDEX waiting_held ON waiting (route) WHERE reason IN ('map', 'requires');
 ",
+    "
+    CREATE TABLE runs (route INTEGER PRIMARY KEY, since INTEGER NOT NULL, over INTEGER NOT NULL);
+",
 ];
 
 /// The version this program writes.

@@ -1,11 +1,12 @@
 //! The delivery kinds by the real program, over both brokers, through kills.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use bus_tests::bus::Bus;
 use bus_tests::eventually::eventually;
-use bus_tests::receiver::{Receiver, Script};
+use bus_tests::receiver::{Answer, Receiver, Rule, Script};
 use bus_tests::servers::RabbitMq;
 use serde_json::Value;
 
@@ -104,4 +105,74 @@ async fn an_order_waits_for_its_products_embedded() -> Result<()> {
 async fn an_order_waits_for_its_products_over_rabbitmq() -> Result<()> {
     let node = RabbitMq::shared().await?;
     an_order_waits_for_its_products(Some(node.vhost().await?.url)).await
+}
+
+/// Collected while no run is due; a run that is killed in its middle goes on, and sends again at most what was under way.
+async fn a_run_goes_on(rabbit: Option<String>) -> Result<()> {
+    let slow = Rule::always(Answer::Slow { ms: 150 });
+    let receiver = Receiver::start(&Script { rules: vec![slow], ..Script::default() }).await?;
+    let mut bus = Bus::new()?;
+    let broker = broker(&mut bus, rabbit);
+    let (listen, url) = (bus.listen(), receiver.url());
+    let routes = |schedule: &str| {
+        format!(
+            r#"
+            [bus]
+            listen = "{listen}"
+            broker = {broker}
+            [systems.shop]
+            kind = "http"
+            url = "{url}"
+            timeout = "2s"
+            [streams."цены"]
+            listen = {{ path = "/in/prices", key = {{ env = "PUSH_KEY" }} }}
+            key = "sku"
+            [routes."цены-в-магазин"]
+            stream = "цены"
+            to = "shop"
+            send = {{ method = "PUT", path = "/prices/{{key}}" }}
+            concurrency = 1
+            schedule = "{schedule}"
+            "#
+        )
+    };
+    bus.routes(&routes("1h"))?;
+    bus.start().await?;
+    for sku in 0..8 {
+        bus.pushed("prices", &format!(r#"{{"sku":"p{sku}"}}"#)).await?;
+    }
+    let collects = |route: &Value| route["queued"] == 8 && route["next_run"].is_string();
+    until_route(&bus, "цены-в-магазин", "eight collected", collects).await?;
+    let (_, page, _) = bus.says(&["status"]).await?;
+    ensure!(page.contains("collects until"), "{page}");
+    let (_, story, _) = bus.says(&["where", "p3"]).await?;
+    ensure!(story.contains("цены-в-магазин collects: what is in its queue goes with the run at"), "{story}");
+    ensure!(receiver.ledger()?.applied().count() == 0);
+    ensure!(bus.terminate(LIMIT).await?.success());
+    // With another schedule a run has been missed since the last one: it is made up.
+    bus.routes(&routes("1s"))?;
+    bus.start().await?;
+    eventually("the run", LIMIT, || async { Ok((receiver.ledger()?.applied().count() > 1).then_some(())) }).await?;
+    bus.kill9();
+    bus.start().await?;
+    eventually("all of the run", LIMIT, || async {
+        let paths: BTreeSet<String> = receiver.ledger()?.applied().map(|entry| entry.path.clone()).collect();
+        Ok((paths.len() == 8).then_some(()))
+    })
+    .await?;
+    let sent = receiver.ledger()?.applied().count();
+    ensure!(sent <= 9, "{sent} sent");
+    ensure!(bus.terminate(LIMIT).await?.success());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_run_goes_on_embedded() -> Result<()> {
+    a_run_goes_on(None).await
+}
+
+#[tokio::test]
+async fn a_run_goes_on_over_rabbitmq() -> Result<()> {
+    let node = RabbitMq::shared().await?;
+    a_run_goes_on(Some(node.vhost().await?.url)).await
 }

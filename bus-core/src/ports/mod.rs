@@ -12,6 +12,7 @@ pub mod permits;
 pub mod places;
 pub mod recent;
 pub mod requires;
+pub mod runs;
 pub mod shape;
 pub mod source;
 pub mod state;

@@ -58,6 +58,12 @@ fn page(status: &Status) -> String {
             route.dead,
             route.delivered
         ));
+        let run = route.next_run.as_ref().map(|next| format!("collects until {next}"));
+        let run =
+            run.or(route.running_since.as_ref().map(|since| format!("delivers what it had collected until {since}")));
+        if let Some(words) = run {
+            out.push_str(&format!("       {}  {words}\n", pad("")));
+        }
         if route.held > 0 {
             let why = format!("{} held for a map or a record: bus where --state waiting", route.held);
             out.push_str(&format!("       {}  {why}\n", pad("")));

@@ -57,6 +57,12 @@ pub struct Route {
     pub paused: Option<String>,
     pub last_error: Option<String>,
     pub last_delivered: Option<String>,
+    /// When what it collects is delivered, by a route with a schedule.
+    #[serde(default)]
+    pub next_run: Option<String>,
+    /// Since when it delivers what it has collected.
+    #[serde(default)]
+    pub running_since: Option<String>,
     /// When it will be empty, if something waits and a time can be given.
     #[serde(default)]
     pub empty_at: Option<String>,
@@ -125,6 +131,8 @@ pub async fn gather(app: &App) -> Status {
             paused: status.paused,
             last_error: status.last_error,
             last_delivered: text(status.last_delivered),
+            next_run: text(status.next_run),
+            running_since: text(status.running_since),
             empty_at: foreseen.as_ref().and_then(|foreseen| text(foreseen.at)),
             forecast: foreseen.map(|foreseen| foreseen.words),
         });

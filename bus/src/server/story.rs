@@ -77,6 +77,9 @@ fn holding(app: &App, route: &RouteName, system: &SystemName) -> Vec<String> {
     if let Some(reason) = status.as_ref().and_then(|status| status.paused.as_ref()) {
         told.push(format!("the route is paused: {reason}; mend the cause, then: bus resume {route}"));
     }
+    if let Some(next) = status.as_ref().and_then(|status| status.next_run) {
+        told.push(format!("{route} collects: what is in its queue goes with the run at {next}"));
+    }
     if let Some((_, gate)) = app.gates.delivering().into_iter().find(|(name, _)| name == system) {
         let now = Moment::now();
         let last = status.and_then(|status| status.last_error).map(|error| format!(" ({error})")).unwrap_or_default();

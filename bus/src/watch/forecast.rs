@@ -152,6 +152,7 @@ fn foreseen(empty: Empty, gate: &Gate, handle: &Handle, zone: Tz, now: Moment) -
     let slowed = share.map_or(String::new(), |share| format!(" at the present {:.0} % of the profile", share * 100.0));
     match empty {
         Empty::Now => None,
+        _ if handle.status().next_run.is_some() => None, // its own line in the status says when
         _ if handle.status().paused.is_some() || gate.pause().is_some() => unknown("not before its pause ends"),
         _ if !matches!(gate.breaker(), BreakerState::Closed { .. }) => unknown("not before its system answers"),
         // Before anybody has read it.

@@ -103,7 +103,7 @@ impl Looks {
         });
         let look = ConsumerLook {
             queued,
-            may_send: open && status.paused.is_none(),
+            may_send: open && status.paused.is_none() && status.next_run.is_none(),
             progress: progress(app, name, status.waiting),
         };
         let sign = self.consumers.entry(name.to_owned()).or_default().judge(look, now);
@@ -111,7 +111,9 @@ impl Looks {
         app.incidents.judge(Kind::ConsumerStuck, name, sign, remedy);
 
         let Some(by) = plan.empty_by.get(name) else { return };
-        let backlog = queued.saturating_sub(status.in_flight as u64) + status.waiting as u64;
+        // What is collected for the next run is not late.
+        let due = if status.next_run.is_some() { 0 } else { queued.saturating_sub(status.in_flight as u64) };
+        let backlog = due + status.waiting as u64;
         let watch = self.backlogs.entry(name.to_owned()).or_insert_with(|| BacklogWatch::new(now));
         let sign = watch.judge(*by, plan.zone, backlog, now);
         let remedy = "nothing is lost; `bus status` says what it waits for and when it will be empty";

@@ -29,12 +29,13 @@ use bus_core::engine::metrics::Metrics;
 use bus_core::policy::Masks;
 use bus_core::ports::broker::Broker;
 use bus_core::ports::places::Places;
+use bus_core::ports::runs::Runs;
 use bus_core::ports::state::StateStore;
 use bus_core::ports::watch::WatchStore;
 use bus_core::vocabulary::{Secret, StreamName};
 use bus_options::{SecretOr, SecretRef};
 use bus_rabbitmq::RabbitMq;
-use bus_storage::{Database, EmbeddedBroker, JournalBounds, SqliteJournal, SqliteState};
+use bus_storage::{Database, EmbeddedBroker, JournalBounds, SqliteJournal, SqliteRuns, SqliteState};
 
 use self::echoes::Echoes;
 use self::gates::Gates;
@@ -58,6 +59,7 @@ pub struct Workshop {
     pub maps: Maps,
     pub echoes: Echoes,
     pub arrivals: Arrivals,
+    pub runs: Arc<dyn Runs>,
     pub teller: Arc<Teller>,
 }
 
@@ -71,6 +73,7 @@ impl Workshop {
         let operations = Operations::open(&state, &incidents).await?;
         let (pauses, noted) = (operations.pauses.clone(), incidents.clone());
         let gates = Arc::new(Gates::new(Arc::clone(&store), pauses, noted, metrics.clone()));
+        let runs = Arc::new(SqliteRuns::new(database.clone()));
         let echoes = Echoes::new(&database)?;
         let maps = Maps::new(database.clone());
         let bounds = JournalBounds { age: landscape.bus.journal.age, bytes: landscape.bus.journal.bytes };
@@ -92,6 +95,7 @@ impl Workshop {
             maps,
             echoes,
             arrivals,
+            runs,
             teller,
         })
     }

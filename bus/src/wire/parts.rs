@@ -137,6 +137,7 @@ impl Parts {
                 shape,
                 broker: Arc::clone(&workshop.broker),
                 store: Arc::clone(&workshop.store),
+                runs: Arc::clone(&workshop.runs),
                 gate: workshop.gates.at(plan.system.clone(), capacity, delivers).await?,
                 pauses: workshop.operations.pauses.clone(),
                 incidents: workshop.incidents.clone(),

@@ -9,7 +9,7 @@ use bus_config::shape::Shaper;
 use bus_config::{Carried, Delivery, Landscape, Requires, Route, SystemKind, Takes, WhenLeft};
 use bus_core::engine::echo::Echo;
 use bus_core::engine::gate::Capacity;
-use bus_core::engine::worker::{Delivered, Late, LeftPolicy, Requirement, RoutePlan};
+use bus_core::engine::worker::{Collect, Delivered, Late, LeftPolicy, Requirement, RoutePlan};
 use bus_core::policy::{BreakerOptions, Jitter, RetryPolicy};
 use bus_core::ports::shape::Shape;
 use bus_core::ports::target::Target;
@@ -97,6 +97,7 @@ pub fn own(
         system: SystemName::new(name)?,
         operation: None,
         delivery: Delivered::Every,
+        collect: None,
         when_left: LeftPolicy::Ignore,
         sends_deletes: true,
         retry: AGAIN,
@@ -153,6 +154,7 @@ pub fn route_plan(landscape: &Landscape, route: &Route, queue: QueueName) -> Rou
             Delivery::Every => Delivered::Every,
             Delivery::Latest => Delivered::Latest,
         },
+        collect: route.schedule.clone().map(|schedule| Collect { schedule, timezone: landscape.bus.timezone }),
         sends_deletes: route.carried.deletes(),
         retry: route.retry,
         reject_limit: REJECT_LIMIT,

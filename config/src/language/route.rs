@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use bus_core::policy::Schedule;
 use bus_core::vocabulary::{RouteName, StreamName, SystemName};
 use bus_options::{
     Declaration, Declared, Filled, Located, Map, Millis, Node, OneOrMany, OptionValue, Own, Ref, Report, SecretOr,
@@ -55,7 +56,10 @@ options! {
         echo: Located<Echo>, optional;
         /// Records that the receiver must hold before a record is sent: it waits until each was delivered there.
         requires: Located<OneOrMany<Requires>>, optional;
-    } planned ["on_reject", "batch", "schedule"]
+        /// When what was collected is delivered, at this receiver's own frequency; without it, as it comes. Read in the bus's
+        /// `timezone`.
+        schedule: Schedule, optional;
+    } planned ["on_reject", "batch"]
 }
 
 options! {

@@ -89,6 +89,7 @@ fn route(
             by: echo.by.value,
         }),
         requires: Vec::new(),
+        schedule: route.schedule,
     }
 }
 

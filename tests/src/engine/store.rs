@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bus_core::ports::runs::{Run, Runs};
 use bus_core::ports::state::{
     Applied, Backlog, Change, DeadFilter, DeadRow, FeedState, Published, Replay, ReplayMode, RouteCounts, RouteState,
     ScanTotals, SealedBatch, Settled, StateError, StateStore, WaitingRow,
@@ -12,6 +13,30 @@ use bus_core::vocabulary::{
 };
 
 use super::cuts::Cuts;
+
+/// The real runs with cuts around them.
+pub struct CutRuns {
+    /// The real ones.
+    pub inner: bus_storage::SqliteRuns,
+    /// This life's cuts.
+    pub cuts: Cuts,
+}
+
+#[async_trait]
+impl Runs for CutRuns {
+    async fn last_run(&self, route: &RouteName) -> Result<Option<Run>, StateError> {
+        self.inner.last_run(route).await
+    }
+
+    async fn keep_run(&self, route: &RouteName, run: Run) -> Result<(), StateError> {
+        let passage = self.cuts.enter("runs.keep").await;
+        if passage.fails() {
+            return Err(StateError::Failed("a planned failure".into()));
+        }
+        let kept = self.inner.keep_run(route, run).await;
+        if passage.leave().await { Err(StateError::Failed("a planned failure".into())) } else { kept }
+    }
+}
 
 /// A rule that the store breaks on purpose, to prove that the properties notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use bus_core::engine::metrics::Metrics;
 use bus_core::engine::pauses::Pauses;
 use bus_core::engine::tasks::Tasks;
 use bus_core::engine::worker::{
-    Command, Delivered, Handle, Late, LeftPolicy, ReplayOutcome, Requirement, RoutePlan, Worker, WorkerPorts,
+    Collect, Command, Delivered, Handle, Late, LeftPolicy, ReplayOutcome, Requirement, RoutePlan, Worker, WorkerPorts,
 };
 use bus_core::policy::{BreakerOptions, Jitter, RetryPolicy, Schedule};
 use bus_core::ports::broker::{Broker, QueuePlan};
@@ -26,7 +26,7 @@ use bus_core::vocabulary::{
     ContentHash, Envelope, FeedName, Key, MessageId, Moment, Operation, QueueName, RouteName, Seq, StreamName,
     SystemName,
 };
-use bus_storage::{Database, EmbeddedBroker, SqliteState};
+use bus_storage::{Database, EmbeddedBroker, SqliteRuns, SqliteState};
 use bytes::Bytes;
 use tempfile::TempDir;
 use tokio::sync::{Notify, oneshot};
@@ -36,7 +36,7 @@ use tokio_util::sync::CancellationToken;
 use super::broker::CutBroker;
 use super::cuts::Cuts;
 use super::receiver::{Kind, Receiver};
-use super::store::{CutStore, Sabotage};
+use super::store::{CutRuns, CutStore, Sabotage};
 use super::table::{Table, content};
 
 /// Nothing in these tests takes as long on its own.
@@ -57,6 +57,8 @@ pub struct Setup {
     pub when_left: LeftPolicy,
     /// See [`RoutePlan`].
     pub delivery: Delivered,
+    /// See [`RoutePlan`].
+    pub collect: Option<Collect>,
     /// What has to be at the receiver before.
     pub requires: Vec<Requirement>,
     /// See [`RoutePlan`].
@@ -89,6 +91,7 @@ impl Default for Setup {
             shape: Arc::new(AsIs),
             when_left: LeftPolicy::Delete,
             delivery: Delivered::Every,
+            collect: None,
             requires: Vec::new(),
             retry: RetryPolicy { attempts: 4, first: ms(2), max: ms(10), jitter: Jitter::Equal },
             concurrency: 4,
@@ -126,6 +129,7 @@ struct Life {
     pauses: Pauses,
     tasks: Tasks,
     arrivals: Arrivals,
+    runs: SqliteRuns,
 }
 
 /// Everything of one test.
@@ -269,6 +273,7 @@ impl World {
         let cuts = Cuts::default();
         let database = Database::open(self.file()).expect("opening the database");
         let raw_store = SqliteState::new(database.clone());
+        let runs = SqliteRuns::new(database.clone());
         let raw_broker = EmbeddedBroker::open(database).await.expect("opening the broker");
         let plan = QueuePlan { queue: queue(), stream: stream(), keep: None };
         raw_broker.declare(&[plan]).await.expect("declaring the queue");
@@ -318,6 +323,7 @@ impl World {
             pauses,
             tasks,
             arrivals: Arrivals::default(),
+            runs,
         });
     }
 
@@ -356,6 +362,11 @@ impl World {
     /// What people have paused.
     pub fn pauses(&self) -> &Pauses {
         &self.life().pauses
+    }
+
+    /// The runs that are kept, without cuts.
+    pub fn runs(&self) -> &SqliteRuns {
+        &self.life().runs
     }
 
     /// The state store without cuts, to look at or to play a zombie.
@@ -440,6 +451,7 @@ impl World {
             operation: None,
             when_left: self.setup.when_left,
             delivery: self.setup.delivery,
+            collect: self.setup.collect.clone(),
             sends_deletes: true,
             retry: self.setup.retry,
             reject_limit: 10,
@@ -453,6 +465,7 @@ impl World {
             shape: Arc::clone(&self.setup.shape),
             broker: Arc::clone(&life.broker),
             store: Arc::clone(&life.store),
+            runs: Arc::new(CutRuns { inner: life.runs.clone(), cuts: self.cuts.clone() }),
             gate: Arc::clone(&life.gate),
             pauses: life.pauses.clone(),
             incidents: self.incidents.clone(),

@@ -61,6 +61,11 @@ impl Intake {
         !matches!(self.link, Link::Closed)
     }
 
+    /// A consumer is there.
+    pub fn is_consuming(&self) -> bool {
+        matches!(self.link, Link::Open(_))
+    }
+
     /// Cancel-safe: an unfinished opening is kept, and `Deliveries::next` is cancel-safe.
     pub async fn next(&mut self) -> Taken {
         match &mut self.link {
@@ -125,6 +130,9 @@ impl Worker {
             }
             Incoming::Sealed(envelope) => {
                 let envelope = envelope.clone();
+                if self.is_for_the_next_run(&envelope) {
+                    return; // unsettled, so it comes again with the next consumer
+                }
                 self.intake.gaps.came(envelope.seq);
                 self.line_up(envelope, delivery).await;
             }
@@ -179,6 +187,7 @@ impl Worker {
         tracing::warn!(route = self.plan.name.as_str(), "not taking messages, trying again: {reason}");
         self.intake.failures += 1;
         self.intake.again = Some(Instant::now() + BACKOFF.backoff(self.intake.failures, fastrand::f64()));
+        self.collecting.given_back();
         self.close_consumer();
     }
 
@@ -203,7 +212,7 @@ impl Worker {
                 self.intake.link = Link::Opening(opening.boxed());
             }
             // Acks need the channel: it is closed only when nothing taken from it is left in hand.
-            Link::Open(_) if self.is_stemmed() && self.pending.is_empty() && self.flushing.is_empty() => {
+            Link::Open(_) if self.takes_nothing() && self.pending.is_empty() && self.flushing.is_empty() => {
                 let left = self.lanes.iter().any(|item| !item.is_waiting())
                     || self.sendable.iter().any(|prepared| !prepared.item.is_waiting())
                     || self.attempts.any_from_queue();
@@ -221,10 +230,14 @@ impl Worker {
         self.line.is_spilled() || self.index.rows() >= WAITING_LIMIT
     }
 
+    pub(super) fn takes_nothing(&self) -> bool {
+        self.is_stemmed() || self.only_collects()
+    }
+
     fn wants_messages(&self) -> bool {
         let now = Instant::now();
         let soon = self.ports.gate.wait(self.plan.operation.as_deref()).is_some_and(|wait| wait < self.plan.hold);
-        soon && !self.is_paused() && !self.is_stemmed() && self.intake.again.is_none_or(|at| at <= now)
+        soon && !self.is_paused() && !self.takes_nothing() && self.intake.again.is_none_or(|at| at <= now)
     }
 
     /// Messages that no permit came for in time must not stay unsettled: the broker would close the channel.

@@ -6,6 +6,7 @@
 
 mod attempt;
 mod chronicle;
+mod collect;
 mod control;
 mod echo;
 mod edits;
@@ -39,12 +40,14 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+pub use collect::Collect;
 pub use control::{Command, Handle, ReplayOutcome};
 pub use load::Load;
 pub use rehearsal::{Rehearsed, rehearse};
 pub use requires::{Late, Requirement};
 
 use self::attempt::Attempts;
+use self::collect::Collecting;
 use self::edits::Edits;
 use self::fences::Fences;
 use self::held::Held;
@@ -64,6 +67,7 @@ use super::pauses::Pauses;
 use crate::policy::{RejectStreak, RetryPolicy};
 use crate::ports::broker::Broker;
 use crate::ports::permits::Closed;
+use crate::ports::runs::Runs;
 use crate::ports::shape::Shape;
 use crate::ports::state::{StateError, StateStore};
 use crate::ports::target::Target;
@@ -89,6 +93,8 @@ pub struct RoutePlan {
     pub system: SystemName,
     /// Which versions of a key are sent.
     pub delivery: Delivered,
+    /// Delivered in runs; `None`: as it comes.
+    pub collect: Option<Collect>,
     /// Which of the system's operations its requests are, where that has a pace of its own.
     pub operation: Option<String>,
     /// What happens at the receiver when a record stops matching the filter.
@@ -139,6 +145,8 @@ pub struct WorkerPorts {
     pub broker: Arc<dyn Broker>,
     /// Where outcomes are kept.
     pub store: Arc<dyn StateStore>,
+    /// Where runs are kept.
+    pub runs: Arc<dyn Runs>,
     /// The receiver's capacity.
     pub gate: Arc<Gate>,
     /// What people have paused.
@@ -172,6 +180,10 @@ pub struct RouteStatus {
     pub last_error: Option<String>,
     /// The last delivery.
     pub last_delivered: Option<Moment>,
+    /// When what is collected is delivered, by a route that collects.
+    pub next_run: Option<Moment>,
+    /// The begin of the run under way.
+    pub running_since: Option<Moment>,
 }
 
 /// A route at work.
@@ -181,6 +193,7 @@ pub struct Worker {
     commands: mpsc::Receiver<Command>,
     status: watch::Sender<RouteStatus>,
     intake: Intake,
+    collecting: Collecting,
     lanes: Lanes,
     /// Past fence and shape, their keys locked, in the order they go.
     sendable: VecDeque<Prepared>,
@@ -223,6 +236,7 @@ impl Worker {
             commands: received,
             status,
             intake: Intake::default(),
+            collecting: Collecting::default(),
             lanes: Lanes::default(),
             sendable: VecDeque::new(),
             attempts: Attempts::default(),
@@ -298,7 +312,7 @@ impl Worker {
     /// Room for another message in hand?
     fn takes(&self) -> bool {
         let from_queue = self.in_hand().saturating_sub(self.line.in_hand());
-        self.intake.is_open() && !self.is_stemmed() && from_queue < usize::from(self.plan.prefetch)
+        self.intake.is_open() && !self.takes_nothing() && from_queue < usize::from(self.plan.prefetch)
     }
 
     fn in_hand(&self) -> usize {
@@ -310,6 +324,7 @@ impl Worker {
         if !draining {
             self.spill_what_is_old();
             self.report_gaps();
+            self.tend_run().await;
             self.tend_consumer().await;
             self.wake_held();
             self.load_waiting().await;
@@ -323,12 +338,15 @@ impl Worker {
         metrics.in_flight.with_label_values(&[route]).set(self.in_hand() as i64);
         metrics.waiting.with_label_values(&[route]).set(self.index.rows() as i64);
         metrics.dead.with_label_values(&[route]).set(self.index.dead() as i64);
+        let (next_run, running_since) = self.collecting.times();
         self.status.send_if_modified(|status| {
             let now = RouteStatus {
                 in_flight: self.in_hand(),
                 waiting: self.index.rows(),
                 dead_keys: self.index.dead(),
                 paused: self.pause_in_words(),
+                next_run,
+                running_since,
                 ..status.clone()
             };
             let changed = *status != now;
