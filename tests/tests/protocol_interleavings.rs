@@ -9,7 +9,8 @@ mod engine;
 
 use std::time::Duration;
 
-use bus_core::engine::worker::{Delivered, Late};
+use bus_core::engine::worker::{Collect, Delivered, Late};
+use bus_core::policy::Schedule;
 use engine::properties::*;
 use engine::*;
 use fastrand::Rng;
@@ -71,6 +72,10 @@ fn setup(rng: &mut Rng, sabotage: Option<Sabotage>) -> Setup {
         concurrency: rng.usize(1..4),
         prefetch: rng.u16(1..6),
         delivery: if rng.bool() { Delivered::Latest } else { Delivered::Every },
+        collect: (rng.u8(0..8) == 0).then(|| {
+            let schedule = Schedule::Every(Duration::from_millis(10));
+            Collect { schedule, timezone: chrono_tz::UTC }
+        }),
         requires: if rng.u8(0..3) == 0 { vec![refers_to("а", Late::Send)] } else { Vec::new() },
         // Short enough that messages which wait go through `waiting`.
         hold: if rng.u8(0..4) == 0 { Duration::from_millis(5) } else { base.hold },
