@@ -2,7 +2,7 @@
 
 use bus_simulator::{Faults, Mode, Options, Pool, Simulator};
 use bus_tests::onec::{Client, encode};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 async fn started() -> (Simulator, Client) {
@@ -209,11 +209,12 @@ async fn virtual_tables_count() {
     let price = before[0].clone();
     let mut newer = price.as_object().unwrap().clone();
     newer.insert("Period".into(), json!("2026-03-01T00:00:00"));
-    newer.insert("Цена".into(), serde_json::from_str("77.77").unwrap());
+    let newer_price: Value = serde_json::from_str("77.77").unwrap();
+    newer.insert("Цена".into(), newer_price.clone());
     simulator.write(prices, "", newer.into()).unwrap();
     let after = client.json(&format!("{prices}/SliceLast()?$format=json")).await["value"].clone();
     assert_eq!(after.as_array().unwrap().len(), before.as_array().unwrap().len());
-    assert!(after.as_array().unwrap().iter().any(|row| row["Цена"].to_string() == "77.77"));
+    assert!(after.as_array().unwrap().iter().any(|row| row["Цена"] == newer_price));
     let earlier = client.json(&format!("{prices}/SliceLast(Period=datetime'2026-02-01T00:00:00')?$format=json")).await;
     assert_eq!(earlier["value"], before);
     let states = client.json("InformationRegister_СостоянияЗаказов_RecordType/SliceLast()?$format=json").await;

@@ -38,7 +38,7 @@ struct Part {
 
 /// What is asked what it would send.
 enum Receiver {
-    Http(HttpTarget),
+    Http(Box<HttpTarget>),
     Odata(OdataWrite),
 }
 
@@ -54,7 +54,7 @@ impl Stage {
                     if !systems.contains_key(&system.name) {
                         systems.insert(system.name.clone(), Http::new(system, http, Secrets::Starred)?);
                     }
-                    Receiver::Http(systems[&system.name].route(route, requests)?)
+                    Receiver::Http(Box::new(systems[&system.name].route(route, requests)?))
                 }
                 (_, Carried::Odata(write)) => Receiver::Odata(write.clone()),
                 _ => anyhow::bail!("route {}: {} takes no such requests", route.name, route.to),

@@ -96,9 +96,12 @@ pub(super) fn is_guid(text: &str) -> bool {
         })
 }
 
+/// A value of a key, with its name where one is given.
+pub type KeyValue = (Option<String>, String);
+
 /// Takes an address of a record apart: `…/Catalog_Товары(guid'…')`, whole or without the base, into the set and the values
 /// of its key, by name where names are given.
-pub fn reference(address: &str) -> Option<(String, Vec<(Option<String>, String)>)> {
+pub fn reference(address: &str) -> Option<(String, Vec<KeyValue>)> {
     let decoded = percent_encoding::percent_decode_str(address).decode_utf8().ok()?;
     let open = first_outside_quotes(&decoded, '(')?;
     let close = decoded.rfind(')').filter(|close| *close > open)?;

@@ -47,8 +47,10 @@ struct Shared {
     model: tokio::sync::Mutex<Option<(Arc<Model>, Instant)>>,
 }
 
-/// By root and user.
-static BASES: Mutex<Option<HashMap<(String, String), Weak<Shared>>>> = Mutex::new(None);
+/// Root and user.
+type Place = (String, String);
+
+static BASES: Mutex<Option<HashMap<Place, Weak<Shared>>>> = Mutex::new(None);
 
 fn shared(root: &str, user: &str, sessions: usize) -> Arc<Shared> {
     let mut bases = BASES.lock().unwrap_or_else(PoisonError::into_inner);

@@ -43,15 +43,18 @@ pub fn read(input: impl BufRead) -> Result<Model, MetadataError> {
     }
 }
 
+/// A link: its name, the association that says where it leads, and the role there.
+type Link = (Box<str>, Box<str>, Box<str>);
+
 #[derive(Default)]
 struct Builder {
     model: Model,
     schema: bool,
     name: Box<str>,
     under_way: Option<Type>,
-    /// Of the type under way: link and the association that says where it leads.
-    links: Vec<(Box<str>, Box<str>, Box<str>)>,
-    pending: Vec<(Box<str>, Vec<(Box<str>, Box<str>, Box<str>)>)>,
+    /// Of the type under way.
+    links: Vec<Link>,
+    pending: Vec<(Box<str>, Vec<Link>)>,
     association: Box<str>,
     /// (association, role) to type.
     ends: HashMap<(Box<str>, Box<str>), Box<str>>,

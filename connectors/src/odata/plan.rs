@@ -162,7 +162,7 @@ impl Reader {
     }
 
     /// The cursor from which everything is read again by pages.
-    pub fn from_the_begin(&self, first: Option<&str>) -> Cursor {
+    pub fn the_begin(&self, first: Option<&str>) -> Cursor {
         self.write(&self.begin(first))
     }
 

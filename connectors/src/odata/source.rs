@@ -228,7 +228,7 @@ impl Source for OdataSource {
         if let Some(plan) = &self.plan {
             let first = self.options.reads.first().map(|read| read.entity.as_str());
             return match value {
-                "begin" => Ok(plan.from_the_begin(first)),
+                "begin" => Ok(plan.the_begin(first)),
                 _ => {
                     Err(misconfigured("the only position to name is \"begin\": everything is loaded again".to_owned()))
                 }
