@@ -50,6 +50,9 @@ fn value(sent: &Value, kept: &Value) -> Option<String> {
         return Some("was ignored by 1C".to_owned());
     }
     if let Some(((whole, digits), (kept_whole, kept_digits))) = numbers(sent, kept) {
+        if kept_whole == 0 && kept_digits.is_empty() && whole != 0 {
+            return Some("was ignored by 1C".to_owned());
+        }
         // Rounding may carry into the digits before.
         let dropped = kept_digits.len() < digits.len();
         let near = whole == kept_whole || whole.abs_diff(kept_whole) == 1 && digits.starts_with('9');
