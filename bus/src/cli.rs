@@ -31,7 +31,7 @@ pub enum Command {
     Run(Run),
     /// Read routes.toml and every file it includes, and name all mistakes (exit code 78 if there are any)
     Check(Check),
-    /// Run the tests of routes that stand in the configuration ([[tests]]); sends nothing, reads no secret
+    /// Run the tests of routes that stand in the configuration; sends nothing, reads no secret
     Test(Test),
     /// What an edited configuration would make of the messages that really came last; sends and changes nothing
     WhatIf(WhatIf),
