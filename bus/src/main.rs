@@ -6,6 +6,7 @@ mod command;
 mod demo;
 mod instance;
 mod logging;
+mod memory;
 mod notify;
 mod rehearsal;
 mod reload;
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    memory::few_arenas();
     let cli = cli::Cli::parse();
     // For every TLS connection of the process. An error means that it is installed already, which is what is wanted.
     let _ = rustls::crypto::ring::default_provider().install_default();
