@@ -1,7 +1,7 @@
 //! How glibc's allocator shares memory between threads.
 
 /// As many arenas as cores. By default there are eight times as many, and each keeps what its threads have freed: reading
-/// 100 000 documents of 1C peaked at 115 MB with sixteen arenas, and at 100 MB with two (docs/benchmarks.md).
+/// 100 000 documents of 1C peaked at 115 MB with sixteen arenas, and at 96 MB with two (docs/benchmarks.md).
 ///
 /// To be called before the first thread starts. Other C libraries have no arenas: nothing happens there.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
