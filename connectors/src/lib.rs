@@ -4,6 +4,7 @@
 
 mod certificate;
 pub mod http;
+mod in_turn;
 pub mod odata;
 pub mod push;
 mod serves;

@@ -67,7 +67,8 @@ fn value(parcel: &Parcel) -> Result<Option<Value>, DeliveryError> {
     }
 }
 
-fn failed(error: StateError) -> DeliveryError {
+/// Whose fault it is that the state store did not take what a route of our own brought.
+pub(super) fn failed(error: StateError) -> DeliveryError {
     let fault = match error {
         StateError::Corrupt(_) => Fault::Misconfigured,
         _ => Fault::Unavailable,

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::keep::failed;
 use crate::policy::Idempotency;
 use crate::ports::join::{Membership, PartChange, PartWriter};
 use crate::ports::permits::Permits;
 use crate::ports::source::SystemReport;
-use crate::ports::state::StateError;
 use crate::ports::target::{Parcel, Target};
 use crate::vocabulary::{DeliveryError, Fault, Fields, Key, Operation, Receipt};
 
@@ -72,12 +72,4 @@ impl PartTarget {
         let key = Key::from_columns(&columns).map_err(|error| rejected(error.to_string()))?;
         Ok(PartChange { member, now: Some(Membership { key, body: parcel.body.clone() }) })
     }
-}
-
-fn failed(error: StateError) -> DeliveryError {
-    let fault = match error {
-        StateError::Corrupt(_) => Fault::Misconfigured,
-        _ => Fault::Unavailable,
-    };
-    DeliveryError::new(fault, error.to_string())
 }

@@ -17,6 +17,8 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue as RawVal
 use reqwest::{Method, RequestBuilder};
 use url::Url;
 
+use crate::in_turn::in_turn;
+
 use super::answer::{Answer, excerpt};
 use super::client::{Client, secret_values};
 use super::template::{Use, header_text, scalar};
@@ -223,17 +225,7 @@ impl Target for HttpTarget {
     /// One request after the other. Once the system as a whole does not take requests, the rest of the slice gets the
     /// same verdict without being sent.
     async fn deliver(&self, parcels: &[Parcel], permits: &Permits) -> Vec<Result<Receipt, DeliveryError>> {
-        let mut verdicts: Vec<Result<Receipt, DeliveryError>> = Vec::with_capacity(parcels.len());
-        for parcel in parcels {
-            let verdict = match verdicts.last() {
-                Some(Err(error)) if concerns_all(error.fault) => {
-                    Err(DeliveryError::new(error.fault, format!("not sent, because an earlier one failed: {error}")))
-                }
-                _ => self.attempt(parcel, permits).await,
-            };
-            verdicts.push(verdict);
-        }
-        verdicts
+        in_turn(parcels, |parcel| self.attempt(parcel, permits)).await
     }
 
     fn idempotency(&self) -> Idempotency {
@@ -244,10 +236,6 @@ impl Target for HttpTarget {
     fn deadline(&self) -> Duration {
         self.client.timeout + ABORT
     }
-}
-
-fn concerns_all(fault: Fault) -> bool {
-    matches!(fault, Fault::Unavailable | Fault::Throttled { .. } | Fault::Misconfigured)
 }
 
 fn insert(headers: &mut HeaderMap, header: &Header, parcel: Option<&Parcel>) -> Result<(), DeliveryError> {

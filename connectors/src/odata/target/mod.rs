@@ -34,6 +34,8 @@ use bus_core::vocabulary::{DeliveryError, Fault, Operation, Receipt};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
+use crate::in_turn::in_turn;
+
 use super::address::{equals, option, path};
 use super::base::Base;
 use super::model::{Model, Type};
@@ -364,17 +366,7 @@ impl Target for OdataTarget {
 
     /// One record after the other. Once the base as a whole takes nothing, the rest gets the same verdict unsent.
     async fn deliver(&self, parcels: &[Parcel], permits: &Permits) -> Vec<Result<Receipt, DeliveryError>> {
-        let mut verdicts: Vec<Result<Receipt, DeliveryError>> = Vec::with_capacity(parcels.len());
-        for parcel in parcels {
-            let verdict = match verdicts.last() {
-                Some(Err(error)) if concerns_all(error.fault) => {
-                    Err(DeliveryError::new(error.fault, format!("not sent, because an earlier one failed: {error}")))
-                }
-                _ => self.attempt(parcel, permits).await,
-            };
-            verdicts.push(verdict);
-        }
-        verdicts
+        in_turn(parcels, |parcel| self.attempt(parcel, permits)).await
     }
 
     /// Each attempt looks before it writes, so a repeat changes what the first one made.
@@ -390,10 +382,6 @@ impl Target for OdataTarget {
 fn found(object: &Map<String, Value>, key: String) -> Found {
     let reference = object.get("Ref_Key").and_then(Value::as_str).map(str::to_owned);
     Found { key, reference, posted: object.get("Posted") == Some(&Value::Bool(true)) }
-}
-
-fn concerns_all(fault: Fault) -> bool {
-    matches!(fault, Fault::Unavailable | Fault::Throttled { .. } | Fault::Misconfigured)
 }
 
 fn rejected(message: String) -> DeliveryError {
