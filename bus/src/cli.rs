@@ -1,5 +1,6 @@
 //! The command line, as people read it in `bus --help`.
 
+mod backfill;
 mod cursor;
 mod dead;
 mod pause;
@@ -12,6 +13,7 @@ use bus_core::vocabulary::{RouteName, SubscriptionName};
 use clap::builder::TypedValueParser as _;
 use clap::{Args, Parser, Subcommand};
 
+pub use backfill::{Backfill, BackfillCommand, BackfillOne};
 pub use cursor::{Cursor, CursorRewind, CursorShow};
 pub use dead::{Dead, DeadChoice, DeadEdit, DeadExport, DeadGroups, DeadImport, DeadList, DeadOne, DeadReplay};
 pub use pause::{Kind, Pause, Resume};
@@ -68,6 +70,8 @@ pub enum Command {
     Resend(Resend),
     /// Loads and resends: how far they are, and ending one
     Tasks(Tasks),
+    /// Read a stream's history by date, step by step, and send it beside the live flow; the queue of these
+    Backfill(Backfill),
     /// Take over the files on disk in the running bus: only what changed starts anew (exit code 78 if they are refused)
     Reload(Reload),
     /// The demo's receiver, in a process of its own

@@ -110,6 +110,7 @@ impl Instance {
         let watch = running.watch().clone();
         let tasks = workshop.operations.tasks.clone();
         tokio::spawn(tasks.run(move |route| watch.route(route), stop.clone()));
+        tokio::spawn(workshop.operations.backfills.clone().run(stop.clone()));
         let server = tokio::spawn(server::serve(listener, Arc::clone(&app), stop.clone()));
         let mut watching = watch::start(&app, &stop);
         watching.extend(notify::start(&app, &stop));

@@ -350,6 +350,8 @@ pub struct Stream {
     pub key: Vec<String>,
     /// The column people search for.
     pub label: Option<String>,
+    /// The column of dates that parts of it are read by.
+    pub date: Option<String>,
     /// How often it changes at least.
     pub expect: Option<Expectation>,
     /// Which of its feed's records it takes, where the feed serves several streams.

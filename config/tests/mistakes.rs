@@ -533,6 +533,26 @@ fn who_is_told_and_what_is_expected() {
 }
 
 #[test]
+fn a_date_needs_a_source_that_can_be_asked_for_it() {
+    let more = |stream: &str| {
+        format!(
+            "[subscriptions.rest]\nstream = \"cards\"\nvia = \"http\"\nkey = {{ env = \"K\" }}\n\
+             [streams.cards]\nkey = \"id\"\ndate = \"day\"\n{stream}\n[routes.out]"
+        )
+    };
+    let listen = "listen = { path = \"/in/x\", key = { env = \"K\" } }";
+    one_mistake("[routes.out]", &more(listen), "BUS-C032", &["read by the time they came", "archive = \"30d\""]);
+    let door = format!("from = \"till\"\nentity = \"card\"\n[feeds.till]\nentity_column = \"kind\"\n{listen}");
+    one_mistake("[routes.out]", &more(&door), "BUS-C032", &["read by the time they came"]);
+    let joined =
+        format!("join = \"orders\"\nwith.lines = {{ on = \"order\" }}\n[streams.lines]\nkey = \"no\"\n{listen}");
+    one_mistake("[routes.out]", &more(&joined), "BUS-C032", &["has no source", "the streams that it joins"]);
+    let base = "from = \"erp\"\nentity = \"AccumulationRegister_Т/Balance\"\nschedule = \"1h\"\nchanges = \"diff\"\n\
+                [systems.erp]\nkind = \"1c-odata\"\nurl = \"http://erp/odata/standard.odata\"";
+    one_mistake("[routes.out]", &more(base), "BUS-C032", &["computed by 1C as a whole"]);
+}
+
+#[test]
 fn what_is_joined_must_fit_together() {
     let joined = |lines: &str| format!("[streams.cards]\nkey = \"id\"\n{lines}\n[routes.out]\nstream = \"cards\"");
     let cases: [(&str, &str, &[&str]); 8] = [

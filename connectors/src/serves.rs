@@ -15,6 +15,8 @@ pub struct Served {
     pub key: Vec<String>,
     /// The column that people search for.
     pub label: Option<String>,
+    /// The column of dates that parts of the stream are read by.
+    pub date: Option<String>,
 }
 
 /// The streams of one reader.

@@ -38,7 +38,7 @@ fn options(simulator: &Simulator, spool: &Path) -> Options {
         plain_dates: false,
         marked_is_deleted: false,
     };
-    let served = |stream: &str| Served { stream: name(stream), key: vec!["Ref_Key".into()], label: None };
+    let served = |stream: &str| Served { stream: name(stream), key: vec!["Ref_Key".into()], label: None, date: None };
     Options {
         base: BaseOptions {
             url: simulator.url().parse().unwrap(),

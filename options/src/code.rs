@@ -45,6 +45,7 @@ codes! {
     MAP_FILE = "BUS-C025" "a map's file cannot be used";
     OPEN_PASSWORD = "BUS-C030" "a password that everybody on the way can read";
     TEST_FILE = "BUS-C031" "a test's file cannot be used";
+    DATE_UNREAD = "BUS-C032" "a date that nothing is read by";
     PLACE_TAKEN = "BUS-C038" "a place that another route has";
     MASKED_NAME = "BUS-C042" "a mask over what records are known by";
     BAD_MASK = "BUS-C043" "not a field that can be masked";

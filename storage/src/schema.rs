@@ -163,6 +163,17 @@ const MIGRATIONS: &[&str] = &[
     "
     CREATE TABLE runs (route INTEGER PRIMARY KEY, since INTEGER NOT NULL, over INTEGER NOT NULL);
 ",
+    "
+    ALTER TABLE tasks ADD COLUMN part_from TEXT;
+    ALTER TABLE tasks ADD COLUMN part_to TEXT;
+    ALTER TABLE tasks ADD COLUMN backfill INTEGER;
+    CREATE TABLE backfills (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, feed TEXT NOT NULL, stream TEXT NOT NULL,
+        routes TEXT NOT NULL, first TEXT NOT NULL, last TEXT NOT NULL, step INTEGER NOT NULL, priority INTEGER NOT NULL,
+        share INTEGER NOT NULL, who TEXT NOT NULL, at INTEGER NOT NULL, state TEXT NOT NULL, ended INTEGER,
+        reached TEXT NOT NULL, read INTEGER NOT NULL, sent INTEGER NOT NULL, error TEXT
+    );
+",
 ];
 
 /// The version this program writes.

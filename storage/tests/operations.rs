@@ -147,6 +147,8 @@ async fn a_task_forgets_what_it_kept_when_it_ends_and_keeps_nothing_afterwards()
         stream: stream.clone(),
         route: route(),
         only: vec![],
+        part: None,
+        backfill: None,
         share: 50,
         who: "a".into(),
     };

@@ -61,7 +61,17 @@ async fn a_paused_route_or_system_sends_nothing_over_a_restart_and_goes_on_in_or
 /// A load or a resend of everything.
 fn order(kind: TaskKind) -> Order {
     let (feed, stream, route) = (feed(), stream(), route());
-    Order { kind, feed, stream, route, only: Vec::new(), share: 50, who: "anna@erp1".into() }
+    Order {
+        kind,
+        feed,
+        stream,
+        route,
+        only: Vec::new(),
+        part: None,
+        backfill: None,
+        share: 50,
+        who: "anna@erp1".into(),
+    }
 }
 
 /// A feed, a route whose queue has lost everything that was published, and a source that holds these.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use bus_connectors::sql::{CursorColumn, Options, Overlap, SqlSource};
 use bus_connectors::{Served, Serves, Several};
 use bus_core::ports::permits::Permits;
-use bus_core::ports::source::{Batch, BatchLimit, Source, SourceFault};
-use bus_core::vocabulary::{Cursor, Key, Secret, StreamName};
+use bus_core::ports::source::{Batch, BatchLimit, Part, Source, SourceFault};
+use bus_core::vocabulary::{Cursor, Key, Period, Secret, StreamName};
 use bus_tests::servers::Postgres;
 use sqlx::{Connection, Executor, PgConnection};
 
@@ -44,6 +44,7 @@ impl Base {
                 stream: StreamName::new("заказы").unwrap(),
                 key: vec!["id".into()],
                 label: None,
+                date: None,
             }),
             query: query.into(),
             cursor: cursor.map(|(column, overlap)| CursorColumn { column: column.into(), overlap }),
@@ -282,7 +283,7 @@ async fn one_query_serves_several_streams() {
     let stream = |name: &str| StreamName::new(name).unwrap();
     let served = |name: &str, key: &[&str]| {
         let key = key.iter().map(|&column| column.into()).collect();
-        Served { stream: stream(name), key, label: Some("id".into()) }
+        Served { stream: stream(name), key, label: Some("id".into()), date: None }
     };
     let streams = vec![
         ("Товар".to_owned(), served("products", &["id"])),
@@ -342,4 +343,58 @@ async fn a_dropped_wait_does_no_harm() {
         let _ = tokio::time::timeout(Duration::from_millis(wait), dropped).await;
     }
     assert_eq!(poll(&mut source, &mut None, LIMIT).await.len(), 2000);
+}
+
+#[tokio::test]
+async fn a_part_is_the_same_rows_by_their_date() {
+    let base = Base::new(
+        "CREATE TABLE t (id text, вид text, at int, d date, ts timestamp, tz timestamptz, n int);
+         INSERT INTO t VALUES
+           ('до', 'а', 1, '2026-02-28', '2026-02-28 23:59:59', '2026-02-28 20:59:59Z', 0),
+           ('с', 'а', 2, '2026-03-01', '2026-03-01 00:00:00', '2026-02-28 21:00:00Z', 0),
+           ('по', 'б', 3, '2026-03-01', '2026-03-01 23:59:59.9', '2026-03-01 20:59:59.9Z', 0),
+           ('после', 'а', 4, '2026-03-02', '2026-03-02 00:00:00', '2026-03-01 21:00:00Z', 0),
+           ('никогда', 'а', 5, NULL, NULL, NULL, NULL)",
+    )
+    .await;
+    let day = |day| chrono::NaiveDate::from_ymd_opt(2026, 3, day).unwrap().and_hms_opt(0, 0, 0).unwrap();
+    let period = Period { from: day(1), to: day(2) };
+    let (from, to) = period.moments(chrono_tz::Europe::Moscow);
+    let stream = |name: &str| StreamName::new(name).unwrap();
+    let served = |name: &str, date: &str| Served {
+        stream: stream(name),
+        key: vec!["id".into()],
+        label: None,
+        date: Some(date.into()),
+    };
+    let part = |name: &str, column: &str| Part { stream: stream(name), column: column.into(), period, from, to };
+    for (query, cursor) in [
+        ("SELECT * FROM t WHERE at >= :cursor ORDER BY at", Some(("at", Overlap::None))),
+        ("SELECT * FROM t ORDER BY at", None),
+    ] {
+        for column in ["d", "ts", "tz"] {
+            let mut options = base.options(query, cursor);
+            options.serves = Serves::One(served("заказы", column));
+            let mut source = SqlSource::new(options).unwrap();
+            source.check().await.unwrap();
+            let one = BatchLimit { records: 1, ..LIMIT };
+            let first = source.begin_part(&part("заказы", column), one, &Permits::unbounded()).await.unwrap();
+            let second = source.scan(false, LIMIT, &Permits::unbounded()).await.unwrap();
+            let found: Vec<_> = first.records.iter().chain(&second.records).cloned().collect();
+            let whole = source.scan(true, LIMIT, &Permits::unbounded()).await.unwrap();
+            assert!(second.complete && found == whole.records[1..3], "{column}: {found:?}");
+        }
+        let mut options = base.options(query, cursor);
+        options.serves = Serves::One(served("заказы", "n"));
+        let error = SqlSource::new(options).unwrap().check().await.unwrap_err();
+        assert!(error.message.contains("is of type integer"), "{error}");
+    }
+    // Of a feed of several, only this one's.
+    let mut options = base.options("SELECT * FROM t WHERE at >= :cursor ORDER BY at", Some(("at", Overlap::None)));
+    let streams = vec![("а".to_owned(), served("a", "tz")), ("б".to_owned(), served("b", "ts"))];
+    options.serves = Serves::Several(Several { feed: stream("все"), column: "вид".into(), streams });
+    let mut source = SqlSource::new(options).unwrap();
+    let page = source.begin_part(&part("b", "ts"), LIMIT, &Permits::unbounded()).await.unwrap();
+    let found: Vec<_> = page.records.iter().map(|one| (one.stream.as_str(), one.key.as_str())).collect();
+    assert_eq!(found, [("b", "по")]);
 }

@@ -65,7 +65,7 @@ async fn postgres(port: u16, database: &str, ca: &str) -> Result<SystemReport, (
     let options = sql::Options {
         url: Secret::new(format!("postgres://postgres:hunter2@localhost:{port}/{database}")),
         ca_pem: Some(ca.as_bytes().to_vec()),
-        serves: Serves::One(Served { stream, key: vec!["id".into()], label: None }),
+        serves: Serves::One(Served { stream, key: vec!["id".into()], label: None, date: None }),
         query: "SELECT 1 AS id".into(),
         cursor: None,
         timeout: Duration::from_secs(10),

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::incident::{Incidents, Kind};
 use crate::policy::{CursorRound, CursorWatch, same_base};
 use crate::ports::permits::Permits;
-use crate::ports::source::{Batch, BatchLimit, ScanPage, Source, SourceError, SourceFault, SystemReport};
+use crate::ports::source::{Batch, BatchLimit, Part, ScanPage, Source, SourceError, SourceFault, SystemReport};
 use crate::ports::watch::WatchStore;
 use crate::vocabulary::{Cursor, FeedName, Identity, Key, Moment, StreamName};
 
@@ -112,6 +112,12 @@ impl Source for Watched {
     async fn scan(&mut self, restart: bool, limit: BatchLimit, permits: &Permits) -> Result<ScanPage, SourceError> {
         self.same(permits).await?;
         let page = self.inner.scan(restart, limit, permits).await;
+        self.noted(page)
+    }
+
+    async fn begin_part(&mut self, part: &Part, limit: BatchLimit, permits: &Permits) -> Result<ScanPage, SourceError> {
+        self.same(permits).await?;
+        let page = self.inner.begin_part(part, limit, permits).await;
         self.noted(page)
     }
 

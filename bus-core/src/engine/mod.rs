@@ -3,6 +3,7 @@
 
 pub mod ages;
 pub mod arrivals;
+pub mod backfills;
 pub mod base;
 pub mod capture;
 pub mod chronicle;

@@ -66,6 +66,22 @@ impl Tasks {
         self.open().iter().find(|task| task.stage == Stage::Reading && task.order.feed == *feed).cloned()
     }
 
+    /// The tasks that one scan serves: those that wait for the same dates of the same stream.
+    pub fn read_together(&self, task: &Task) -> Vec<Task> {
+        let order = &task.order;
+        let same = |other: &&Task| {
+            other.stage == Stage::Reading
+                && (&other.order.feed, &other.order.stream, other.order.part)
+                    == (&order.feed, &order.stream, order.part)
+        };
+        self.open().iter().filter(same).cloned().collect()
+    }
+
+    /// Told of every change of a task.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.0.changed.subscribe()
+    }
+
     /// Whether a task is still to be done.
     pub fn is_open(&self, id: i64) -> bool {
         self.open().iter().any(|task| task.id == id)
@@ -164,7 +180,8 @@ impl Tasks {
         store.forget_rows(task.id, &taken).await
     }
 
-    async fn refresh(&self) -> Result<(), StateError> {
+    /// Looks into the store again, and tells everybody.
+    pub(super) async fn refresh(&self) -> Result<(), StateError> {
         let tasks = self.0.store.tasks().await?;
         *self.open() = tasks.into_iter().filter(|task| task.stage.is_open()).collect();
         self.0.changed.send_modify(|version| *version += 1);

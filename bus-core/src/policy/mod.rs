@@ -1,5 +1,6 @@
 //! Decisions as pure state machines: no I/O, no async, no clock of their own; `now` and jitter are arguments.
 
+pub mod backfill;
 mod breaker;
 mod cause;
 mod clock;
@@ -51,5 +52,5 @@ pub use watch::{
     BacklogWatch, Calendar, ConsumerLook, ConsumerWatch, CursorRound, CursorWatch, DiskLook, DiskWatch, Expectation,
     Sign, TimeOfDay, certificate, same_base,
 };
-pub use when::parse_moment;
+pub use when::{parse_moment, parse_period};
 pub use window::{Days, Hours, Window, WindowError};

@@ -1,6 +1,7 @@
 //! What the engine asks of the outside world. Each trait's comment is the contract: who owns progress, what may
 //! repeat, and what each answer permits the caller to do.
 
+pub mod backfills;
 pub mod broker;
 pub mod cursors;
 pub mod echo;

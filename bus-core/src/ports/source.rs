@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::permits::Permits;
-use crate::vocabulary::{Cursor, Identity, Key, Record, StreamName, UnreadableRecord};
+use crate::vocabulary::{Cursor, Identity, Key, Moment, Period, Record, StreamName, UnreadableRecord};
 
 /// A reader of one system: usually one stream, for a 1C exchange-plan node several.
 ///
@@ -35,6 +35,14 @@ pub trait Source: Send {
     /// can give one. Memory is bounded by `limit`, whatever the size of the scan.
     async fn scan(&mut self, restart: bool, limit: BatchLimit, permits: &Permits) -> Result<ScanPage, SourceError>;
 
+    /// The first page of a scan of one stream's part, by a column of dates; [`Source::scan`] gives the next ones. Records
+    /// without a date are in no part. What a whole scan would give of a record, this gives too, to the byte.
+    async fn begin_part(&mut self, part: &Part, limit: BatchLimit, permits: &Permits) -> Result<ScanPage, SourceError> {
+        let (_, _, stream) = (limit, permits, &part.stream);
+        let why = format!("the source of stream {stream} cannot be read by date");
+        Err(SourceError::new(SourceFault::Misconfigured, why))
+    }
+
     /// Asks of each key whether its record exists now: the point check before a deletion found by a scan leaves.
     async fn present(&mut self, stream: &StreamName, keys: &[Key], permits: &Permits)
     -> Result<Vec<bool>, SourceError>;
@@ -53,6 +61,21 @@ pub trait Source: Send {
 
     /// Everything up to `cursor` is durable in the broker. May repeat, and is called after a restart before any fetch.
     async fn committed(&mut self, cursor: Option<&Cursor>) -> Result<(), SourceError>;
+}
+
+/// A part of a stream, by a column of dates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Which stream.
+    pub stream: StreamName,
+    /// The column, as the source names it.
+    pub column: String,
+    /// Which dates, where the column has no zone.
+    pub period: Period,
+    /// The same where it has one.
+    pub from: Moment,
+    /// The first moment after it.
+    pub to: Moment,
 }
 
 /// Bounds of one batch. A run of equal cursor values may exceed `records`: ties are never cut.

@@ -5,7 +5,7 @@
 use async_trait::async_trait;
 
 use super::state::StateError;
-use crate::vocabulary::{ContentHash, Envelope, FeedName, Key, Moment, RouteName, Seq, StreamName};
+use crate::vocabulary::{ContentHash, Envelope, FeedName, Key, Moment, Period, RouteName, Seq, StreamName};
 
 /// What a task does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +83,10 @@ pub struct Order {
     pub route: RouteName,
     /// Only records of these keys or labels; empty is all of them.
     pub only: Vec<String>,
+    /// Only records of these dates.
+    pub part: Option<Period>,
+    /// The backfill whose step it is; it decides what follows.
+    pub backfill: Option<i64>,
     /// The share of the route's sends, in percent, that it may take while other messages wait: 1 to 100.
     pub share: u8,
     /// Who ordered it, as `user@host`.
@@ -153,12 +157,14 @@ pub trait TaskStore: Send + Sync {
     async fn rows(&self, id: i64, limit: usize) -> Result<Vec<(i64, Envelope)>, StateError>;
     /// L5: these are durable in the route's line, or need not be there.
     async fn forget_rows(&self, id: i64, places: &[i64]) -> Result<(), StateError>;
-    /// For streams whose source cannot be read again: archived messages below a place, the newest first, at most `limit`.
-    /// Masked fields hold signs, so the hash is not that of the published content.
+    /// For streams whose source cannot be read again: archived messages below a place, the newest first, at most `limit`;
+    /// of those that were read `between` two moments. Masked fields hold signs, so the hash is not that of the published
+    /// content.
     async fn archived(
         &self,
         stream: &StreamName,
         below: Option<Seq>,
+        between: Option<(Moment, Moment)>,
         limit: usize,
     ) -> Result<Vec<Envelope>, StateError>;
     /// The keys of what a route has delivered from `since` to before `until`, as far as the journal knows; at most `limit`.

@@ -10,6 +10,7 @@ mod key;
 mod moment;
 mod name;
 mod order;
+mod period;
 mod record;
 mod secret;
 
@@ -23,5 +24,6 @@ pub use key::{Key, KeyError};
 pub use moment::Moment;
 pub use name::{FeedName, MapName, NameError, QueueName, RouteName, StreamName, SubscriptionName, SystemName};
 pub use order::Seq;
+pub use period::Period;
 pub use record::{Fields, Record, UnreadableRecord};
 pub use secret::Secret;

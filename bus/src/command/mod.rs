@@ -1,5 +1,6 @@
 //! One module per command.
 
+mod backfill;
 mod check;
 mod cursor;
 mod dead;
@@ -44,6 +45,7 @@ pub async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Cursor(command) => cursor::cursor(command).await,
         Command::Load(args) => tasks::load(args).await,
         Command::Resend(args) => tasks::resend(args).await,
+        Command::Backfill(args) => backfill::backfill(args).await,
         Command::Tasks(args) => tasks::tasks(args).await,
         Command::Pause(args) => pause::pause(args).await,
         Command::Resume(args) => pause::resume(args).await,

@@ -68,6 +68,7 @@ impl Stage {
                     stream: stream.name.clone(),
                     key: stream.key.clone(),
                     label: stream.label.clone(),
+                    date: None,
                 }),
             };
             routes.insert(route.name.clone(), part);

@@ -2,6 +2,7 @@
 //! dead letters. Everything beyond loopback asks for a key.
 
 mod admin;
+mod backfills;
 mod feeds;
 mod guard;
 mod letters;
@@ -113,6 +114,8 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken
         .route("/feeds/{name}/cursor", post(feeds::rewind))
         .route("/tasks", get(tasks::list).post(tasks::order))
         .route("/tasks/{id}", delete(tasks::cancel))
+        .route("/backfills", get(backfills::list).post(backfills::order))
+        .route("/backfills/{id}/{state}", post(backfills::set_state))
         .route("/pauses", get(pauses::list))
         .route("/pauses/{kind}/{name}", post(pauses::pause).delete(pauses::resume))
         .route("/reload", post(reload::post))

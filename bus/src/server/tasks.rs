@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use bus_core::ports::tasks::{Kind, Order, Task};
-use bus_core::vocabulary::{FeedName, Moment, RouteName, StreamName};
+use bus_core::vocabulary::{FeedName, Moment, Period, RouteName, StreamName};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -63,7 +63,12 @@ pub async fn order(State(app): State<Arc<App>>, Json(ordered): Json<Ordered>) ->
         }
     }
     let records = only.len();
-    match app.operations.tasks.order(&Order { kind, feed, stream, route, only, share, who }).await {
+    match app
+        .operations
+        .tasks
+        .order(&Order { kind, feed, stream, route, only, part: None, backfill: None, share, who })
+        .await
+    {
         Ok(id) => Json(json!({ "task": id, "records": records })).into_response(),
         Err(error) => unavailable(&error),
     }
@@ -77,6 +82,15 @@ pub async fn list(State(app): State<Arc<App>>) -> Response {
 }
 
 pub async fn cancel(State(app): State<Arc<App>>, Path(id): Path<i64>) -> Response {
+    let step = |task: &Task| (task.id == id).then_some(task.order.backfill).flatten();
+    match app.operations.tasks.store().tasks().await.map(|tasks| tasks.iter().find_map(step)) {
+        Ok(Some(backfill)) => {
+            let why = format!("task {id} is a step of a backfill: bus backfill cancel {backfill}\n");
+            return (StatusCode::CONFLICT, why).into_response();
+        }
+        Ok(None) => {}
+        Err(error) => return unavailable(&error),
+    }
     match app.operations.tasks.cancel(id).await {
         Ok(true) => Json(json!({ "cancelled": id })).into_response(),
         Ok(false) => (StatusCode::NOT_FOUND, format!("task {id} is not under way\n")).into_response(),
@@ -91,6 +105,9 @@ fn row(task: &Task) -> Value {
         "kind": order.kind.as_str(),
         "stream": order.stream,
         "route": order.route,
+        "backfill": order.backfill,
+        "from": order.part.map(|part| Period::write(part.from)),
+        "to": order.part.map(|part| Period::write(part.to)),
         "share": order.share,
         "who": order.who,
         "at": task.at.to_string(),

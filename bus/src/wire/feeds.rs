@@ -33,7 +33,10 @@ pub fn prepare(landscape: &Landscape, workshop: &Workshop, feed: &Feed) -> anyho
     let streams: Vec<&bus_config::Stream> = feed.streams.iter().filter_map(|name| landscape.stream(name)).collect();
     let plan = |schedule, changes| FeedPlan {
         name: feed.name.clone(),
-        streams: streams.iter().map(|s| StreamPlan { name: s.name.clone(), key: s.key.clone() }).collect(),
+        streams: streams
+            .iter()
+            .map(|s| StreamPlan { name: s.name.clone(), key: s.key.clone(), date: s.date.clone() })
+            .collect(),
         schedule,
         timezone: landscape.bus.timezone,
         changes,

@@ -148,7 +148,12 @@ pub fn source(system: &System, name: &str, query: &str) -> anyhow::Result<SqlSou
     let options = sql::Options {
         url: super::secret_url(url, system.name.as_str())?,
         ca_pem: super::pem(system.ca.as_deref(), system.name.as_str())?,
-        serves: Serves::One(Served { stream: StreamName::new(name)?, key: vec!["key".to_owned()], label: None }),
+        serves: Serves::One(Served {
+            stream: StreamName::new(name)?,
+            key: vec!["key".to_owned()],
+            label: None,
+            date: None,
+        }),
         query: query.to_owned(),
         cursor: None,
         timeout: super::source::STATEMENT,

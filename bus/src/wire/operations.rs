@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use bus_core::engine::backfills::Backfills;
 use bus_core::engine::incident::Incidents;
 use bus_core::engine::pauses::Pauses;
 use bus_core::engine::rewind::Rewinds;
@@ -17,6 +18,7 @@ pub struct Operations {
     pub pauses: Pauses,
     pub triage: Arc<dyn TriageStore>,
     pub tasks: Tasks,
+    pub backfills: Backfills,
     pub rewinds: Rewinds,
     pub cursors: Arc<dyn CursorStore>,
 }
@@ -26,7 +28,8 @@ impl Operations {
     pub async fn open(store: &Arc<SqliteState>, incidents: &Incidents) -> anyhow::Result<Self> {
         let pauses = Pauses::load(Arc::clone(store) as _, incidents.clone()).await.context("the state store")?;
         let tasks = Tasks::load(Arc::clone(store) as _).await.context("the state store")?;
+        let backfills = Backfills::new(Arc::clone(store) as _, tasks.clone());
         let (triage, cursors) = (Arc::clone(store) as _, Arc::clone(store) as _);
-        Ok(Self { pauses, triage, tasks, rewinds: Rewinds::default(), cursors })
+        Ok(Self { pauses, triage, tasks, backfills, rewinds: Rewinds::default(), cursors })
     }
 }

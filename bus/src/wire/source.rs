@@ -156,7 +156,12 @@ pub fn pushed(serves: Serves) -> (Box<dyn Source>, PushHandle) {
 pub fn serves(landscape: &Landscape, feed: &Feed) -> anyhow::Result<Serves> {
     let streams = feed.streams.iter().filter_map(|name| landscape.stream(name));
     let mut streams = streams.map(|stream| {
-        let served = Served { stream: stream.name.clone(), key: stream.key.clone(), label: stream.label.clone() };
+        let served = Served {
+            stream: stream.name.clone(),
+            key: stream.key.clone(),
+            label: stream.label.clone(),
+            date: stream.date.clone(),
+        };
         (stream.entity.clone().unwrap_or_default(), served)
     });
     match &feed.entity_column {

@@ -44,6 +44,9 @@ options! {
         key: Located<OneOrMany<Filled>>, required;
         /// The column that people search for.
         label: Filled, optional;
+        /// The column of dates by which `bus backfill` reads parts of it: when a document is of, not when it was changed. Pushed
+        /// records are read by when they came.
+        date: Located<Filled>, optional;
         /// How often it changes at least: silence for longer is an incident.
         expect: Expect, optional;
         /// How long the bodies of its messages are kept, so that `bus where` can say what changed. Not longer than the

@@ -33,10 +33,12 @@ pub fn resolve(
         repeated_key(entry, report);
         let stream = &entry.value;
         remembered(entry, journal, report);
+        dated(entry, feeds, report);
         streams.push(Stream {
             name: entry.key.value.clone(),
             key: stream.key.value.0.iter().map(|column| column.0.clone()).collect(),
             label: stream.label.as_ref().map(|label| label.0.clone()),
+            date: stream.date.as_ref().map(|date| date.value.0.clone()),
             expect: stream.expect.as_ref().map(|expect| super::watch::expectation(expect, zone)),
             archive: stream.archive.as_ref().map(|archive| archive.value),
             mask: masks(entry).map(|mask| mask.0.clone()).collect(),
@@ -126,6 +128,31 @@ fn repeated_key(entry: &Written, report: &mut Report) {
             report.add_with_hint(codes::CONTRADICTION, &entry.value.key.span, message, "name each column once");
         }
     }
+}
+
+/// Only what is read from a source can be read by a date.
+fn dated(entry: &Written, feeds: &Definitions<FeedName, feeds::Feed>, report: &mut Report) {
+    let stream = &entry.value;
+    let Some(date) = &stream.date else { return };
+    let feed =
+        stream.from.as_ref().and_then(|from| feeds.0.iter().find(|feed| feed.key.value.as_str() == from.0.value));
+    let pushed = stream.listen.is_some() || feed.is_some_and(|feed| feed.value.listen.is_some());
+    let is_virtual = stream.entity.as_ref().is_some_and(|entity| entity.value.0.contains('/'));
+    let (message, hint) = match () {
+        () if stream.join.is_some() => {
+            ("a joined stream has no source that could be read by a date", "give `date` to the streams that it joins")
+        }
+        () if pushed => (
+            "pushed records are read by the time they came, from the archive",
+            "remove `date`; say archive = \"30d\" if there is none",
+        ),
+        () if is_virtual => (
+            "a virtual table is computed by 1C as a whole, and cannot be read by a date",
+            "remove `date`, or read the register itself",
+        ),
+        () => return,
+    };
+    report.add_with_hint(codes::DATE_UNREAD, &date.span, message, hint);
 }
 
 fn masks(entry: &Written) -> impl Iterator<Item = &Masked> {

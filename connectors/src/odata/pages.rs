@@ -6,7 +6,7 @@
 
 use bus_core::ports::permits::Permits;
 use bus_core::ports::source::{BatchLimit, SourceError, SourceFault};
-use bus_core::vocabulary::Key;
+use bus_core::vocabulary::{Key, Period};
 use reqwest::Method;
 
 use super::base::{Base, Failed};
@@ -121,12 +121,19 @@ pub struct Pages {
     back: u32,
     /// A virtual table is one long answer.
     open: Option<Rows>,
+    /// Only where a date is in this period.
+    within: Option<(String, Period)>,
 }
 
 impl Pages {
     /// Goes on behind so many records of a list that was left; some of them are read again, because it may have moved.
     pub fn behind(records: usize) -> Self {
         Self { offset: records.saturating_sub(BACK_RECORDS), ..Self::default() }
+    }
+
+    /// Of the records whose date is in a period.
+    pub fn within(column: String, period: Period) -> Self {
+        Self { within: Some((column, period)), ..Self::default() }
     }
 
     /// How many records are behind.
@@ -147,7 +154,8 @@ impl Pages {
         }
         loop {
             let overlap = usize::from(self.last.is_some());
-            let part = Part { skip: self.offset - overlap.min(self.offset), ..Part::default() };
+            let skip = self.offset - overlap.min(self.offset);
+            let part = Part { skip, within: self.within.clone(), ..Part::default() };
             let mut page = page(base, table, &part, &mut self.size, overlap, (limit, permits)).await?;
             if let Some(last) = &self.last {
                 let same = page.rows.first().is_some_and(|row| table.key(&row.0).as_ref() == Ok(last));

@@ -1,12 +1,13 @@
 //! The `Source` over a base of 1C.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
 use bus_core::ports::permits::Permits;
-use bus_core::ports::source::{Batch, BatchLimit, ScanPage, Source, SourceError, SourceFault, SystemReport};
+use bus_core::ports::source::{Batch, BatchLimit, Part, ScanPage, Source, SourceError, SourceFault, SystemReport};
 use bus_core::vocabulary::{Cursor, Identity, Key, StreamName};
 use reqwest::Method;
 
@@ -18,7 +19,7 @@ use super::pages::{self, Pages, Size};
 use super::plan::Reader;
 use super::position::{self, Position};
 use super::rows::{Row, Rows};
-use super::table::{Made, Part, Table};
+use super::table::{Made, Part as ListPart, Table};
 
 /// Reads the streams of one feed. Holds no session between requests, but for a virtual table that is being read.
 pub struct OdataSource {
@@ -32,7 +33,8 @@ pub struct OdataSource {
 /// A scan under way.
 struct Scan {
     tables: Vec<Table>,
-    /// Which table.
+    /// Which tables, and the one that is read.
+    range: Range<usize>,
     at: usize,
     pages: Pages,
 }
@@ -63,6 +65,39 @@ impl OdataSource {
         }
     }
 
+    /// The next page of the scan under way.
+    async fn page(&mut self, restart: bool, limit: BatchLimit, permits: &Permits) -> Result<ScanPage, SourceError> {
+        if let Some(plan) = &mut self.plan
+            && let Some(scan) = &self.scan
+            && scan.at == scan.range.start
+            && scan.pages.offset() == 0
+        {
+            let model = self.base.model(false).await.map_err(Failed::error)?;
+            if let Some(page) = plan.compare(restart, (&scan.tables, &self.options.serves, &model), limit)? {
+                return Ok(page);
+            }
+        }
+        // Taken out while it works: a dropped wait leaves no half of a page behind.
+        let cut = || SourceError::new(SourceFault::Unavailable, "the scan was cut: it has to begin again");
+        let mut scan = self.scan.take().ok_or_else(cut)?;
+        let Some(table) = scan.tables.get(scan.at).filter(|_| scan.at < scan.range.end) else {
+            return Ok(ScanPage { complete: true, ..ScanPage::default() });
+        };
+        let (rows, last) = match scan.pages.next(&self.base, table, limit, permits).await {
+            Ok(page) => page,
+            Err(error) => return Err(self.forget(error).await),
+        };
+        let mut page = made(table, rows);
+        if last {
+            (scan.at, scan.pages) = (scan.at + 1, Pages::default());
+        }
+        page.complete = scan.at == scan.range.end;
+        if !page.complete {
+            self.scan = Some(scan);
+        }
+        Ok(page)
+    }
+
     /// After a failure of a list nobody knows whether it is what the base publishes: `$metadata` is asked for again.
     async fn forget(&mut self, error: SourceError) -> SourceError {
         self.scan = None;
@@ -82,6 +117,7 @@ impl Source for OdataSource {
         let tables = self.tables(&permits, true).await?;
         let (mut remarks, latency) = (Vec::new(), begun.elapsed());
         for table in &tables {
+            table.served.date.as_deref().map_or(Ok(()), |column| table.dated(column))?;
             if table.is_virtual() {
                 remarks.push(format!("{} is computed by 1C as a whole, for seconds: not tried", table.read.entity));
                 continue;
@@ -94,7 +130,7 @@ impl Source for OdataSource {
                     table.read.entity
                 )));
             }
-            let list = table.list(&Part { top: Some(1), ..Part::default() })?;
+            let list = table.list(&ListPart { top: Some(1), ..ListPart::default() })?;
             let answer = self.base.ask(Method::GET, &list, !table.read.atom).await;
             let first = match answer {
                 Ok(answer) => Rows::new(answer).next().await,
@@ -142,8 +178,9 @@ impl Source for OdataSource {
                 table.read.entity
             )));
         }
-        let part = Part {
+        let part = ListPart {
             top: None,
+            within: None,
             skip: from.as_ref().map_or(0, |from| from.skip),
             from: Some((column.clone(), from.as_ref().map(|from| from.at.clone()))),
         };
@@ -166,37 +203,19 @@ impl Source for OdataSource {
     async fn scan(&mut self, restart: bool, limit: BatchLimit, permits: &Permits) -> Result<ScanPage, SourceError> {
         if restart {
             let tables = self.tables(permits, false).await?;
-            self.scan = Some(Scan { tables, at: 0, pages: Pages::default() });
+            self.scan = Some(Scan { range: 0..tables.len(), tables, at: 0, pages: Pages::default() });
         }
-        if let Some(plan) = &mut self.plan
-            && let Some(scan) = &self.scan
-            && scan.at == 0
-            && scan.pages.offset() == 0
-        {
-            let model = self.base.model(false).await.map_err(Failed::error)?;
-            if let Some(page) = plan.compare(restart, (&scan.tables, &self.options.serves, &model), limit)? {
-                return Ok(page);
-            }
-        }
-        // Taken out while it works: a dropped wait leaves no half of a page behind.
-        let cut = || SourceError::new(SourceFault::Unavailable, "the scan was cut: it has to begin again");
-        let mut scan = self.scan.take().ok_or_else(cut)?;
-        let Some(table) = scan.tables.get(scan.at) else {
-            return Ok(ScanPage { complete: true, ..ScanPage::default() });
-        };
-        let (rows, last) = match scan.pages.next(&self.base, table, limit, permits).await {
-            Ok(page) => page,
-            Err(error) => return Err(self.forget(error).await),
-        };
-        let mut page = made(table, rows);
-        if last {
-            (scan.at, scan.pages) = (scan.at + 1, Pages::default());
-        }
-        page.complete = scan.at == scan.tables.len();
-        if !page.complete {
-            self.scan = Some(scan);
-        }
-        Ok(page)
+        self.page(restart, limit, permits).await
+    }
+
+    async fn begin_part(&mut self, part: &Part, limit: BatchLimit, permits: &Permits) -> Result<ScanPage, SourceError> {
+        let tables = self.tables(permits, false).await?;
+        let at = tables.iter().position(|table| table.read.stream == part.stream);
+        let at = at.ok_or_else(|| misconfigured(format!("the feed does not serve stream {}", part.stream)))?;
+        tables[at].dated(&part.column)?;
+        let pages = Pages::within(part.column.clone(), part.period);
+        self.scan = Some(Scan { tables, range: at..at + 1, at, pages });
+        self.page(true, limit, permits).await
     }
 
     async fn present(

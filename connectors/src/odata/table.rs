@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bus_core::ports::source::{SourceError, SourceFault};
-use bus_core::vocabulary::{Key, Operation, Record, UnreadableRecord};
+use bus_core::vocabulary::{Key, Operation, Period, Record, UnreadableRecord};
 use serde_json::{Map, Value};
 
 use super::address;
@@ -41,6 +41,8 @@ pub struct Part {
     pub skip: usize,
     /// Only from this value of a date on, ordered by it.
     pub from: Option<(String, Option<String>)>,
+    /// Only where a date is in this period.
+    pub within: Option<(String, Period)>,
 }
 
 impl Table {
@@ -86,6 +88,10 @@ impl Table {
         let mut filter = self.filter.clone();
         if let Some((column, Some(value))) = &part.from {
             filter.push(format!("{column} ge datetime'{value}'"));
+        }
+        if let Some((column, Period { from, to })) = &part.within {
+            filter.push(format!("{column} ge datetime'{}'", Period::write(*from)));
+            filter.push(format!("{column} lt datetime'{}'", Period::write(*to)));
         }
         let mut order: Vec<&str> = part.from.iter().map(|(column, _)| column.as_str()).collect();
         if !self.is_virtual() {
@@ -249,6 +255,17 @@ impl Table {
     /// A date as the base writes it, out of a raw record.
     pub fn moment(&self, fields: &Map<String, Value>, column: &str) -> Option<String> {
         fields.get(column).and_then(Value::as_str).map(str::to_owned)
+    }
+
+    /// A property that parts are read by.
+    pub fn dated(&self, column: &str) -> Result<(), SourceError> {
+        let wrong = match () {
+            () if self.is_virtual() => "is computed by 1C as a whole, and cannot be read by date".to_owned(),
+            () if !self.is_moment(column) => format!("has no property {column:?} that holds a date"),
+            () => return Ok(()),
+        };
+        let words = format!("stream {}: {} {wrong}", self.read.stream, self.read.entity);
+        Err(SourceError::new(SourceFault::Misconfigured, words))
     }
 
     /// Whether a property holds a date.

@@ -125,7 +125,12 @@ mod tests {
     use crate::{Served, Several};
 
     fn served(stream: &str, key: &str) -> Served {
-        Served { stream: StreamName::new(stream).unwrap(), key: vec![key.into()], label: Some("имя".into()) }
+        Served {
+            stream: StreamName::new(stream).unwrap(),
+            key: vec![key.into()],
+            label: Some("имя".into()),
+            date: None,
+        }
     }
 
     fn users() -> Serves {

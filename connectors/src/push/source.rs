@@ -244,7 +244,7 @@ mod tests {
 
     fn options() -> Options {
         let stream = StreamName::new("users").unwrap();
-        Options::new(Serves::One(Served { stream, key: vec!["id".into()], label: None }))
+        Options::new(Serves::One(Served { stream, key: vec!["id".into()], label: None, date: None }))
     }
 
     const LIMIT: BatchLimit = BatchLimit { records: 100, bytes: 1 << 20 };

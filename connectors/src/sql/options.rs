@@ -25,10 +25,10 @@ pub struct Options {
 }
 
 impl Options {
-    /// Every column that is wanted as a text, once each: what names the entity, keys and labels.
+    /// Every column that is wanted as a text, once each: what names the entity, keys, labels and dates.
     pub(super) fn text_columns(&self) -> Vec<&str> {
         let mut columns: Vec<&str> = self.serves.entity_column().into_iter().collect();
-        let wanted = self.serves.all().flat_map(|served| served.key.iter().chain(&served.label));
+        let wanted = self.serves.all().flat_map(|served| served.key.iter().chain(&served.label).chain(&served.date));
         for column in wanted {
             if !columns.contains(&column.as_str()) {
                 columns.push(column);

@@ -116,7 +116,7 @@ mod tests {
     use bus_core::vocabulary::StreamName;
 
     fn row(cursor: Option<i64>, fresh: bool) -> Row<i64> {
-        let served = Served { stream: StreamName::new("s").unwrap(), key: vec!["id".into()], label: None };
+        let served = Served { stream: StreamName::new("s").unwrap(), key: vec!["id".into()], label: None, date: None };
         let one = |_: &str| Ok(Some("1".into()));
         let content = row::content(&Serves::One(served), b"{}".to_vec(), None, one, |_| None);
         Row { cursor, fresh, content }

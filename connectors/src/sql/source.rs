@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 use bus_core::ports::permits::Permits;
-use bus_core::ports::source::{Batch, BatchLimit, ScanPage, Source, SourceError, SourceFault, SystemReport};
+use bus_core::ports::source::{Batch, BatchLimit, Part, ScanPage, Source, SourceError, SourceFault, SystemReport};
 use bus_core::vocabulary::{Cursor, Identity, Key, StreamName};
 
 use super::position::Position;
@@ -99,6 +99,19 @@ impl Source for SqlSource {
         }
     }
 
+    async fn begin_part(&mut self, part: &Part, limit: BatchLimit, permits: &Permits) -> Result<ScanPage, SourceError> {
+        let served = self.options.serves.find(&part.stream);
+        let (_, entity) =
+            served.ok_or_else(|| misconfigured(format!("the query does not serve stream {}", part.stream)))?;
+        let entity = entity.map(str::to_owned);
+        let _permit = permits.take().await.map_err(closed)?;
+        let asked = Asked { options: &self.options, query: &self.query };
+        match &mut self.system {
+            System::Postgres(postgres) => postgres.begin_part(asked, (part, entity.as_deref()), limit).await,
+            System::Sqlite(sqlite) => sqlite.begin_part(asked, (part, entity.as_deref()), limit).await,
+        }
+    }
+
     async fn present(
         &mut self,
         stream: &StreamName,
@@ -177,7 +190,8 @@ pub(super) fn columns_fit(names: &[&str], options: &Options) -> Result<(), Sourc
     let keys = options.serves.all().flat_map(|served| &served.key).map(|name| ("key", name.as_str()));
     let labels = options.serves.all().flat_map(|served| &served.label).map(|name| ("label", name.as_str()));
     let entity = options.serves.entity_column().map(|name| ("entity", name));
-    for (role, wanted) in keys.chain(labels).chain(entity).chain(cursor) {
+    let dates = options.serves.all().flat_map(|served| &served.date).map(|name| ("date", name.as_str()));
+    for (role, wanted) in keys.chain(labels).chain(entity).chain(cursor).chain(dates) {
         if seen.contains(wanted) {
             continue;
         }
@@ -205,7 +219,7 @@ mod tests {
     use std::time::Duration;
 
     fn served() -> Served {
-        Served { stream: StreamName::new("заказы").unwrap(), key: vec!["id".into()], label: None }
+        Served { stream: StreamName::new("заказы").unwrap(), key: vec!["id".into()], label: None, date: None }
     }
 
     fn options() -> Options {

@@ -15,25 +15,28 @@ use crate::queue::log::{signed, unsigned};
 /// Newest first, by the index of places; a block without bodies is passed over.
 const NEWEST: &str = "SELECT j.epoch, j.first, j.read_at, j.entries, a.bodies
                       FROM journal j JOIN archive a ON a.block = j.id
-                      WHERE j.stream = ?1 AND (j.epoch, j.first) < (?2, ?3) ORDER BY j.epoch DESC, j.first DESC";
+                      WHERE j.stream = ?1 AND (j.epoch, j.first) < (?2, ?3) AND j.read_at >= ?4 AND j.read_at < ?5
+                      ORDER BY j.epoch DESC, j.first DESC";
 
 pub(super) fn newest(connection: &Connection, name: &StreamName, limit: usize) -> Result<Vec<Envelope>, Failure> {
-    let mut found = archived(connection, name, None, limit)?;
+    let mut found = archived(connection, name, None, None, limit)?;
     found.reverse();
     Ok(found)
 }
 
-/// The newest `limit` messages below a place, the newest first.
+/// The newest `limit` messages below a place, of those read between two moments, the newest first.
 pub(crate) fn archived(
     connection: &Connection,
     name: &StreamName,
     below: Option<Seq>,
+    between: Option<(Moment, Moment)>,
     limit: usize,
 ) -> Result<Vec<Envelope>, Failure> {
     let Some(stream) = names::find(connection, Kind::Stream, name.as_str())? else { return Ok(Vec::new()) };
     let (epoch, number) = below.map_or((i64::MAX, i64::MAX), |seq| (signed(seq.epoch), signed(seq.number)));
     let mut select = connection.prepare_cached(NEWEST)?;
-    let mut rows = select.query((stream, epoch, number))?;
+    let (since, until) = between.unwrap_or((Moment(i64::MIN), Moment(i64::MAX)));
+    let mut rows = select.query((stream, epoch, number, since.0, until.0))?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let (epoch, first, time) = (unsigned(row.get(0)?), unsigned(row.get(1)?), Moment(row.get(2)?));

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use bus_core::ports::state::StateError;
 use bus_core::ports::tasks::{Kind, Line, Order, Place, Stage, Task, TaskStore};
-use bus_core::vocabulary::{ContentHash, Envelope, FeedName, Key, Moment, RouteName, Seq, StreamName};
+use bus_core::vocabulary::{ContentHash, Envelope, FeedName, Key, Moment, Period, RouteName, Seq, StreamName};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::SqliteState;
@@ -99,10 +99,11 @@ impl TaskStore for SqliteState {
         &self,
         stream: &StreamName,
         below: Option<Seq>,
+        between: Option<(Moment, Moment)>,
         limit: usize,
     ) -> Result<Vec<Envelope>, StateError> {
         let stream = stream.clone();
-        self.database().read(move |connection| recent::archived(connection, &stream, below, limit)).await
+        self.database().read(move |connection| recent::archived(connection, &stream, below, between, limit)).await
     }
 
     async fn delivered_between(
@@ -152,20 +153,25 @@ fn places(connection: &Connection, stream: i64, keys: &[Key]) -> Result<Vec<Opti
     Ok(found)
 }
 
-fn insert(connection: &Connection, order: &Order, now: Moment) -> Result<i64, Failure> {
+pub(super) fn insert(connection: &Connection, order: &Order, now: Moment) -> Result<i64, Failure> {
     let only = serde_json::to_string(&order.only).map_err(damaged)?;
     let mut insert = connection.prepare_cached(
-        "INSERT INTO tasks (kind, feed, stream, route, only_these, share, who, at, stage, read, kept, sent)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'reading', 0, 0, 0)",
+        "INSERT INTO tasks (kind, feed, stream, route, only_these, share, who, at, stage, read, kept, sent, part_from,
+                            part_to, backfill)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'reading', 0, 0, 0, ?9, ?10, ?11)",
     )?;
     let (kind, feed, stream) = (order.kind.as_str(), order.feed.as_str(), order.stream.as_str());
-    Ok(insert.insert((kind, feed, stream, order.route.as_str(), only, order.share, &order.who, now.0))?)
+    let (route, share, who) = (order.route.as_str(), order.share, order.who.as_str());
+    let (from, to) = (order.part.map(|part| Period::write(part.from)), order.part.map(|part| Period::write(part.to)));
+    Ok(insert.insert((kind, feed, stream, route, only, share, who, now.0, from, to, order.backfill))?)
 }
 
 fn list(connection: &Connection) -> Result<Vec<Task>, Failure> {
     let mut select = connection.prepare_cached(
-        "SELECT id, kind, feed, stream, route, only_these, share, who, at, stage, ended, read, kept, sent, error
-         FROM tasks WHERE ended IS NULL OR id IN (SELECT id FROM tasks WHERE ended IS NOT NULL ORDER BY id DESC LIMIT ?1)
+        "SELECT id, kind, feed, stream, route, only_these, share, who, at, stage, ended, read, kept, sent, error,
+                part_from, part_to, backfill
+         FROM tasks WHERE ended IS NULL OR backfill IS NOT NULL
+             OR id IN (SELECT id FROM tasks WHERE ended IS NOT NULL ORDER BY id DESC LIMIT ?1)
          ORDER BY id",
     )?;
     let mut rows = select.query([ENDED])?;
@@ -185,6 +191,11 @@ fn read(row: &Row<'_>) -> Result<Task, Failure> {
         stream: StreamName::new(&text(3)?).map_err(damaged)?,
         route: RouteName::new(&text(4)?).map_err(damaged)?,
         only: serde_json::from_str(&text(5)?).map_err(damaged)?,
+        part: match (row.get::<_, Option<String>>(15)?, row.get::<_, Option<String>>(16)?) {
+            (Some(from), Some(to)) => Some(period(&from, &to)?),
+            _ => None,
+        },
+        backfill: row.get(17)?,
         share: row.get(6)?,
         who: row.get(7)?,
     };
@@ -201,6 +212,12 @@ fn read(row: &Row<'_>) -> Result<Task, Failure> {
     })
 }
 
+/// Reads what [`Period::write`] wrote.
+pub(super) fn period(from: &str, to: &str) -> Result<Period, Failure> {
+    let bound = |text: &str| Period::parse(text).ok_or_else(|| damaged("a stored date cannot be read"));
+    Ok(Period { from: bound(from)?, to: bound(to)? })
+}
+
 fn set_stage(
     connection: &Connection,
     id: i64,
@@ -214,9 +231,9 @@ fn set_stage(
     let changed = update.execute((id, stage.as_str(), error, ended))? > 0;
     if changed && ended.is_some() {
         connection.execute("DELETE FROM task_rows WHERE task = ?1", [id])?;
-        // Nobody looks further back than the list shows.
+        // Nobody looks further back than the list shows. The tasks of a backfill go with their step.
         connection.execute(
-            "DELETE FROM tasks WHERE ended IS NOT NULL AND id NOT IN
+            "DELETE FROM tasks WHERE ended IS NOT NULL AND backfill IS NULL AND id NOT IN
                  (SELECT id FROM tasks WHERE ended IS NOT NULL ORDER BY id DESC LIMIT ?1)",
             [ENDED],
         )?;

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bus_core::ports::permits::Permits;
-use bus_core::ports::source::{Batch, BatchLimit, ScanPage, Source, SourceError, SourceFault, SystemReport};
-use bus_core::vocabulary::{Cursor, Key, Operation, Record, StreamName};
+use bus_core::ports::source::{Batch, BatchLimit, Part, ScanPage, Source, SourceError, SourceFault, SystemReport};
+use bus_core::vocabulary::{Cursor, Key, Operation, Period, Record, StreamName};
 use bytes::Bytes;
 
 use super::cuts::Cuts;
@@ -72,7 +72,7 @@ impl Table {
 
     /// A connection to the table.
     pub fn reader(&self, stream: StreamName, pushes: bool, cuts: Cuts) -> Reader {
-        Reader { table: self.clone(), stream, pushes, cuts, scanned: None, handed: 0 }
+        Reader { table: self.clone(), stream, pushes, cuts, scanned: None, within: None, handed: 0 }
     }
 
     fn lock(&self) -> MutexGuard<'_, Rows> {
@@ -92,6 +92,7 @@ pub struct Reader {
     pushes: bool,
     cuts: Cuts,
     scanned: Option<String>,
+    within: Option<Period>,
     handed: usize,
 }
 
@@ -105,6 +106,13 @@ impl Reader {
             body: Bytes::copy_from_slice(content.as_bytes()),
         }
     }
+}
+
+/// The date of a record: the day of January that its key's first letter is in the alphabet.
+fn date(key: &str) -> chrono::NaiveDateTime {
+    let day = u32::from(key.bytes().next().unwrap_or(b'a').saturating_sub(b'a')) + 1;
+    let date = chrono::NaiveDate::from_ymd_opt(2026, 1, day).expect("a letter is a day of January");
+    date.and_hms_opt(0, 0, 0).expect("midnight")
 }
 
 fn planned() -> SourceError {
@@ -155,12 +163,13 @@ impl Source for Reader {
             return Err(planned());
         }
         if restart {
-            self.scanned = None;
+            (self.scanned, self.within) = (None, None);
         }
+        let within = |key: &str| self.within.is_none_or(|period| date(key) >= period.from && date(key) < period.to);
         let rows: Vec<(String, String)> = {
             let table = self.table.lock();
             let after = |key: &str| self.scanned.as_deref().is_none_or(|scanned| key > scanned);
-            let rows = table.rows.iter().filter(|(key, _)| after(key)).take(limit.records);
+            let rows = table.rows.iter().filter(|(key, _)| after(key) && within(key)).take(limit.records);
             rows.map(|(key, (content, _))| (key.clone(), content.clone())).collect()
         };
         let complete = rows.len() < limit.records;
@@ -170,6 +179,11 @@ impl Source for Reader {
         let records = rows.iter().map(|(key, content)| self.record(key, content)).collect();
         let page = ScanPage { records, complete, ..ScanPage::default() };
         if passage.leave().await { Err(planned()) } else { Ok(page) }
+    }
+
+    async fn begin_part(&mut self, part: &Part, limit: BatchLimit, permits: &Permits) -> Result<ScanPage, SourceError> {
+        (self.scanned, self.within) = (None, Some(part.period));
+        self.scan(false, limit, permits).await
     }
 
     async fn present(

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bus_core::engine::arrivals::Arrivals;
+use bus_core::engine::backfills::Backfills;
 use bus_core::engine::capture::{Capture, CapturePorts, Changes, DeletionGuard, FeedPlan, RoundError, StreamPlan};
 use bus_core::engine::chronicle::Chronicle;
 use bus_core::engine::gate::{Capacity, Gate};
@@ -359,6 +360,11 @@ impl World {
         &self.life().tasks
     }
 
+    /// The queue of backfills.
+    pub fn backfills(&self) -> Backfills {
+        Backfills::new(Arc::new(self.store().clone()), self.tasks().clone())
+    }
+
     /// What people have paused.
     pub fn pauses(&self) -> &Pauses {
         &self.life().pauses
@@ -380,7 +386,7 @@ impl World {
         let pushes = matches!(self.setup.changes, Changes::Push);
         let plan = FeedPlan {
             name: feed(),
-            streams: vec![StreamPlan { name: stream(), key: vec!["ключ".into()] }],
+            streams: vec![StreamPlan { name: stream(), key: vec!["ключ".into()], date: Some("дата".into()) }],
             schedule: Schedule::Every(Duration::from_secs(1)),
             timezone: chrono_tz::UTC,
             changes: self.setup.changes.clone(),

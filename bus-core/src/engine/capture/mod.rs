@@ -66,6 +66,8 @@ pub struct StreamPlan {
     pub name: StreamName,
     /// Key columns, to name the values in a deletion's body.
     pub key: Vec<String>,
+    /// The column of dates that parts of it are read by.
+    pub date: Option<String>,
 }
 
 /// How a feed finds changes.
@@ -213,17 +215,18 @@ impl Capture {
 
     async fn rounds(&mut self) {
         let mut failures = 0;
-        let mut task_failed = false;
+        let (mut task_failed, mut for_a_task) = (false, false);
         let mut next_recheck = self.next_recheck();
         let mut due = self.first_round();
         loop {
             self.status.send_modify(|status| status.next = Some(due));
-            // A scan that fails must not keep the feed from its rounds: they take turns.
-            let for_a_task = self.sleep_until(due, !task_failed).await == Woken::ForATask;
+            // Neither a scan that fails nor one scan after the other may keep the feed from its rounds: they take turns.
+            let round_first = task_failed || (for_a_task && due <= Moment::now());
+            for_a_task = self.sleep_until(due, !round_first).await == Woken::ForATask;
             task_failed = false;
             let recheck = !for_a_task && next_recheck.is_some_and(|at| at <= Moment::now());
             let ended =
-                if for_a_task { self.read_for_tasks().await.map(|()| false) } else { self.round(recheck).await };
+                if for_a_task { self.read_for_a_task().await.map(|()| false) } else { self.round(recheck).await };
             match ended {
                 Ok(_) if for_a_task => {
                     failures = 0;

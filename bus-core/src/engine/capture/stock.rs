@@ -1,62 +1,72 @@
-//! Reading the source as a whole for a task (L1).
+//! Reading the source for a task, as a whole or by date (L1).
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::{Capture, Changes, RoundError};
 use crate::engine::crash;
+use crate::engine::tasks::Tasks;
 use crate::ports::permits::Permits;
-use crate::ports::source::{SourceError, SourceFault};
+use crate::ports::source::{Part, SourceError, SourceFault};
 use crate::ports::state::StateError;
 use crate::ports::tasks::{Kind, Stage, Task, TaskStore};
-use crate::vocabulary::{ContentHash, Envelope, MessageId, Moment, Operation, Record, StreamName};
+use crate::vocabulary::{ContentHash, Envelope, MessageId, Moment, Operation, Period, Record, StreamName};
 
 impl Capture {
-    /// Everything that tasks want to have read. A source that is away is asked again with the next round.
-    pub(super) async fn read_for_tasks(&mut self) -> Result<(), RoundError> {
-        while let Some(task) = self.tasks.to_read(&self.plan.name) {
-            match self.take_stock(&task).await {
-                Err(RoundError::Source(SourceError { fault: SourceFault::Misconfigured, message })) => {
-                    self.tasks.set_stage(task.id, Stage::Failed, Some(&message)).await?;
-                }
-                outcome => outcome?,
+    /// What the oldest task, and those that want the same, want to have read. A source that is away is asked again with the
+    /// next round.
+    pub(super) async fn read_for_a_task(&mut self) -> Result<(), RoundError> {
+        let Some(task) = self.tasks.to_read(&self.plan.name) else { return Ok(()) };
+        match self.take_stock(&task).await {
+            Err(RoundError::Source(SourceError { fault: SourceFault::Misconfigured, message })) => {
+                Ok(fail(&self.tasks, &self.tasks.read_together(&task), &message).await?)
             }
+            outcome => outcome,
         }
-        Ok(())
     }
 
-    /// One scan for one task. While it lasts the feed fetches nothing else, and a page is one snapshot, so a page is not
-    /// older than anything that was published before.
+    /// One scan for a task, and for those that want the same. While it lasts the feed fetches nothing else, and a page is one
+    /// snapshot, so a page is not older than anything that was published before.
     pub async fn take_stock(&mut self, task: &Task) -> Result<(), RoundError> {
-        let serves = self.plan.streams.iter().any(|stream| stream.name == task.order.stream);
-        if !serves {
-            self.tasks.set_stage(task.id, Stage::Failed, Some("the feed does not serve this stream")).await?;
-            return Ok(());
-        }
+        let together = self.tasks.read_together(task);
+        let Some(stream) = self.plan.streams.iter().find(|stream| stream.name == task.order.stream) else {
+            return Ok(fail(&self.tasks, &together, "the feed does not serve this stream").await?);
+        };
         if matches!(self.plan.changes, Changes::Push) {
-            return Ok(self.read_archive(task).await?);
+            return Ok(self.read_archive(task, &together).await?);
         }
+        let part = match (task.order.part, &stream.date) {
+            (None, _) => None,
+            (Some(period), Some(column)) => Some(self.part(stream.name.clone(), column.clone(), period)),
+            (Some(_), None) => {
+                return Ok(fail(&self.tasks, &together, "the stream names no `date` to be read by").await?);
+            }
+        };
         let mut position = match self.position.take() {
             Some(position) => position,
             None => self.open().await?,
         };
-        let permits = Permits::new(None, std::sync::Arc::clone(&self.gate) as _);
-        let store = std::sync::Arc::clone(self.tasks.store());
-        store.begin_reading(task.id).await?;
-        let named = Named::of(task);
+        let permits = Permits::new(None, Arc::clone(&self.gate) as _);
+        let store = Arc::clone(self.tasks.store());
+        begin_reading(&self.tasks, &together).await?;
         let mut restart = true;
-        while self.tasks.is_open(task.id) {
-            let page = self.source.scan(restart, self.plan.limit, &permits).await?;
+        while is_wanted(&self.tasks, &together) {
+            let page = match &part {
+                Some(part) if restart => self.source.begin_part(part, self.plan.limit, &permits).await?,
+                _ => self.source.scan(restart, self.plan.limit, &permits).await?,
+            };
             restart = false;
             self.keep_unreadable(&page.unreadable).await?;
             let read = page.records.len() as u64;
-            let wanted: Vec<Record> = page.records.iter().filter(|record| named.wants(record)).cloned().collect();
+            let wanted: Vec<Record> =
+                page.records.iter().filter(|record| record.stream == task.order.stream).cloned().collect();
             let cursor = position.cursor.clone();
             self.publish_new(&mut position, page.records, cursor).await?;
             crash::point("task.published");
             let rows = as_published(&*store, task, wanted).await?;
-            store.keep_rows(task.id, read, &rows).await?;
+            keep(&self.tasks, &together, read, &rows).await?;
             if page.complete {
-                self.tasks.set_stage(task.id, Stage::Sending, None).await?;
+                send(&self.tasks, &together).await?;
                 break;
             }
         }
@@ -66,45 +76,86 @@ impl Capture {
 
     /// A source that cannot be asked: what the archive holds, if that is still what was published last. It runs between
     /// two rounds like a scan, begins anew after a crash, and needs no order among keys: each has one version.
-    async fn read_archive(&mut self, task: &Task) -> Result<(), StateError> {
-        let (store, stream) = (std::sync::Arc::clone(self.tasks.store()), &task.order.stream);
-        store.begin_reading(task.id).await?;
-        let named = Named::of(task);
+    async fn read_archive(&mut self, task: &Task, together: &[Task]) -> Result<(), StateError> {
+        let (store, stream) = (Arc::clone(self.tasks.store()), &task.order.stream);
+        let between = task.order.part.map(|period| period.moments(self.plan.timezone));
+        begin_reading(&self.tasks, together).await?;
         let (mut below, mut any) = (None, false);
-        while self.tasks.is_open(task.id) {
-            let page = store.archived(stream, below, self.plan.limit.records).await?;
+        while is_wanted(&self.tasks, together) {
+            let page = store.archived(stream, below, between, self.plan.limit.records).await?;
             let Some(last) = page.last() else {
-                let empty = "the records of this stream are pushed to the bus, and its archive holds none (`archive`)";
-                let (stage, why) = if any { (Stage::Sending, None) } else { (Stage::Failed, Some(empty)) };
-                self.tasks.set_stage(task.id, stage, why).await?;
-                break;
+                // That nothing was pushed on a day is no mistake.
+                if !any && between.is_none() {
+                    let empty =
+                        "the records of this stream are pushed to the bus, and its archive holds none (`archive`)";
+                    return fail(&self.tasks, together, empty).await;
+                }
+                return send(&self.tasks, together).await;
             };
             (below, any) = (Some(last.seq), true);
             let read = page.len() as u64;
-            let wanted = |envelope: &Envelope| named.has(envelope.key.as_str(), envelope.label.as_deref());
+            let named: Vec<Named> = together.iter().map(Named::of).collect();
+            let wanted = |envelope: &Envelope| named.iter().any(|named| named.wants(envelope));
             let page: Vec<Envelope> = page.into_iter().filter(wanted).collect();
             let keys: Vec<_> = page.iter().map(|envelope| envelope.key.clone()).collect();
             let places = store.places(stream, &keys).await?;
             let newest = page.into_iter().zip(places).filter_map(|(envelope, place)| Some((envelope, place?)));
-            let (mut rows, mut masked) = (Vec::new(), false);
             // An older version has another seq: it was overwritten, and goes nowhere.
-            for (envelope, place) in newest.filter(|(envelope, place)| envelope.seq == place.seq) {
-                masked |= envelope.hash != place.hash;
-                // To a receiver that never had it there is nothing to delete.
-                let gone = task.order.kind == Kind::Load && envelope.operation == Operation::Delete;
-                rows.extend((!gone).then_some(envelope));
-            }
-            if masked {
+            let newest: Vec<_> = newest.filter(|(envelope, place)| envelope.seq == place.seq).collect();
+            if newest.iter().any(|(envelope, place)| envelope.hash != place.hash) {
                 let why = "fields of this stream are masked in the archive, so it is not what was published; its senders \
                            have to push again";
-                self.tasks.set_stage(task.id, Stage::Failed, Some(why)).await?;
-                break;
+                return fail(&self.tasks, together, why).await;
             }
-            store.keep_rows(task.id, read, &rows).await?;
+            let rows: Vec<Envelope> = newest.into_iter().map(|(envelope, _)| envelope).collect();
+            keep(&self.tasks, together, read, &rows).await?;
             crash::point("task.archived");
         }
         Ok(())
     }
+
+    fn part(&self, stream: StreamName, column: String, period: Period) -> Part {
+        let (from, to) = period.moments(self.plan.timezone);
+        Part { stream, column, period, from, to }
+    }
+}
+
+fn is_wanted(tasks: &Tasks, together: &[Task]) -> bool {
+    together.iter().any(|task| tasks.is_open(task.id))
+}
+
+async fn begin_reading(tasks: &Tasks, together: &[Task]) -> Result<(), StateError> {
+    for task in together {
+        tasks.store().begin_reading(task.id).await?;
+    }
+    Ok(())
+}
+
+/// Keeps for each task what it is about.
+async fn keep(tasks: &Tasks, together: &[Task], read: u64, rows: &[Envelope]) -> Result<(), StateError> {
+    for task in together {
+        let named = Named::of(task);
+        let rows: Vec<Envelope> = rows.iter().filter(|row| named.wants(row)).cloned().collect();
+        tasks.store().keep_rows(task.id, read, &rows).await?;
+    }
+    Ok(())
+}
+
+/// Everything was read.
+async fn send(tasks: &Tasks, together: &[Task]) -> Result<(), StateError> {
+    for task in together {
+        let nothing = tasks.store().rows(task.id, 1).await?.is_empty();
+        let stage = if nothing { Stage::Done } else { Stage::Sending };
+        tasks.set_stage(task.id, stage, None).await?;
+    }
+    Ok(())
+}
+
+async fn fail(tasks: &Tasks, together: &[Task], why: &str) -> Result<(), StateError> {
+    for task in together {
+        tasks.set_stage(task.id, Stage::Failed, Some(why)).await?;
+    }
+    Ok(())
 }
 
 /// The same messages that were published last: same id, same place.
@@ -137,21 +188,21 @@ async fn as_published(store: &dyn TaskStore, task: &Task, records: Vec<Record>) 
 
 /// The keys and labels that a task is about; none are all.
 struct Named<'a> {
-    stream: &'a StreamName,
+    kind: Kind,
     words: HashSet<&'a str>,
 }
 
 impl<'a> Named<'a> {
     fn of(task: &'a Task) -> Self {
-        Self { stream: &task.order.stream, words: task.order.only.iter().map(String::as_str).collect() }
+        Self { kind: task.order.kind, words: task.order.only.iter().map(String::as_str).collect() }
     }
 
-    fn wants(&self, record: &Record) -> bool {
-        record.stream == *self.stream && self.has(record.key.as_str(), record.label.as_deref())
-    }
-
-    fn has(&self, key: &str, label: Option<&str>) -> bool {
-        let words = &self.words;
-        words.is_empty() || words.contains(key) || label.is_some_and(|label| words.contains(label))
+    fn wants(&self, row: &Envelope) -> bool {
+        // To a receiver that never had it there is nothing to delete.
+        let gone = self.kind == Kind::Load && row.operation == Operation::Delete;
+        let named = |words: &HashSet<&str>| {
+            words.contains(row.key.as_str()) || row.label.as_deref().is_some_and(|label| words.contains(label))
+        };
+        !gone && (self.words.is_empty() || named(&self.words))
     }
 }

@@ -89,6 +89,7 @@ impl Fake {
                 stream: stream.clone(),
                 key: vec!["Ref_Key".into()],
                 label: Some("Number".into()),
+                date: None,
             }),
             reads: vec![Read {
                 stream,
@@ -150,7 +151,8 @@ fn list(inside: &mut Inside, query: &HashMap<String, String>) -> Response {
     if filter.contains("Ref_Key eq") {
         documents.retain(|(number, _)| filter.contains(&format!("guid'{}'", guid(*number))));
     }
-    documents.retain(|(_, date)| *date >= from);
+    let before = filter.split("Date lt datetime'").nth(1).map(|rest| rest[..19].to_owned());
+    documents.retain(|(_, date)| *date >= from && before.as_ref().is_none_or(|before| date < before));
     if query.get("$orderby").is_some_and(|order| order.starts_with("Date,")) {
         documents.sort_by(|left, right| (&left.1, left.0).cmp(&(&right.1, right.0)));
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bus_core::ports::permits::Permits;
-use bus_core::ports::source::{BatchLimit, Source, SourceFault};
-use bus_core::vocabulary::{Key, Record, StreamName};
+use bus_core::ports::source::{BatchLimit, Part, Source, SourceFault};
+use bus_core::vocabulary::{Key, Moment, Period, Record, StreamName};
 
 use super::fake::{Fake, Mood, guid};
 use crate::odata::{Changes, OdataSource};
@@ -116,7 +116,7 @@ async fn a_virtual_table_is_one_answer_in_several_batches() {
     let mut options = fake.options(Changes::Diff);
     options.reads[0].entity = "AccumulationRegister_Остатки/Balance".into();
     let stream = options.reads[0].stream.clone();
-    options.serves = Serves::One(Served { stream, key: vec!["Товар_Key".into()], label: None });
+    options.serves = Serves::One(Served { stream, key: vec!["Товар_Key".into()], label: None, date: None });
     let mut source = OdataSource::new(options).unwrap();
     let (mut bodies, mut restart) = (Vec::new(), true);
     loop {
@@ -179,4 +179,28 @@ async fn all_readers_of_one_user_share_its_sessions() {
         assert_eq!(reader.await.unwrap(), 40);
     }
     assert_eq!(fake.inside.lock().unwrap().most_at_once, 2);
+}
+
+#[tokio::test]
+async fn a_part_is_read_in_pages_by_its_date() {
+    let fake = Fake::start(250).await;
+    let bound = |text: &str| Period::parse(text).unwrap();
+    let period = Period { from: bound("2026-11-22T10:03:00"), to: bound("2026-11-22T10:20:00") };
+    let stream = StreamName::new("заказы").unwrap();
+    let part = Part { stream, column: "Date".into(), period, from: Moment(0), to: Moment(0) };
+    let mut source = fake.source(Changes::Diff);
+    let limit = BatchLimit { records: 40, ..LIMIT };
+    let mut page = source.begin_part(&part, limit, &Permits::unbounded()).await.unwrap();
+    let mut found = page.records;
+    while !page.complete {
+        page = source.scan(false, limit, &Permits::unbounded()).await.unwrap();
+        found.extend(page.records);
+    }
+    let whole = scan(&mut source).await;
+    assert_eq!(found[..], whole[29..199], "numbers 30 to 199, to the byte");
+    let wrong = Part { column: "Number".into(), ..part };
+    let error = source.begin_part(&wrong, limit, &Permits::unbounded()).await.unwrap_err();
+    assert!(
+        error.fault == SourceFault::Misconfigured && error.message.contains("no property \"Number\" that holds a date")
+    );
 }

@@ -12,8 +12,8 @@ mod shape;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bus_core::ports::source::{Batch, BatchLimit, ScanPage, SourceError, SourceFault, SystemReport};
-use bus_core::vocabulary::{Cursor, Identity, Key};
+use bus_core::ports::source::{Batch, BatchLimit, Part, ScanPage, SourceError, SourceFault, SystemReport};
+use bus_core::vocabulary::{Cursor, Identity, Key, Period};
 use sqlx::Arguments;
 use sqlx::postgres::{PgArguments, PgRow};
 
@@ -77,6 +77,12 @@ impl Postgres {
         let replica = text(answer, 1)?.as_deref() == Some("true");
 
         let shape = Shape::ask(&mut session, asked.options, asked.query).await?;
+        asked
+            .options
+            .serves
+            .all()
+            .flat_map(|served| &served.date)
+            .try_for_each(|name| dated(&shape, name).map(drop))?;
         let names: Vec<_> = shape.columns.iter().map(|column| quoted(&column.name)).collect();
         let sql = format!("SELECT {} FROM ({}\n) AS q LIMIT 0", names.join(", "), shape.bind(asked.query));
         session.begin().await?;
@@ -180,7 +186,7 @@ impl Postgres {
         restart: bool,
         limit: BatchLimit,
     ) -> Result<ScanPage, SourceError> {
-        let mut scan = match self.scan.take() {
+        let scan = match self.scan.take() {
             Some(scan) if !restart => scan,
             None if !restart => {
                 return Err(SourceError::new(
@@ -188,8 +194,24 @@ impl Postgres {
                     "the scan was cut and its snapshot with it: it has to begin again",
                 ));
             }
-            _ => Scan::begin(asked).await?,
+            _ => Scan::begin(asked, None).await?,
         };
+        self.page(asked, scan, limit).await
+    }
+
+    /// The first page of a scan of one stream's part.
+    pub(super) async fn begin_part(
+        &mut self,
+        asked: Asked<'_>,
+        part: (&Part, Option<&str>),
+        limit: BatchLimit,
+    ) -> Result<ScanPage, SourceError> {
+        self.scan = None;
+        let scan = Scan::begin(asked, Some(part)).await?;
+        self.page(asked, scan, limit).await
+    }
+
+    async fn page(&mut self, asked: Asked<'_>, mut scan: Scan, limit: BatchLimit) -> Result<ScanPage, SourceError> {
         let mut page = ScanPage::default();
         let mut bytes = 0;
         while page.records.len() + page.unreadable.len() < limit.records.max(1) && bytes < limit.bytes.max(1) {
@@ -266,12 +288,52 @@ impl Postgres {
 }
 
 impl Scan {
-    async fn begin(asked: Asked<'_>) -> Result<Self, SourceError> {
+    async fn begin(asked: Asked<'_>, part: Option<(&Part, Option<&str>)>) -> Result<Self, SourceError> {
         let mut session = Session::connect(asked.options).await?;
         let shape = Arc::new(Shape::ask(&mut session, asked.options, asked.query).await?);
+        let start = shape.cursor.as_ref().map_or("", |cursor| cursor.minimum);
+        let within = part.map(|(part, entity)| Within::new(asked, &shape, part, entity)).transpose()?;
         session.begin().await?;
-        declare(&mut session, asked, &shape, shape.cursor.as_ref().map_or("", |cursor| cursor.minimum)).await?;
+        declare(&mut session, asked, &shape, start, within.unwrap_or_default()).await?;
         Ok(Self { session, shape })
+    }
+}
+
+/// A condition around the operator's query, and what is bound in it.
+#[derive(Default)]
+struct Within {
+    condition: String,
+    values: Vec<String>,
+}
+
+impl Within {
+    /// Rows of a part. What has a zone is compared as a moment, what has none as clocks show it.
+    fn new(asked: Asked<'_>, shape: &Shape, part: &Part, entity: Option<&str>) -> Result<Self, SourceError> {
+        let cast = dated(shape, &part.column)?;
+        let mut values = match cast {
+            "timestamptz" => vec![part.from.to_string(), part.to.to_string()],
+            _ => vec![Period::write(part.period.from), Period::write(part.period.to)],
+        };
+        let first = 1 + usize::from(shape.cursor.is_some());
+        let column = format!("q.{}", quoted(&part.column));
+        let bound = |at: usize| format!("${}::text::{cast}", first + at);
+        let mut condition = format!(" WHERE {column} >= {} AND {column} < {}", bound(0), bound(1));
+        if let (Some(name), Some(entity)) = (asked.options.serves.entity_column(), entity) {
+            condition.push_str(&format!(" AND q.{}::text = ${}", quoted(name), first + 2));
+            values.push(entity.to_owned());
+        }
+        Ok(Self { condition, values })
+    }
+}
+
+/// The type that bounds of a column of dates are compared as.
+fn dated(shape: &Shape, column: &str) -> Result<&'static str, SourceError> {
+    match shape.type_of(column) {
+        "timestamp with time zone" => Ok("timestamptz"),
+        "timestamp without time zone" | "date" => Ok("timestamp"),
+        other => Err(super::source::misconfigured(format!(
+            "date column {column:?} is of type {other}: name a column of dates or times, or cast it in the query"
+        ))),
     }
 }
 
@@ -364,7 +426,7 @@ async fn read_page(
     start: &str,
     limit: BatchLimit,
 ) -> Result<(Page<String>, bool), SourceError> {
-    declare(session, asked, shape, start).await?;
+    declare(session, asked, shape, start, Within::default()).await?;
     let mut page = Page::new(limit);
     let wanted = FETCH_ROWS.min(limit.records.saturating_add(1));
     loop {
@@ -407,10 +469,18 @@ async fn order(
     text(row, 1)
 }
 
-async fn declare(session: &mut Session, asked: Asked<'_>, shape: &Shape, start: &str) -> Result<(), SourceError> {
-    let sql = format!("DECLARE bus NO SCROLL CURSOR FOR {}", rows::statement(shape, asked.options, asked.query));
-    let bound = if shape.cursor.is_some() { arguments(&[start])? } else { PgArguments::default() };
-    session.rows(sql, bound).await.map(drop)
+async fn declare(
+    session: &mut Session,
+    asked: Asked<'_>,
+    shape: &Shape,
+    start: &str,
+    within: Within,
+) -> Result<(), SourceError> {
+    let statement = rows::statement(shape, asked.options, asked.query);
+    let sql = format!("DECLARE bus NO SCROLL CURSOR FOR {statement}{}", within.condition);
+    let start = shape.cursor.is_some().then_some(start);
+    let bound: Vec<&str> = start.into_iter().chain(within.values.iter().map(String::as_str)).collect();
+    session.rows(sql, arguments(&bound)?).await.map(drop)
 }
 
 async fn fetch_rows(session: &mut Session, count: usize) -> Result<Vec<PgRow>, SourceError> {

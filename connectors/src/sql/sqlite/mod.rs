@@ -10,7 +10,7 @@ mod value;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use bus_core::ports::source::{Batch, BatchLimit, ScanPage, SourceError, SystemReport};
+use bus_core::ports::source::{Batch, BatchLimit, Part, ScanPage, SourceError, SystemReport};
 use bus_core::vocabulary::{Cursor, Key};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, InterruptHandle, OpenFlags, Row as SqliteRow, Statement};
@@ -55,7 +55,8 @@ impl Sqlite {
         let begun = Instant::now();
         let (options, query) = (asked.options.clone(), asked.query.clone());
         let version = blocking(&self.path, asked.options, move |connection| {
-            Shape::prepare(connection, &options, &query)?;
+            let (_, shape) = Shape::prepare(connection, &options, &query)?;
+            options.serves.all().flat_map(|served| &served.date).try_for_each(|column| shape.dated(column))?;
             connection
                 .query_row("SELECT sqlite_version()", [], |row| row.get::<_, String>(0))
                 .map_err(|e| classify::error(&e))
@@ -87,8 +88,23 @@ impl Sqlite {
         limit: BatchLimit,
     ) -> Result<ScanPage, SourceError> {
         if restart {
-            self.scan = Some(Scan::begin(&self.path, asked)?);
+            self.scan = Some(Scan::begin(&self.path, asked, None)?);
         }
+        self.page(asked, limit).await
+    }
+
+    pub(super) async fn begin_part(
+        &mut self,
+        asked: Asked<'_>,
+        (part, entity): (&Part, Option<&str>),
+        limit: BatchLimit,
+    ) -> Result<ScanPage, SourceError> {
+        let part = (part.clone(), entity.map(str::to_owned));
+        self.scan = Some(Scan::begin(&self.path, asked, Some(part))?);
+        self.page(asked, limit).await
+    }
+
+    async fn page(&mut self, asked: Asked<'_>, limit: BatchLimit) -> Result<ScanPage, SourceError> {
         let scan = self.scan.as_mut().ok_or_else(scan::cut)?;
         let page = scan.page(limit, asked.options.timeout).await;
         if !matches!(&page, Ok(page) if !page.complete) {
@@ -173,6 +189,18 @@ impl Shape {
         let texts = texts.filter_map(|name| place(&name).map(|at| (name, at))).collect();
         let cursor = options.cursor.as_ref().and_then(|cursor| place(&cursor.column));
         Ok((statement, Self { texts, cursor, names, declared }))
+    }
+
+    /// A column of dates that this query is read in parts by.
+    fn dated(&self, column: &str) -> Result<(), SourceError> {
+        let declared = self.names.iter().position(|name| name == column).map(|at| self.declared[at]);
+        match declared {
+            Some(Declared::Text | Declared::Anything) => Ok(()),
+            _ => Err(misconfigured(format!(
+                "date column {column:?} is declared as a number; sqlite's dates are texts: write \
+                 datetime({column}, 'unixepoch') AS … in the query, and name that column"
+            ))),
+        }
     }
 
     fn minimum(&self) -> Place {

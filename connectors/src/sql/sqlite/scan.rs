@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use bus_core::ports::source::{BatchLimit, ScanPage, SourceError, SourceFault};
+use bus_core::ports::source::{BatchLimit, Part, ScanPage, SourceError, SourceFault};
+use bus_core::vocabulary::Period;
+use rusqlite::ToSql;
 use tokio::sync::mpsc;
 
 use super::{Shape, classify, open};
@@ -13,6 +15,9 @@ use crate::sql::{Options, query::Query};
 
 /// Rows read ahead of the one that is asked for.
 const READ_AHEAD: usize = 256;
+
+/// A part of the query's rows by date, and which entity's they are where there are several.
+pub(super) type Dated = (Part, Option<String>);
 
 enum Item {
     Row(Content),
@@ -28,12 +33,12 @@ pub(super) struct Scan {
 }
 
 impl Scan {
-    pub(super) fn begin(path: &Path, asked: Asked<'_>) -> Result<Self, SourceError> {
+    pub(super) fn begin(path: &Path, asked: Asked<'_>, part: Option<Dated>) -> Result<Self, SourceError> {
         let connection = open(path, asked.options)?;
         let (options, query) = (asked.options.clone(), asked.query.clone());
         let (sender, items) = mpsc::channel(READ_AHEAD);
         let thread = std::thread::Builder::new().name("sqlite-scan".into()).spawn(move || {
-            let end = read(&connection, &options, &query, &sender);
+            let end = read(&connection, (&options, &query), part.as_ref(), &sender);
             // Nobody left to tell: the scan was dropped.
             let _ = sender.blocking_send(Item::End(end));
         });
@@ -72,15 +77,27 @@ impl Scan {
 
 fn read(
     connection: &rusqlite::Connection,
-    options: &Options,
-    query: &Query,
+    (options, query): (&Options, &Query),
+    part: Option<&Dated>,
     sender: &mpsc::Sender<Item>,
 ) -> Result<(), SourceError> {
     let (mut statement, shape) = Shape::prepare(connection, options, query)?;
     let minimum = shape.minimum();
+    let mut values: Vec<&dyn ToSql> = Vec::new();
+    if query.takes_cursor() {
+        values.push(&minimum);
+    }
+    let bounds;
+    if let Some((part, entity)) = part {
+        shape.dated(&part.column)?;
+        statement = connection.prepare(&within(query, part, options)).map_err(|error| classify::error(&error))?;
+        let Part { period, from, to, .. } = part;
+        bounds = [Period::write(period.from), from.to_string(), Period::write(period.to), to.to_string()];
+        values.extend(bounds.iter().map(|bound| bound as &dyn ToSql));
+        values.extend(entity.iter().map(|entity| entity as &dyn ToSql));
+    }
     // One statement sees one snapshot.
-    let rows = if query.takes_cursor() { statement.query([&minimum]) } else { statement.query([]) };
-    let mut rows = rows.map_err(|error| classify::error(&error))?;
+    let mut rows = statement.query(values.as_slice()).map_err(|error| classify::error(&error))?;
     while let Some(row) = rows.next().map_err(|error| classify::error(&error))? {
         let content = shape.take(row, options, &minimum)?.content;
         if sender.blocking_send(Item::Row(content)).is_err() {
@@ -88,6 +105,29 @@ fn read(
         }
     }
     Ok(())
+}
+
+/// The query's own rows and columns, those of a part. A text that names its zone is a moment; others are what clocks show.
+fn within(query: &Query, part: &Part, options: &Options) -> String {
+    let first = 1 + usize::from(query.takes_cursor());
+    let column = format!("q.{}", quoted(&part.column));
+    let bound = |local: usize| {
+        let zoned = format!("{column} LIKE '%Z' OR {column} GLOB '*[+-][0-9][0-9]:[0-9][0-9]'");
+        format!("datetime(CASE WHEN {zoned} THEN ?{} ELSE ?{local} END)", local + 1)
+    };
+    let entity =
+        options.serves.entity_column().map(|name| format!(" AND CAST(q.{} AS TEXT) = ?{}", quoted(name), first + 4));
+    format!(
+        "SELECT * FROM ({}\n) AS q WHERE datetime({column}) >= {} AND datetime({column}) < {}{}",
+        query.with("?1"),
+        bound(first),
+        bound(first + 2),
+        entity.unwrap_or_default()
+    )
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// A page was asked for without a scan under way.

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bus_core::ports::permits::Permits;
-use bus_core::ports::source::{Batch, BatchLimit, Source, SourceFault};
-use bus_core::vocabulary::{Cursor, Key, Secret, StreamName};
+use bus_core::ports::source::{Batch, BatchLimit, Part, Source, SourceFault};
+use bus_core::vocabulary::{Cursor, Key, Period, Secret, StreamName};
 use rusqlite::Connection;
 
 use crate::sql::{CursorColumn, Options, Overlap, SqlSource};
@@ -29,7 +29,7 @@ fn shop(schema: &str) -> Shop {
 
 fn served(key: &[&str]) -> Serves {
     let key = key.iter().map(|&column| column.into()).collect();
-    Serves::One(Served { stream: StreamName::new("заказы").unwrap(), key, label: None })
+    Serves::One(Served { stream: StreamName::new("заказы").unwrap(), key, label: None, date: None })
 }
 
 fn options(shop: &Shop, query: &str, cursor: Option<(&str, Overlap)>) -> Options {
@@ -197,7 +197,7 @@ async fn one_query_serves_several_streams_and_keeps_what_none_of_them_takes() {
     let stream = |name: &str| StreamName::new(name).unwrap();
     let served = |name: &str, key: &[&str]| {
         let key = key.iter().map(|&column| column.into()).collect();
-        Served { stream: stream(name), key, label: Some("id".into()) }
+        Served { stream: stream(name), key, label: Some("id".into()), date: None }
     };
     let streams = vec![
         ("Товар".to_owned(), served("products", &["id"])),
@@ -224,4 +224,52 @@ async fn one_query_serves_several_streams_and_keeps_what_none_of_them_takes() {
     let keys = [batch.records[1].key.clone()];
     let present = source.present(&stream("stock"), &keys, &Permits::unbounded()).await.unwrap();
     assert_eq!(present, [true]);
+}
+
+#[tokio::test]
+async fn a_part_is_the_same_rows_by_their_date() {
+    let shop = shop(
+        "CREATE TABLE t (id TEXT, at INTEGER, день TEXT);
+         INSERT INTO t VALUES ('до', 1, '2026-02-28 23:59:59'), ('первый', 2, '2026-03-01'), ('днём', 3, '2026-03-01T12:00:00.5'),
+                              ('зона', 4, '2026-03-02T01:30:00+03:00'), ('ночь', 5, '2026-03-01T21:30:00Z'),
+                              ('после', 6, '2026-03-02 00:00:00'), ('никогда', 7, NULL)",
+    );
+    let mut options = options(&shop, "SELECT * FROM t WHERE at >= :cursor ORDER BY at", Some(("at", Overlap::None)));
+    options.serves = dated("день");
+    let mut source = SqlSource::new(options.clone()).unwrap();
+    // Moscow's first of March; a text that names its zone is a moment: 22:30 in Moscow is, half past midnight is not.
+    let part = march_the_first("день");
+    let (mut keys, mut page) = (Vec::new(), source.begin_part(&part, LIMIT, &Permits::unbounded()).await.unwrap());
+    loop {
+        keys.extend(page.records.iter().map(|record| record.key.as_str().to_owned()));
+        if page.complete {
+            break;
+        }
+        page = source.scan(false, LIMIT, &Permits::unbounded()).await.unwrap();
+    }
+    assert_eq!(keys, ["первый", "днём", "зона"]);
+    let whole = source.scan(true, BatchLimit { records: 100, ..LIMIT }, &Permits::unbounded()).await.unwrap();
+    let part = source.begin_part(&part, LIMIT, &Permits::unbounded()).await.unwrap();
+    assert_eq!(part.records[..], whole.records[1..4], "to the byte");
+
+    options.serves = dated("at");
+    let mut source = SqlSource::new(options).unwrap();
+    for error in [
+        source.check().await.unwrap_err(),
+        source.begin_part(&march_the_first("at"), LIMIT, &Permits::unbounded()).await.unwrap_err(),
+    ] {
+        assert!(error.fault == SourceFault::Misconfigured && error.message.contains("declared as a number"), "{error}");
+    }
+}
+
+fn dated(column: &str) -> Serves {
+    let stream = StreamName::new("заказы").unwrap();
+    Serves::One(Served { stream, key: vec!["id".into()], label: None, date: Some(column.into()) })
+}
+
+fn march_the_first(column: &str) -> Part {
+    let day = |day| chrono::NaiveDate::from_ymd_opt(2026, 3, day).unwrap().and_hms_opt(0, 0, 0).unwrap();
+    let period = Period { from: day(1), to: day(2) };
+    let (from, to) = period.moments(chrono_tz::Europe::Moscow);
+    Part { stream: StreamName::new("заказы").unwrap(), column: column.into(), period, from, to }
 }
