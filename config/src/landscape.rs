@@ -13,6 +13,7 @@ use chrono_tz::Tz;
 use std::net::SocketAddr;
 use url::Url;
 
+pub use crate::language::batch::BatchBody;
 pub use crate::language::bus::LogFormat;
 pub use crate::language::map::GivesText as Gives;
 pub use crate::language::odata::Posting;
@@ -416,7 +417,7 @@ pub struct Route {
     pub carried: Carried,
     /// Attempts and waits of one record.
     pub retry: RetryPolicy,
-    /// Records under way at the same time.
+    /// Requests under way at the same time.
     pub concurrency: usize,
     /// By when nothing may wait any more.
     pub empty_by: Option<TimeOfDay>,
@@ -486,6 +487,8 @@ pub struct Http {
     pub idempotency: Idempotency,
     /// The header by which the receiver recognises a repeat.
     pub idempotency_header: Option<String>,
+    /// Several records in one request.
+    pub batch: Option<Batch>,
 }
 
 /// How records are written to a base of 1C.
@@ -525,6 +528,38 @@ pub struct Send {
     pub headers: Vec<(String, SecretOr<String>)>,
     /// JSON pointer to the receiver's own id in its answer.
     pub receiver_id: Option<String>,
+}
+
+/// Several records in one request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// Records in it at most.
+    pub max: usize,
+    /// How long the first one waits for others at most.
+    pub wait: Duration,
+    /// Bytes of records in it at most.
+    pub bytes: usize,
+    /// How they stand in its body.
+    pub body: BatchBody,
+    /// What its answer says of each; without it, its status is that of all.
+    pub results: Option<Results>,
+}
+
+/// Where in an answer the results are, as JSON pointers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Results {
+    /// Their list; empty: the whole answer.
+    pub items: String,
+    /// Within a result, whose it is; `None`: they are in the order of the records.
+    pub key: Option<String>,
+    /// Within a record as it was sent, what `key` is compared with; `None`: its key.
+    pub sent: Option<String>,
+    /// Within a result, what was wrong. In its place:
+    pub error: Option<String>,
+    /// Within a result, its status; empty: the result.
+    pub status: String,
+    /// Statuses that mean a success, in small letters.
+    pub ok: Vec<String>,
 }
 
 /// The request that deletes a record.

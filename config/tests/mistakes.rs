@@ -61,6 +61,7 @@ fn the_good_file_is_good() {
 #[test]
 fn each_mistake_has_its_code_place_and_hint() {
     let send = "send = { method = \"PUT\", path = \"/orders/{key}\" }";
+    let bulk = "send = { path = \"/orders/bulk\"";
     let url = "url = \"https://shop.example/api\"";
     let cases: &[(&str, &str, &str, &[&str])] = &[
         (
@@ -216,7 +217,46 @@ fn each_mistake_has_its_code_place_and_hint() {
             "BUS-C014",
             &["a subscription does not wait for map `m`"],
         ),
-        (send, &format!("{send}\nbatch = {{ max = 5 }}"), "BUS-C007", &["`batch` is not supported yet"]),
+        (
+            send,
+            &format!("{send}\nbatch = {{ max = 5 }}"),
+            "BUS-C021",
+            &["the path holds `{key}`, which is of one record", "routes.toml:17:"],
+        ),
+        (
+            send,
+            &format!("{bulk}, headers = {{ X-Seq = \"{{seq}}\" }} }}\nbatch = {{ max = 5 }}"),
+            "BUS-C021",
+            &["a header holds `{seq}`"],
+        ),
+        (
+            send,
+            &format!("{bulk} }}\nbatch = {{ max = 5 }}\nidempotent = {{ header = \"Idempotency-Key\" }}"),
+            "BUS-C023",
+            &["`Idempotency-Key` carries the key of one record"],
+        ),
+        (
+            send,
+            &format!("{bulk}, receiver_id = \"/id\" }}\nbatch = {{ max = 5 }}"),
+            "BUS-C024",
+            &["no `receiver_id` is found"],
+        ),
+        (
+            send,
+            &format!("{bulk} }}\nbatch = {{ max = 5, results = {{ status = \"/a\", error = \"/b\" }} }}"),
+            "BUS-C024",
+            &["both decide"],
+        ),
+        (
+            send,
+            &format!("{bulk} }}\nbatch = {{ max = 5, results = {{ sent = \"/a\" }} }}"),
+            "BUS-C024",
+            &["`sent` is compared with nothing"],
+        ),
+        (send, &format!("{bulk} }}\nbatch = {{ max = 5, results = \"/a\" }}"), "BUS-C006", &["/items/*/status"]),
+        (send, &format!("{bulk} }}\nbatch = {{ max = 5, body = \"list\" }}"), "BUS-C006", &["\"array\", \"lines\""]),
+        (send, &format!("{bulk} }}\nbatch = {{ max = 5, bytes = \"1GB\" }}"), "BUS-C006", &["too large"]),
+        (send, &format!("{bulk} }}\nbatch = {{ max = 1 }}"), "BUS-C006", &["from 2 to 1000"]),
         (send, &format!("{send}\non_reject = \"park-key\""), "BUS-C007", &["`on_reject` is not supported yet"]),
         (send, &format!("{send}\nretry = {{ budget = \"1h\" }}"), "BUS-C003", &["unknown key `budget`"]),
         (url, &format!("{url}\nreads = {{ concurrency = 1 }}"), "BUS-C007", &["`reads` is not supported yet"]),

@@ -202,6 +202,7 @@ fn mistakes_of_writing_are_told() {
         ("\"Document_ЗаказКлиента\"", "\"Constant_Имя\"", "Constant_Имя has its key in its own fields"),
         ("on_delete = \"mark\"", "on_delete = { path = \"/o/{key}\" }", "a base of 1C takes no such request"),
         ("on_delete = \"mark\"", "on_delete = \"marks\"", "mark"),
+        (write, &format!("{write}\nbatch = {{ max = 5 }}"), "BUS-C022"),
         ("to = \"erp\"", "to = \"shop\"", "`write` is for a base of 1C; `shop` is none"),
         ("to = \"erp\"", "to = \"shop\"", "only a base of 1C knows by itself how to delete"),
     ] {

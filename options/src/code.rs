@@ -42,6 +42,10 @@ codes! {
     IDLE_FEED = "BUS-C018" "a feed that serves no stream";
     NO_SUCH_COLUMN = "BUS-C019" "a key column that is not there";
     NOBODY_DELIVERS = "BUS-C020" "a reference that nobody delivers";
+    ONE_RECORDS_PLACE = "BUS-C021" "a value of one record in a request of several";
+    BATCH_TO_1C = "BUS-C022" "several records in one request to 1C";
+    ONE_RECORDS_HEADER = "BUS-C023" "an idempotency key for several records";
+    BATCH_RESULTS = "BUS-C024" "results that cannot be told apart";
     MAP_FILE = "BUS-C025" "a map's file cannot be used";
     OPEN_PASSWORD = "BUS-C030" "a password that everybody on the way can read";
     TEST_FILE = "BUS-C031" "a test's file cannot be used";

@@ -9,7 +9,7 @@ mod engine;
 
 use std::time::Duration;
 
-use bus_core::engine::worker::{Collect, Delivered, Late};
+use bus_core::engine::worker::{Batch, Collect, Delivered, Late};
 use bus_core::policy::Schedule;
 use engine::properties::*;
 use engine::*;
@@ -76,6 +76,11 @@ fn setup(rng: &mut Rng, sabotage: Option<Sabotage>) -> Setup {
             let schedule = Schedule::Every(Duration::from_millis(10));
             Collect { schedule, timezone: chrono_tz::UTC }
         }),
+        batch: (rng.u8(0..3) == 0).then(|| Batch {
+            max: rng.usize(2..5),
+            wait: Duration::from_millis(rng.u64(0..10)),
+            bytes: rng.usize(20..200),
+        }),
         requires: if rng.u8(0..3) == 0 { vec![refers_to("а", Late::Send)] } else { Vec::new() },
         // Short enough that messages which wait go through `waiting`.
         hold: if rng.u8(0..4) == 0 { Duration::from_millis(5) } else { base.hold },
@@ -95,6 +100,9 @@ async fn story(seed: u64, sabotage: Option<Sabotage>) {
         }
         for _ in 0..rng.u8(0..3) {
             world.receiver.script(KEYS[rng.usize(0..3)], [ending(&mut rng)]);
+        }
+        if rng.u8(0..4) == 0 {
+            world.receiver.script_requests([ending(&mut rng)]);
         }
         let worker = world.start();
         let mut capture = world.capture();

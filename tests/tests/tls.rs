@@ -40,6 +40,7 @@ async fn http(port: u16, ca: Option<&str>) -> Result<SystemReport, (Fault, Strin
         receiver_id: None,
         idempotency_header: None,
         repeats: Repeats::Harmless,
+        batch: None,
     };
     let target = HttpTarget::new(Client::new(options).unwrap(), send).unwrap();
     target.check().await.map_err(|error| (error.fault, error.message))

@@ -55,12 +55,20 @@ pub struct DeliveryError {
     pub message: String,
     /// What was sent and answered.
     pub exchange: Exchange,
+    /// It is the verdict of a whole request, whatever else was in that: which of the records it is about is not known.
+    pub shared: bool,
 }
 
 impl DeliveryError {
     /// An error without an exchange.
     pub fn new(fault: Fault, message: impl Into<String>) -> Self {
-        Self { fault, message: message.into(), exchange: Exchange::default() }
+        Self { fault, message: message.into(), exchange: Exchange::default(), shared: false }
+    }
+
+    /// Makes it the verdict of a whole request.
+    #[must_use]
+    pub fn shared(self) -> Self {
+        Self { shared: true, ..self }
     }
 
     /// Adds what was sent and answered.

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use bus_config::{Landscape, SystemKind};
+use bus_config::{Carried, Http, Landscape, Route, SystemKind};
 use bus_core::policy::{Empty, Load, Micros, Now, PacePlan, Pacer, Tick, forecast};
 use bus_core::vocabulary::{Moment, RouteName};
 use chrono_tz::Tz;
@@ -64,10 +64,22 @@ fn loads(
             _ => 1.0,
         };
         let Work { backlog, arrivals } = work.get(route.name.as_str()).copied().unwrap_or_default();
-        let load = Load { backlog: backlog * each, arrivals: arrivals * each, at_most: f64::INFINITY };
+        let (of_backlog, of_arrivals) = together(route, arrivals);
+        let load = Load {
+            backlog: backlog * each / of_backlog,
+            arrivals: arrivals * each / of_arrivals,
+            at_most: f64::INFINITY,
+        };
         loads.insert(route.name.clone(), load);
     }
     loads
+}
+
+/// Messages that share a request: of a backlog as many as may, of what comes those that come while one gathers.
+fn together(route: &Route, arrivals: f64) -> (f64, f64) {
+    let Carried::Http(Http { batch: Some(batch), .. }) = &route.carried else { return (1.0, 1.0) };
+    let max = batch.max as f64;
+    (max, (arrivals * batch.wait.as_secs_f64()).clamp(1.0, max))
 }
 
 fn words(landscape: &Landscape, loads: &HashMap<RouteName, Load>, now: Moment) -> HashMap<String, String> {

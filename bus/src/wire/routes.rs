@@ -9,7 +9,7 @@ use bus_config::shape::Shaper;
 use bus_config::{Carried, Delivery, Landscape, Requires, Route, SystemKind, Takes, WhenLeft};
 use bus_core::engine::echo::Echo;
 use bus_core::engine::gate::Capacity;
-use bus_core::engine::worker::{Collect, Delivered, Late, LeftPolicy, Requirement, RoutePlan};
+use bus_core::engine::worker::{Batch, Collect, Delivered, Late, LeftPolicy, Requirement, RoutePlan};
 use bus_core::policy::{BreakerOptions, Jitter, RetryPolicy};
 use bus_core::ports::shape::Shape;
 use bus_core::ports::target::Target;
@@ -20,6 +20,8 @@ use super::target::{self, Secrets};
 
 /// Unsettled messages per route; 256 reaches about 95 % of a broker's maximum (measured).
 const PREFETCH: u16 = 256;
+/// The same for a route whose records share requests: a thousand in a request, and four requests.
+const MOST_PREFETCH: usize = 5_000;
 /// Rejects of different keys in a row that pause a route.
 const REJECT_LIMIT: u32 = 10;
 /// A paused route tries one message again after this time.
@@ -98,6 +100,7 @@ pub fn own(
         operation: None,
         delivery: Delivered::Every,
         collect: None,
+        batch: None,
         when_left: LeftPolicy::Ignore,
         sends_deletes: true,
         retry: AGAIN,
@@ -138,8 +141,18 @@ fn requirement(requires: &Requires) -> Requirement {
     }
 }
 
+/// Enough for each request under way and one that gathers; never fewer than two requests.
+fn prefetch(max: usize, concurrency: usize) -> u16 {
+    let enough = (max * (concurrency + 1)).min(MOST_PREFETCH).max(max * 2).max(usize::from(PREFETCH));
+    u16::try_from(enough).unwrap_or(u16::MAX)
+}
+
 /// What the engine is told of a route.
 pub fn route_plan(landscape: &Landscape, route: &Route, queue: QueueName) -> RoutePlan {
+    let batch = match &route.carried {
+        Carried::Http(http) => http.batch.as_ref(),
+        Carried::Odata(_) => None,
+    };
     RoutePlan {
         name: route.name.clone(),
         queue,
@@ -155,12 +168,14 @@ pub fn route_plan(landscape: &Landscape, route: &Route, queue: QueueName) -> Rou
             Delivery::Latest => Delivered::Latest,
         },
         collect: route.schedule.clone().map(|schedule| Collect { schedule, timezone: landscape.bus.timezone }),
+        batch: batch.map(|batch| Batch { max: batch.max, wait: batch.wait, bytes: batch.bytes }),
         sends_deletes: route.carried.deletes(),
         retry: route.retry,
         reject_limit: REJECT_LIMIT,
         concurrency: route.concurrency,
-        prefetch: PREFETCH,
-        hold: landscape.bus.hold,
+        prefetch: batch.map_or(PREFETCH, |batch| prefetch(batch.max, route.concurrency)),
+        // A batch gathers first; that is no age.
+        hold: landscape.bus.hold + batch.map_or(Duration::ZERO, |batch| batch.wait),
         pause: PAUSE,
     }
 }

@@ -4,8 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use bus_config::{Gone, Http as Requests, HttpSystem, Method, OdataSystem, OdataWrite, Posting, Route, System};
-use bus_connectors::http::{Client, Header, HeaderValue, HttpTarget, Options, Repeats, Request, Send, Template};
+use bus_config::{
+    BatchBody, Gone, Http as Requests, HttpSystem, Method, OdataSystem, OdataWrite, Posting, Route, System,
+};
+use bus_connectors::http::{
+    Batch, Client, Decides, Form, Header, HeaderValue, HttpTarget, Match, Options, Repeats, Request, Results, Send,
+    Template,
+};
 use bus_connectors::odata::{self, OdataTarget, Write};
 use bus_core::policy::Idempotency;
 use bus_core::ports::source::SystemReport;
@@ -115,6 +120,7 @@ impl Http {
                 (None, Idempotency::Idempotent) => Repeats::Harmless,
                 (None, Idempotency::NonIdempotent) => Repeats::Harmful,
             },
+            batch: requests.batch.clone().map(batch),
         };
         HttpTarget::new(self.client.clone(), send).with_context(|| what)
     }
@@ -129,9 +135,29 @@ impl Http {
             receiver_id: None,
             idempotency_header: None,
             repeats: Repeats::Harmful,
+            batch: None,
         };
         let target = HttpTarget::new(self.client.clone(), send).map_err(|error| error.to_string())?;
         target.check().await.map_err(|error| error.to_string())
+    }
+}
+
+fn batch(configured: bus_config::Batch) -> Batch {
+    Batch {
+        form: match configured.body {
+            BatchBody::Array => Form::Array,
+            BatchBody::Lines => Form::Lines,
+            BatchBody::Within(names) => Form::Within(names),
+        },
+        results: configured.results.map(|results| Results {
+            items: results.items,
+            by: results.key.map(|answered| Match { answered, sent: results.sent }),
+            verdict: match results.error {
+                Some(error) => Decides::Error(error),
+                None => Decides::Status(results.status),
+            },
+            ok: results.ok,
+        }),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The tables of `routes.toml`, each declared in its own file: parser, schema and reference come from here.
 
 pub mod address;
+pub mod batch;
 pub mod bus;
 pub mod feed;
 pub mod map;

@@ -10,6 +10,7 @@ use bus_options::{
 };
 use serde_json::{Value, json};
 
+use super::batch::Batch;
 use super::odata::OdataWrite;
 use super::system::{DAY, Headers};
 use super::watch::EmptyBy;
@@ -48,7 +49,7 @@ options! {
         retry: Retry, shared = {};
         /// Every version of a record, or only the latest of those that wait, in the place of the first.
         delivery: Delivery = "every";
-        /// Records under way at the same time; always one per key.
+        /// Requests under way at the same time; never two of one key.
         concurrency: Whole<1, 256>, shared = 4;
         /// The time of day by which nothing may wait any more; otherwise it is an incident.
         empty_by: EmptyBy, optional, shared;
@@ -59,7 +60,9 @@ options! {
         /// When what was collected is delivered, at this receiver's own frequency; without it, as it comes. Read in the bus's
         /// `timezone`.
         schedule: Schedule, optional;
-    } planned ["on_reject", "batch"]
+        /// Several records in one request, to a system with kind = "http".
+        batch: Located<Batch>, optional;
+    } planned ["on_reject"]
 }
 
 options! {
@@ -182,9 +185,10 @@ options! {
         path: Located<Template>, required;
         /// Sent with these requests, beside those of the system.
         headers: Headers = {};
-        /// Where in the answer (JSON pointer) the receiver's own id of the record stands; kept for later versions.
+        /// Where in the answer (JSON pointer) the receiver's own id of the record stands; kept for later versions. With
+        /// `batch`, where in the record's result.
         receiver_id: JsonPointer, optional;
-    } planned ["results", "find"]
+    } planned ["find"]
 }
 
 options! {

@@ -1,5 +1,6 @@
 //! From tables to the landscape: what only shows when options are seen together.
 
+mod batch;
 mod bus;
 mod feed;
 mod join;

@@ -7,6 +7,7 @@ use bus_core::vocabulary::{RouteName, StreamName, SubscriptionName, SystemName};
 use bus_options::{Definitions, Filled, Located, Map, Report, SecretRef, codes, nearest};
 use chrono_tz::Tz;
 
+use super::batch;
 use super::requires;
 use super::shaper;
 use super::system::system;
@@ -114,7 +115,7 @@ fn carried(name: &Located<RouteName>, route: &language::Route, to: Option<&Syste
         }
         let send = Send { method: Method::Post, path: String::new(), headers: Vec::new(), receiver_id: None };
         let idempotency = Idempotency::NonIdempotent;
-        return Carried::Http(Http { send, on_delete: None, idempotency, idempotency_header: None });
+        return Carried::Http(Http { send, on_delete: None, idempotency, idempotency_header: None, batch: None });
     };
     known_id(&send.path, send.receiver_id.is_some(), report);
     if let OnDelete::Send(request) = &route.on_delete.value {
@@ -122,6 +123,7 @@ fn carried(name: &Located<RouteName>, route: &language::Route, to: Option<&Syste
     }
     let (idempotency, idempotency_header) = idempotency(route.idempotent.as_ref(), send.method);
     Carried::Http(Http {
+        batch: batch::resolve(route, to, report),
         on_delete: match &route.on_delete.value {
             OnDelete::Send(request) => {
                 Some(DeleteRequest { method: request.method, path: request.path.value.0.clone() })

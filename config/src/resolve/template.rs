@@ -33,7 +33,8 @@ pub fn check(route: &Route, system: Option<&System>, streams: &Definitions<Strea
     }
 }
 
-fn literals(headers: &Headers) -> impl Iterator<Item = &str> {
+/// Texts of headers; secrets stand for no values.
+pub fn literals(headers: &Headers) -> impl Iterator<Item = &str> {
     headers.0.iter().filter_map(|(_, value)| match value {
         SecretOr::Literal(text) => Some(text.as_str()),
         SecretOr::Secret(_) => None,

@@ -13,6 +13,11 @@ pub fn odata(name: &Located<RouteName>, route: &Route, report: &mut Report) -> C
         let message = format!("`send` is for HTTP; `{}` is a base of 1C", route.to.name());
         report.add_with_hint(codes::CONTRADICTION, &send.span, message, "say write = { set = \"Catalog_…\" }");
     }
+    if let Some(batch) = &route.batch {
+        let message = format!("`{}` is a base of 1C: it takes one record in a request", route.to.name());
+        let hint = "remove `batch`; what it takes at the same time is `concurrency`";
+        report.add_with_hint(codes::BATCH_TO_1C, &batch.span, message, hint);
+    }
     let gone = match &route.on_delete.value {
         OnDelete::Ignore => None,
         OnDelete::Mark => Some(Gone::Mark),

@@ -2,8 +2,10 @@
 
 use bytes::BytesMut;
 
-/// More of an answer is not read.
+/// More of an answer is not read,
 const READ: usize = 1024 * 1024;
+/// and so much more for each further record of its request: what a receiver has to say about one.
+const READ_EACH: usize = 4 * 1024;
 /// More of it is not kept.
 const KEPT: usize = 64 * 1024;
 /// Of an error page.
@@ -18,13 +20,14 @@ pub(super) struct Answer {
 
 impl Answer {
     /// Reads up to the bound. The request's own timeout ends it.
-    pub(super) async fn read(response: &mut reqwest::Response) -> Self {
+    pub(super) async fn read(response: &mut reqwest::Response, records: usize) -> Self {
+        let most = READ + READ_EACH * records.saturating_sub(1);
         let mut body = BytesMut::new();
         loop {
             match response.chunk().await {
-                Ok(Some(chunk)) if body.len() + chunk.len() <= READ => body.extend_from_slice(&chunk),
+                Ok(Some(chunk)) if body.len() + chunk.len() <= most => body.extend_from_slice(&chunk),
                 Ok(Some(chunk)) => {
-                    body.extend_from_slice(&chunk[..READ - body.len()]);
+                    body.extend_from_slice(&chunk[..most - body.len()]);
                     return Self { body, whole: false };
                 }
                 Ok(None) => return Self { body, whole: true },

@@ -6,7 +6,7 @@ use bus_core::vocabulary::Secret;
 use reqwest::Method;
 use url::Url;
 
-use super::Template;
+use super::{Batch, Template};
 
 /// A system, resolved.
 #[derive(Debug, Clone)]
@@ -56,6 +56,8 @@ pub struct Send {
     pub idempotency_header: Option<String>,
     /// Whether the receiver can take the same request twice.
     pub repeats: Repeats,
+    /// Records share a request; path and headers then hold nothing of one of them. Deletions go alone all the same.
+    pub batch: Option<Batch>,
 }
 
 /// Method and path.

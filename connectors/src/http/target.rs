@@ -1,7 +1,7 @@
-//! One request per parcel, one permit per request.
+//! One request per parcel, one permit per request; where records share a request, see `together.rs`.
 //!
-//! Every request says `Bus-Seq: EPOCH.NUMBER`, `Bus-Message-Id` and `Bus-Stream`: a receiver that may apply a request
-//! after our timeout can compare the seq and refuse what is older. A delete that is answered 404 or 410 is delivered:
+//! Every request says `Bus-Stream`, and that of one record `Bus-Seq: EPOCH.NUMBER` and `Bus-Message-Id`: a receiver that
+//! may apply a request after our timeout can compare the seq and refuse what is older. A delete that is answered 404 or 410 is delivered:
 //! the record is not there, which was the aim. A 2xx is delivered even if the rest of the answer is cut; only where the
 //! receiver's id is wanted from it and did not arrive is the outcome ambiguous, so that an idempotent repeat brings it.
 
@@ -9,17 +9,18 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bus_core::policy::Idempotency;
-use bus_core::ports::permits::Permits;
+use bus_core::ports::permits::{Closed, Permits};
 use bus_core::ports::source::SystemReport;
 use bus_core::ports::target::{Parcel, Target};
 use bus_core::vocabulary::{DeliveryError, Exchange, Fault, Moment, Operation, Receipt, Secret};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue as RawValue, LOCATION, SERVER};
-use reqwest::{Method, RequestBuilder};
+use reqwest::{Method, RequestBuilder, StatusCode};
 use url::Url;
 
 use crate::in_turn::in_turn;
 
 use super::answer::{Answer, excerpt};
+use super::batch::Batch;
 use super::client::{Client, secret_values};
 use super::template::{Use, header_text, scalar};
 use super::{Header, HeaderValue, Repeats, Request, Send, classify};
@@ -31,6 +32,8 @@ static SEQ: HeaderName = HeaderName::from_static("bus-seq");
 static MESSAGE_ID: HeaderName = HeaderName::from_static("bus-message-id");
 static STREAM: HeaderName = HeaderName::from_static("bus-stream");
 static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+mod together;
 
 /// Sends the records of one route.
 pub struct HttpTarget {
@@ -78,8 +81,16 @@ impl HttpTarget {
         }
     }
 
+    /// The only request of a parcel, as [`Target::deliver`] would send it.
+    pub(super) fn compose_one(&self, parcel: &Parcel) -> Result<Option<Composed<'_>>, DeliveryError> {
+        match self.batch_for(std::slice::from_ref(parcel)) {
+            Some(batch) => self.compose_all(batch, std::slice::from_ref(parcel)).map(Some),
+            None => self.compose(parcel),
+        }
+    }
+
     /// The request for a parcel; `None`: the receiver never had what is to be deleted, and nothing is sent.
-    pub(super) fn compose(&self, parcel: &Parcel) -> Result<Option<Composed<'_>>, DeliveryError> {
+    fn compose(&self, parcel: &Parcel) -> Result<Option<Composed<'_>>, DeliveryError> {
         let Some(request) = self.request(parcel.operation) else {
             return Err(rejected("the record is gone, but the route has no on_delete".to_owned()));
         };
@@ -91,24 +102,33 @@ impl HttpTarget {
             }
             Err(reason) => return Err(rejected(format!("{} cannot be filled: {reason}", request.path.as_str()))),
         };
-        let url = self.client.url(&path);
-        let headers = self.headers(parcel)?;
+        let mut headers = self.headers(parcel, "application/json")?;
+        self.name_the_message(&mut headers, parcel)?;
+        let body = (request.method != Method::DELETE).then(|| parcel.body.clone());
+        Ok(Some(self.composed(request, &path, headers, body)))
+    }
+
+    fn composed<'a>(
+        &self,
+        request: &'a Request,
+        path: &str,
+        headers: HeaderMap,
+        body: Option<impl Into<reqwest::Body>>,
+    ) -> Composed<'a> {
+        let url = self.client.url(path);
         let mut builder = self.client.http.request(request.method.clone(), url.clone()).headers(headers);
         if let Some((user, password)) = &self.client.basic {
             builder = builder.basic_auth(user, Some(password.expose()));
         }
-        if request.method != Method::DELETE {
-            builder = builder.body(parcel.body.clone());
+        if let Some(body) = body {
+            builder = builder.body(body);
         }
-        Ok(Some(Composed { request, url, builder }))
+        Composed { request, url, builder }
     }
 
     async fn attempt(&self, parcel: &Parcel, permits: &Permits) -> Result<Receipt, DeliveryError> {
         let Some(Composed { request, url, builder }) = self.compose(parcel)? else { return Ok(Receipt::default()) };
-        let _permit = permits.take().await.map_err(|closed| {
-            let retry_after = closed.until.map(|until| Moment::now().until(until));
-            DeliveryError::new(Fault::Throttled { retry_after }, closed.to_string())
-        })?;
+        let _permit = permits.take().await.map_err(closed)?;
         self.exchange(request, builder.timeout(self.client.timeout), parcel, &url).await
     }
 
@@ -140,7 +160,7 @@ impl HttpTarget {
             }
         };
         let status = response.status();
-        let answer = Answer::read(&mut response).await;
+        let answer = Answer::read(&mut response, 1).await;
         let gone = parcel.operation == Operation::Delete && matches!(status.as_u16(), 404 | 410);
         if status.is_success() || gone {
             let Some(pointer) = self.send.receiver_id.as_ref().filter(|_| parcel.operation == Operation::Upsert) else {
@@ -156,12 +176,7 @@ impl HttpTarget {
             return Err(DeliveryError::new(Fault::Ambiguous, reason).with_exchange(exchange));
         }
         let fault = classify::status(status.as_u16(), response.headers(), self.harms(request), chrono::Utc::now());
-        let mut message = format!("{}: the receiver answered {status}", what());
-        if status.is_redirection() {
-            let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("nowhere");
-            let to = to.split(['?', '#']).next().unwrap_or_default();
-            message = format!("{message}, which points to {to}: redirects are not followed, correct the address");
-        }
+        let message = format!("{}: {}", what(), answered(status, response.headers()));
         let excerpt = format!("{status}\n\n{}", answer.excerpt());
         let answer = self.client.mask(excerpt.trim_end().to_owned(), &self.secrets);
         let message = self.client.mask(message, &self.secrets);
@@ -169,25 +184,31 @@ impl HttpTarget {
         Err(DeliveryError::new(fault, message).with_exchange(exchange))
     }
 
-    fn headers(&self, parcel: &Parcel) -> Result<HeaderMap, DeliveryError> {
+    /// What is sent whoever else is in the request: the configuration sees to it that nothing here is of one record where
+    /// several share it.
+    fn headers(&self, parcel: &Parcel, content: &'static str) -> Result<HeaderMap, DeliveryError> {
         let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, RawValue::from_static("application/json"));
-        let envelope = &parcel.envelope;
-        let mut own = |name: &HeaderName, value: String| {
-            let value = RawValue::try_from(value).map_err(|_| rejected(format!("header {name} cannot be written")))?;
-            headers.insert(name, value);
-            Ok(())
-        };
-        own(&SEQ, envelope.seq.to_string())?;
-        own(&MESSAGE_ID, envelope.id.to_string())?;
-        own(&STREAM, header_text(envelope.stream.as_str()))?;
-        if let Some(name) = &self.idempotency {
-            own(name, header_text(&parcel.idempotency_key))?;
-        }
+        headers.insert(CONTENT_TYPE, RawValue::from_static(content));
+        own(&mut headers, &STREAM, header_text(parcel.envelope.stream.as_str()))?;
         for header in self.client.headers.iter().chain(&self.send.headers) {
             insert(&mut headers, header, Some(parcel))?;
         }
         Ok(headers)
+    }
+
+    fn name_the_message(&self, headers: &mut HeaderMap, parcel: &Parcel) -> Result<(), DeliveryError> {
+        own(headers, &SEQ, parcel.envelope.seq.to_string())?;
+        own(headers, &MESSAGE_ID, parcel.envelope.id.to_string())?;
+        match &self.idempotency {
+            Some(name) => own(headers, name, header_text(&parcel.idempotency_key)),
+            None => Ok(()),
+        }
+    }
+
+    /// How these share a request, if they do: deletions never, as their request is another one.
+    fn batch_for(&self, parcels: &[Parcel]) -> Option<&Batch> {
+        let shared = parcels.iter().all(|parcel| parcel.operation == Operation::Upsert);
+        self.send.batch.as_ref().filter(|_| shared)
     }
 }
 
@@ -222,10 +243,13 @@ impl Target for HttpTarget {
         Ok(SystemReport { version: server.to_owned(), latency, remarks })
     }
 
-    /// One request after the other. Once the system as a whole does not take requests, the rest of the slice gets the
-    /// same verdict without being sent.
+    /// One request for all, or one after the other; then, once the system as a whole does not take requests, the rest of the
+    /// slice gets the same verdict without being sent.
     async fn deliver(&self, parcels: &[Parcel], permits: &Permits) -> Vec<Result<Receipt, DeliveryError>> {
-        in_turn(parcels, |parcel| self.attempt(parcel, permits)).await
+        match self.batch_for(parcels) {
+            Some(batch) => self.together(batch, parcels, permits).await,
+            None => in_turn(parcels, |parcel| self.attempt(parcel, permits)).await,
+        }
     }
 
     fn idempotency(&self) -> Idempotency {
@@ -264,6 +288,28 @@ fn set(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), DeliveryE
     let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
     headers.insert(name, RawValue::from_str(value).map_err(|_| wrong())?);
     Ok(())
+}
+
+fn own(headers: &mut HeaderMap, name: &HeaderName, value: String) -> Result<(), DeliveryError> {
+    let value = RawValue::try_from(value).map_err(|_| rejected(format!("header {name} cannot be written")))?;
+    headers.insert(name, value);
+    Ok(())
+}
+
+fn closed(closed: Closed) -> DeliveryError {
+    let retry_after = closed.until.map(|until| Moment::now().until(until));
+    DeliveryError::new(Fault::Throttled { retry_after }, closed.to_string())
+}
+
+/// A status that is no success, in words.
+fn answered(status: StatusCode, headers: &HeaderMap) -> String {
+    let answered = format!("the receiver answered {status}");
+    if !status.is_redirection() {
+        return answered;
+    }
+    let to = headers.get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("nowhere");
+    let to = to.split(['?', '#']).next().unwrap_or_default();
+    format!("{answered}, which points to {to}: redirects are not followed, correct the address")
 }
 
 fn rejected(message: String) -> DeliveryError {

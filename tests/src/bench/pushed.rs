@@ -19,6 +19,11 @@ const CONCURRENCY: usize = 32;
 const BATCH: u64 = 500;
 /// Pushes at the same time: while one is being confirmed the others are parsed.
 const SENDERS: usize = 4;
+/// A request for each record.
+const ONE_EACH: &str = r#"send = { method = "PUT", path = "/orders/{key}" }"#;
+/// A hundred records in a request.
+const TOGETHER: &str = r#"send = { method = "PUT", path = "/orders/bulk" }
+batch = { max = 100, wait = "20ms", body = "lines" }"#;
 /// What the push path asks for.
 const KEY: &str = "bench-push-key";
 
@@ -39,10 +44,11 @@ pub(super) async fn run(scale: Scale) -> Result<Report> {
     report.add("bench", "d");
     report.add("quick", scale.quick);
     let mut variants = Vec::new();
-    for (name, map) in [("as_it_is", String::new()), ("fields", format!("fields = {}", document::FIELDS))] {
+    let fields = format!("{ONE_EACH}\nfields = {}", document::FIELDS);
+    for (name, sent) in [("as_it_is", ONE_EACH), ("fields", &fields), ("together", TOGETHER)] {
         let mut carried = Vec::new();
         for _ in 0..runs {
-            carried.push(carry(messages, &map).await.context(name)?);
+            carried.push(carry(messages, sent).await.context(name)?);
         }
         variants.push((name, carried));
     }
@@ -71,11 +77,11 @@ pub(super) async fn run(scale: Scale) -> Result<Report> {
     Ok(report)
 }
 
-async fn carry(messages: u64, map: &str) -> Result<Carried> {
+async fn carry(messages: u64, sent: &str) -> Result<Carried> {
     let receiver = Receiver::start(messages).await?;
     let mut bus = Bus::new()?;
     bus.env("PUSH_KEY", KEY);
-    bus.routes(&routes(&bus.listen(), &receiver.url(), map))?;
+    bus.routes(&routes(&bus.listen(), &receiver.url(), sent))?;
     bus.start().await?;
     let pid = bus.pid().context("just started")?;
     let idle = usage::cpu(pid)?;
@@ -133,7 +139,7 @@ async fn push(url: String, bodies: Arc<Vec<String>>, next: Arc<AtomicU64>) -> Re
     }
 }
 
-fn routes(listen: &str, receiver: &str, map: &str) -> String {
+fn routes(listen: &str, receiver: &str, sent: &str) -> String {
     format!(
         r#"
 [bus]
@@ -154,9 +160,8 @@ key = "id"
 [routes.orders-to-shop]
 stream = "orders"
 to = "shop"
-send = {{ method = "PUT", path = "/orders/{{key}}" }}
 concurrency = {CONCURRENCY}
-{map}
+{sent}
 "#
     )
 }

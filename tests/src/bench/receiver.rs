@@ -1,6 +1,6 @@
 //! The fast receiver: reads each body, notes that its document has come, answers 200; nothing on disk.
 //!
-//! `POST /orders/NUMBER` takes a document, `GET /arrivals` says what has come so far.
+//! `POST /orders/NUMBER` takes a document, `POST /orders/bulk` one a line, `GET /arrivals` says what has come so far.
 
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
@@ -23,7 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 pub(super) struct Arrivals {
     /// Different documents.
     pub distinct: u64,
-    /// Requests, repeats included.
+    /// Documents, repeats included.
     pub requests: u64,
     /// From the first request to the latest one, in microseconds.
     pub span_us: u64,
@@ -48,6 +48,12 @@ impl Counters {
             first_us: AtomicU64::new(u64::MAX),
             last_us: AtomicU64::new(0),
         }
+    }
+
+    /// Documents of one request, one a line; false if one of them is not known.
+    fn note_lines(&self, body: &[u8]) -> bool {
+        let number = |line: &str| line.split_once("\"id\":")?.1.split([',', '}']).next()?.trim().parse().ok();
+        std::str::from_utf8(body).is_ok_and(|text| text.lines().all(|line| number(line).is_some_and(|n| self.note(n))))
     }
 
     /// False if there is no such document.
@@ -95,9 +101,13 @@ async fn respond(request: Request<Incoming>, counters: &Counters) -> Result<Resp
         *response.body_mut() = Full::from(serde_json::to_vec(&counters.arrivals()).unwrap_or_default());
         return Ok(response);
     }
-    let number = head.uri.path().rsplit('/').next().and_then(|number| number.parse().ok());
-    let whole = body.collect().await.is_ok_and(|body| !body.to_bytes().is_empty());
-    if !whole || !number.is_some_and(|number| counters.note(number)) {
+    let place = head.uri.path().rsplit('/').next().unwrap_or_default();
+    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let known = match place {
+        "bulk" => counters.note_lines(&body),
+        number => number.parse().is_ok_and(|number| counters.note(number)),
+    };
+    if body.is_empty() || !known {
         *response.status_mut() = StatusCode::BAD_REQUEST;
     }
     Ok(response)
@@ -114,5 +124,8 @@ mod tests {
         assert!(!counters.note(100_000));
         let arrivals = counters.arrivals();
         assert_eq!((arrivals.distinct, arrivals.requests), (2, 3));
+        assert!(counters.note_lines("{\"id\":7,\"и\":1}\n{\"id\":8}\n".as_bytes()));
+        assert!(!counters.note_lines(b"{\"id\":9}\n{\"nr\":8}"));
+        assert_eq!(counters.arrivals().distinct, 5);
     }
 }

@@ -87,6 +87,12 @@ struct Inner {
     always: Option<Ending>,
     late: Vec<Parcel>,
     wrong: Vec<String>,
+    /// How the next requests end as a whole.
+    requests: VecDeque<Ending>,
+    /// A request with one of these keys is rejected as a whole.
+    poison: HashSet<String>,
+    /// The keys of each request.
+    carried: Vec<Vec<String>>,
 }
 
 impl Receiver {
@@ -103,6 +109,9 @@ impl Receiver {
             always: None,
             late: Vec::new(),
             wrong: Vec::new(),
+            requests: VecDeque::new(),
+            poison: HashSet::new(),
+            carried: Vec::new(),
         })))
     }
 
@@ -119,6 +128,21 @@ impl Receiver {
     /// How every attempt without a script of its key ends, until told otherwise.
     pub fn always(&self, ending: Option<Ending>) {
         self.lock().always = ending;
+    }
+
+    /// How the next requests end, whatever is in them.
+    pub fn script_requests(&self, endings: impl IntoIterator<Item = Ending>) {
+        self.lock().requests.extend(endings);
+    }
+
+    /// From now on a request that holds this key is rejected as a whole.
+    pub fn poison(&self, key: &str) {
+        self.lock().poison.insert(key.to_owned());
+    }
+
+    /// The keys of each request so far, in order.
+    pub fn carried(&self) -> Vec<Vec<String>> {
+        self.lock().carried.clone()
     }
 
     /// A person has decided that this may be sent again.
@@ -219,14 +243,35 @@ pub struct Connector {
 }
 
 impl Connector {
-    async fn attempt(&self, parcel: &Parcel) -> Result<Receipt, DeliveryError> {
+    /// One request with all of these.
+    async fn attempt(&self, parcels: &[Parcel]) -> Vec<Result<Receipt, DeliveryError>> {
         let passage = self.cuts.enter("target.deliver").await;
+        let keys: Vec<String> = parcels.iter().map(|parcel| parcel.envelope.key.to_string()).collect();
+        let of_all = {
+            let mut inner = self.receiver.lock();
+            let spoilt = keys.iter().any(|key| inner.poison.contains(key)).then_some(Ending::Rejected);
+            inner.carried.push(keys);
+            spoilt.or_else(|| inner.requests.pop_front())
+        };
+        let mut outcomes = Vec::with_capacity(parcels.len());
+        for parcel in parcels {
+            let outcome = self.one(parcel, of_all.clone()).await;
+            outcomes.push(if of_all.is_some() { outcome.map_err(DeliveryError::shared) } else { outcome });
+        }
+        if !passage.leave().await {
+            return outcomes;
+        }
+        let no_answer = |_: &Parcel| Err(DeliveryError::new(Fault::Ambiguous, "no answer, as planned").shared());
+        parcels.iter().map(no_answer).collect()
+    }
+
+    async fn one(&self, parcel: &Parcel, of_all: Option<Ending>) -> Result<Receipt, DeliveryError> {
         let key = parcel.envelope.key.to_string();
-        let ending = self.receiver.lock().next_ending(&key);
+        let ending = of_all.unwrap_or_else(|| self.receiver.lock().next_ending(&key));
         if let Ending::Held(latch) = &ending {
             latch.pass().await;
         }
-        let outcome = {
+        {
             let mut inner = self.receiver.lock();
             inner.look_at(parcel);
             let fails = |fault, message: &str| Err(DeliveryError::new(fault, message));
@@ -269,8 +314,7 @@ impl Connector {
             };
             inner.attempts.push((key, parcel.envelope.seq, how));
             outcome
-        };
-        if passage.leave().await { Err(DeliveryError::new(Fault::Ambiguous, "no answer, as planned")) } else { outcome }
+        }
     }
 }
 
@@ -281,12 +325,8 @@ impl Target for Connector {
     }
 
     async fn deliver(&self, parcels: &[Parcel], permits: &Permits) -> Vec<Result<Receipt, DeliveryError>> {
-        let mut verdicts = Vec::with_capacity(parcels.len());
-        for parcel in parcels {
-            let _permit = permits.take().await;
-            verdicts.push(self.attempt(parcel).await);
-        }
-        verdicts
+        let _permit = permits.take().await;
+        self.attempt(parcels).await
     }
 
     fn idempotency(&self) -> Idempotency {

@@ -15,7 +15,8 @@ use bus_core::engine::metrics::Metrics;
 use bus_core::engine::pauses::Pauses;
 use bus_core::engine::tasks::Tasks;
 use bus_core::engine::worker::{
-    Collect, Command, Delivered, Handle, Late, LeftPolicy, ReplayOutcome, Requirement, RoutePlan, Worker, WorkerPorts,
+    Batch, Collect, Command, Delivered, Handle, Late, LeftPolicy, ReplayOutcome, Requirement, RoutePlan, Worker,
+    WorkerPorts,
 };
 use bus_core::policy::{BreakerOptions, Jitter, RetryPolicy, Schedule};
 use bus_core::ports::broker::{Broker, QueuePlan};
@@ -60,6 +61,8 @@ pub struct Setup {
     pub delivery: Delivered,
     /// See [`RoutePlan`].
     pub collect: Option<Collect>,
+    /// See [`RoutePlan`].
+    pub batch: Option<Batch>,
     /// What has to be at the receiver before.
     pub requires: Vec<Requirement>,
     /// See [`RoutePlan`].
@@ -93,6 +96,7 @@ impl Default for Setup {
             when_left: LeftPolicy::Delete,
             delivery: Delivered::Every,
             collect: None,
+            batch: None,
             requires: Vec::new(),
             retry: RetryPolicy { attempts: 4, first: ms(2), max: ms(10), jitter: Jitter::Equal },
             concurrency: 4,
@@ -458,6 +462,7 @@ impl World {
             when_left: self.setup.when_left,
             delivery: self.setup.delivery,
             collect: self.setup.collect.clone(),
+            batch: self.setup.batch,
             sends_deletes: true,
             retry: self.setup.retry,
             reject_limit: 10,

@@ -25,7 +25,8 @@ pub struct Rule {
     /// Only paths that begin so.
     #[serde(default)]
     pub path: Option<String>,
-    /// Only these keys; a request's key is the last segment of its path.
+    /// Only these keys; a request's key is the last segment of its path, or the field `key` of each of several records.
+    /// A rule for one of several gives its status, and nothing else can happen to it.
     #[serde(default)]
     pub keys: Option<Vec<String>>,
     /// Only so many requests; then the rule is used up.
@@ -108,9 +109,20 @@ impl Running {
         self.script.repeats_by.as_deref()
     }
 
+    /// The answer for one of several records in a request: only rules that name keys.
+    pub(super) fn answer_of_one(&mut self, method: &str, path: &str, key: &str) -> Option<Answer> {
+        self.first(method, path, key, |rule| rule.keys.is_some())
+    }
+
     /// The answer for a request, counted; `None` means that it is served as usual.
     pub(super) fn answer(&mut self, method: &str, path: &str, key: &str) -> Option<Answer> {
-        for (index, rule) in self.script.rules.iter().enumerate().filter(|(_, rule)| rule.matches(method, path, key)) {
+        self.first(method, path, key, |_| true)
+    }
+
+    fn first(&mut self, method: &str, path: &str, key: &str, of: impl Fn(&Rule) -> bool) -> Option<Answer> {
+        let rules =
+            self.script.rules.iter().enumerate().filter(|(_, rule)| of(rule) && rule.matches(method, path, key));
+        for (index, rule) in rules {
             let Some(times) = rule.times else { return Some(rule.answer.clone()) };
             let counted_by = if rule.per_key { key } else { "" };
             let used = self.used.entry((index, counted_by.to_owned())).or_default();

@@ -6,6 +6,7 @@ use std::io::Write;
 
 use anyhow::Result;
 use bytes::Bytes;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::ledger::{Entry, Outcome};
@@ -59,7 +60,10 @@ impl Store {
             }
             Some(Answer::Reset { applied: false }) => (Outcome::Nothing, Reaction::Reset),
             applied => {
-                let (outcome, status, body) = self.apply(&request);
+                let (outcome, status, body) = match several(&request) {
+                    Some(records) => self.apply_each(&request, records)?,
+                    None => self.apply(&request),
+                };
                 let answer = |status, delay_ms| Reaction::Answer { status, body, retry_after: None, delay_ms };
                 let reaction = match applied {
                     Some(Answer::Hang) => Reaction::Hang,
@@ -74,6 +78,32 @@ impl Store {
         let status = if let Reaction::Answer { status, .. } = &reaction { Some(*status) } else { None };
         self.write_down(request, key, outcome, status)?;
         Ok(reaction)
+    }
+
+    /// Each record of a request to `…/bulk`, and a list of what became of them. The ledger has a line for each, and one for
+    /// the request.
+    fn apply_each(&mut self, request: &Request, records: Vec<Value>) -> Result<(Outcome, u16, Bytes)> {
+        let mut items = Vec::with_capacity(records.len());
+        for record in records {
+            let key = record["key"].as_str().unwrap_or_default().to_owned();
+            let one = Request {
+                path: format!("{}/{key}", request.path),
+                body: record.to_string().into(),
+                method: request.method.clone(),
+                headers: request.headers.clone(),
+                at_us: request.at_us,
+            };
+            let (outcome, status) = match self.running.answer_of_one(&one.method, &one.path, &key) {
+                Some(Answer::Status { code, .. }) => (Outcome::Nothing, code),
+                _ => {
+                    let (outcome, status, _) = self.apply(&one);
+                    (outcome, status)
+                }
+            };
+            items.push(json!({"key": key, "status": status}));
+            self.write_down(one, key, outcome, Some(status))?;
+        }
+        Ok((Outcome::Nothing, 200, json!({ "items": items }).to_string().into()))
     }
 
     fn apply(&mut self, request: &Request) -> (Outcome, u16, Bytes) {
@@ -124,6 +154,12 @@ impl Store {
         self.ledger.write_all(&line)?;
         Ok(())
     }
+}
+
+/// The records of a request that carries several.
+fn several(request: &Request) -> Option<Vec<Value>> {
+    let bulk = request.path.ends_with("/bulk");
+    bulk.then(|| serde_json::from_slice(&request.body).ok()).flatten()
 }
 
 fn key_of(path: &str) -> String {

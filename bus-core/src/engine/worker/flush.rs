@@ -1,8 +1,10 @@
 //! From lanes to sendable, and from pending to durable.
 
 use futures::FutureExt;
+use tokio::time::Instant;
 
 use super::Worker;
+use super::batch::Company;
 use super::edits;
 use super::fate::{Fate, fate};
 use super::item::{Item, Prepared, parcel};
@@ -18,8 +20,9 @@ use crate::vocabulary::{DeliveryError, Fault, Key, MessageId, Seq};
 const TURN: usize = 64;
 
 impl Worker {
-    fn room_to_prepare(&self) -> usize {
-        super::SENDABLE.saturating_sub(self.sendable.len())
+    pub(super) fn room_to_prepare(&self) -> usize {
+        let two_batches = self.plan.batch.map_or(0, |batch| batch.max * 2);
+        super::SENDABLE.max(two_batches).saturating_sub(self.sendable.len())
     }
 
     /// Whether the last turn left something for the next one.
@@ -79,12 +82,13 @@ impl Worker {
                 let fence = self.fences.get(&item.envelope.key);
                 let key = edits::idempotency_key(&item.envelope.id, &self.plan.name, edited.as_ref());
                 let parcel = parcel(item.envelope.clone(), operation, body, key, fence);
-                let prepared = Prepared { item, parcel, marked };
+                let most = self.plan.batch.map_or(1, |batch| batch.most(item.attempts));
+                let prepared = Prepared { item, parcel, marked, since: Some(Instant::now()), most };
                 if !marked {
                     return Some(prepared);
                 }
                 let message = "an earlier attempt was cut off, and whether the receiver applied it is unknown";
-                self.conclude(prepared, Err(DeliveryError::new(Fault::Ambiguous, message)));
+                self.conclude(prepared, Err(DeliveryError::new(Fault::Ambiguous, message)), Company::NONE);
             }
         }
         None

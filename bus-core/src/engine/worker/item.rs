@@ -93,6 +93,10 @@ pub(super) struct Prepared {
     pub parcel: Parcel,
     /// A durable mark of an earlier attempt was found: its outcome is unknown.
     pub marked: bool,
+    /// Since when it, or what stood in its place, waits for company; `None`: it has waited, or was in a request already.
+    pub since: Option<Instant>,
+    /// It shares a request with others up to so many in all.
+    pub most: usize,
 }
 
 impl Prepared {

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::item::{Item, Origin};
+use super::item::{Item, Origin, Prepared};
 use super::pending::{After, Effect, Flushed};
 use super::{Delivered, Worker};
 use crate::ports::journal::What;
@@ -54,11 +54,11 @@ impl Worker {
             };
             let Some(newer) = self.lanes.take_newer(&self.sendable[place].item) else { continue };
             let marked = self.look_up(vec![key], vec![newer.envelope.id]).await;
-            if let Some(older) = self.sendable.remove(place) {
-                self.supersede(older.item);
-            }
+            let Some(Prepared { item, since, .. }) = self.sendable.remove(place) else { continue };
+            self.supersede(item);
             if let Some(prepared) = self.prepared(newer, marked.first().copied().unwrap_or(false)).await {
-                self.sendable.insert(place.min(self.sendable.len()), prepared);
+                // Else a key that changes all the time would wait for company for ever.
+                self.sendable.insert(place.min(self.sendable.len()), Prepared { since, ..prepared });
             }
         }
     }

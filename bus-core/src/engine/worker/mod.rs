@@ -5,6 +5,7 @@
 //! leaves unsettled messages at the broker and rows in `waiting`: they come again, and the fence knows what was done.
 
 mod attempt;
+mod batch;
 mod chronicle;
 mod collect;
 mod control;
@@ -40,6 +41,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+pub use batch::Batch;
 pub use collect::Collect;
 pub use control::{Command, Handle, ReplayOutcome};
 pub use load::Load;
@@ -95,6 +97,8 @@ pub struct RoutePlan {
     pub delivery: Delivered,
     /// Delivered in runs; `None`: as it comes.
     pub collect: Option<Collect>,
+    /// Messages of several keys share a request; `None`: each has its own.
+    pub batch: Option<Batch>,
     /// Which of the system's operations its requests are, where that has a pace of its own.
     pub operation: Option<String>,
     /// What happens at the receiver when a record stops matching the filter.
@@ -105,9 +109,9 @@ pub struct RoutePlan {
     pub retry: RetryPolicy,
     /// So many rejects in a row, of different keys, mean that the route is wrong and not the messages.
     pub reject_limit: u32,
-    /// Attempts at the same time, of different keys.
+    /// Requests at the same time, of different keys.
     pub concurrency: usize,
-    /// Unsettled messages at the broker.
+    /// Unsettled messages at the broker; at least twice a batch, so that one gathers while another is under way.
     pub prefetch: u16,
     /// How long a message may stay unsettled in memory; then it goes to `waiting`. Far below the broker's own limit.
     pub hold: Duration,
@@ -276,14 +280,16 @@ impl Worker {
                 self.dispatch();
             }
             self.start_flush();
+            let ripens = if draining || self.permit.is_some() { None } else { self.load_ripens() };
             tokio::select! {
                 () = stop.cancelled(), if !draining => self.permit = None,
                 Some(command) = self.commands.recv(), if !draining => self.obey(command).await,
                 Some(ended) = self.attempts.next(), if !self.attempts.is_empty() => self.judge_all(ended),
                 Some(flushed) = self.flushing.next(), if !self.flushing.is_empty() => self.flushed(flushed).await,
-                // These two only wake the loop, which looks what is left to prepare, and whether a flush is due.
+                // These three only wake the loop, which looks what is left to prepare, and whether a flush or a batch is due.
                 () = std::future::ready(()), if !draining && self.has_more_to_prepare() => {}
                 () = self.pending.ripen(), if self.flushing.is_empty() => {}
+                () = at(ripens), if ripens.is_some() => {}
                 // Cancel-safe: an unfinished permit is kept in its field and polled again.
                 ticket = next_permit(&mut self.permit), if self.permit.is_some() => self.permitted(ticket),
                 taken = self.intake.next(), if !draining && self.takes() => self.took(taken).await,
@@ -316,7 +322,7 @@ impl Worker {
     }
 
     fn in_hand(&self) -> usize {
-        self.lanes.len() + self.sendable.len() + self.attempts.len()
+        self.lanes.len() + self.sendable.len() + self.attempts.messages()
     }
 
     async fn tick(&mut self, draining: bool) {
@@ -368,7 +374,15 @@ impl Worker {
     /// A message taken out of its lane that can not be decided on now goes back to the front, its key still locked.
     fn put_back(&mut self, prepared: Prepared) {
         self.lanes.compare(&prepared.item.envelope.key);
-        self.sendable.push_front(prepared);
+        self.sendable.push_front(Prepared { since: None, ..prepared });
+    }
+}
+
+/// Returns at that moment; never without one. Cancel-safe.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }
 

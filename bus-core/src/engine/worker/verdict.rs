@@ -3,6 +3,7 @@
 use futures::FutureExt;
 
 use super::attempt::Ended;
+use super::batch::{self, Company};
 use super::item::{Item, Prepared};
 use super::pending::{After, Effect};
 use super::{Pause, Worker};
@@ -22,28 +23,39 @@ impl Worker {
     }
 
     fn judge(&mut self, ended: Ended) {
-        let Ended { prepared, verdict, outcome, elapsed } = ended;
-        let Some(outcome) = outcome else {
+        let Ended { load, verdict, outcomes, elapsed } = ended;
+        let Some(outcomes) = outcomes else {
             drop(verdict);
-            self.put_back(prepared);
+            load.into_iter().rev().for_each(|prepared| self.put_back(prepared));
             return;
         };
         let route = self.plan.name.as_str();
-        let result = outcome.as_ref().map_or_else(|error| error.fault.as_str(), |_| "ok");
+        let told = batch::told(&outcomes);
+        let result = told.map_or("ok", |error| error.fault.as_str());
         self.ports.metrics.attempts.with_label_values(&[route, result]).inc();
         self.ports.metrics.attempt_seconds.with_label_values(&[route]).observe(elapsed.as_secs_f64());
-        let (fault, message) = match &outcome {
-            Ok(_) => (None, ""),
-            Err(error) => (Some(error.fault), error.message.as_str()),
-        };
-        verdict.after(elapsed).tell(&prepared.item.envelope.key, fault, message);
-        self.note_attempt(&prepared, elapsed, &outcome);
-        self.remember_write(&prepared, &outcome);
-        self.conclude(prepared, outcome);
+        // How long several records take follows their number, and says nothing about strain.
+        let verdict = if load.len() == 1 { verdict.after(elapsed) } else { verdict };
+        if let Some(first) = load.first() {
+            let (fault, message) = (told.map(|error| error.fault), told.map_or("", |error| error.message.as_str()));
+            verdict.tell(&first.item.envelope.key, fault, message);
+        }
+        let company = Company::of(&outcomes);
+        // From the back, because what is sent again goes to the front.
+        for (prepared, outcome) in load.into_iter().zip(outcomes).rev() {
+            self.note_attempt(&prepared, elapsed, &outcome);
+            self.remember_write(&prepared, &outcome);
+            self.conclude(prepared, outcome, company);
+        }
     }
 
     /// Also for a message that is not sent because a mark says that it was.
-    pub(super) fn conclude(&mut self, mut prepared: Prepared, outcome: Result<Receipt, DeliveryError>) {
+    pub(super) fn conclude(
+        &mut self,
+        mut prepared: Prepared,
+        outcome: Result<Receipt, DeliveryError>,
+        company: Company,
+    ) {
         let attempt = Attempt { number: prepared.item.attempts + 1, redelivered_with_mark: prepared.marked };
         let idempotency = self.ports.target.idempotency();
         let disposition = decide(&self.plan.retry, idempotency, attempt, &outcome, fastrand::f64());
@@ -58,6 +70,11 @@ impl Worker {
         }
         match (disposition, outcome) {
             (Disposition::Delivered(receipt), _) => self.delivered(prepared, receipt),
+            (Disposition::DeadLetter, Err(error)) if may_split(&error, idempotency, company) => {
+                // One of them may have spoilt it for the others: halved until each has a verdict of its own.
+                prepared.most = prepared.most.min(company.size / 2);
+                self.send_again(prepared);
+            }
             (Disposition::RetrySystem | Disposition::SlowDown { .. }, _) => self.send_again(prepared),
             (Disposition::RetryKey { after }, _) => {
                 prepared.item.attempts += 1;
@@ -67,7 +84,7 @@ impl Worker {
                 prepared.item.attempts += 1;
                 self.retry_key(prepared.item, Moment::now().after(after), false);
             }
-            (Disposition::DeadLetter, Err(error)) => self.bury(prepared, error),
+            (Disposition::DeadLetter, Err(error)) => self.bury(prepared, error, company),
             (Disposition::PauseRoute, Err(error)) => {
                 self.pause(error.message, false);
                 self.send_again(prepared);
@@ -169,8 +186,8 @@ impl Worker {
         }
     }
 
-    fn bury(&mut self, prepared: Prepared, error: DeliveryError) {
-        let Prepared { item, parcel, marked } = prepared;
+    fn bury(&mut self, prepared: Prepared, error: DeliveryError, company: Company) {
+        let Prepared { item, parcel, marked, .. } = prepared;
         let letter = DeadLetter {
             envelope: Some(item.envelope.clone()),
             raw: None,
@@ -182,7 +199,9 @@ impl Worker {
             at: Moment::now(),
         };
         let keep_mark = error.fault == Fault::Ambiguous;
-        self.dead_letter(item, letter, keep_mark, error.fault == Fault::Rejected);
+        // Something else in the same request was accepted: this one was rejected for its own sake.
+        let in_a_row = error.fault == Fault::Rejected && !company.accepted;
+        self.dead_letter(item, letter, keep_mark, in_a_row);
     }
 
     /// A message that is not sent at all; the fault is a fixed word.
@@ -289,4 +308,10 @@ impl Worker {
             self.line.look_now();
         }
     }
+}
+
+/// Whether a verdict that would be a dead letter is that of a request with others in it, all of which may be sent again.
+fn may_split(error: &DeliveryError, idempotency: Idempotency, company: Company) -> bool {
+    let repeatable = error.fault != Fault::Ambiguous || idempotency == Idempotency::Idempotent;
+    error.shared && company.size > 1 && repeatable
 }

@@ -11,7 +11,7 @@ use super::{Delivered, Worker};
 use crate::ports::state::HoldReason;
 use crate::vocabulary::{Key, Moment, Seq};
 
-/// Rows in hand at a time.
+/// Rows in hand at a time; two batches where those are larger.
 const IN_HAND: usize = 256;
 /// Pause between looks while nothing is due.
 const IDLE: Duration = Duration::from_millis(200);
@@ -129,11 +129,12 @@ impl Worker {
     pub(super) async fn load_waiting(&mut self) {
         let now = Instant::now();
         let in_hand = self.line.loaded.len();
-        let idle = self.index.rows() == 0 || self.is_paused() || in_hand >= IN_HAND;
+        let most = IN_HAND.max(self.plan.batch.map_or(0, |batch| batch.max * 2));
+        let idle = self.index.rows() == 0 || self.is_paused() || in_hand >= most;
         if idle || self.line.next.is_some_and(|at| at > now) || self.unsent_waiting() * 2 > in_hand {
             return;
         }
-        let limit = in_hand + IN_HAND;
+        let limit = in_hand + most;
         let rows = match self.ports.store.waiting(&self.plan.name, Moment::now(), 0, limit).await {
             Ok(rows) => rows,
             Err(error) => {

@@ -15,6 +15,8 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::http::Options;
 
+mod together;
+
 pub(in crate::http) fn parcel(key: &str) -> Parcel {
     let (stream, key) = (StreamName::new("orders").unwrap(), Key::from_stored(key));
     let body = Bytes::from(r#"{"сумма":10.50,"note":"hunter2-secret"}"#);
@@ -102,6 +104,7 @@ fn send() -> Send {
         receiver_id: Some("/data/id".into()),
         idempotency_header: None,
         repeats: Repeats::ByMethod,
+        batch: None,
     }
 }
 
