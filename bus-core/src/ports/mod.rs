@@ -8,6 +8,7 @@ pub mod echo;
 pub mod join;
 pub mod journal;
 pub mod map;
+pub mod one_step;
 pub mod pauses;
 pub mod permits;
 pub mod places;

@@ -28,6 +28,7 @@ use bus_core::engine::incident::Incidents;
 use bus_core::engine::metrics::Metrics;
 use bus_core::policy::Masks;
 use bus_core::ports::broker::Broker;
+use bus_core::ports::one_step::OneStep;
 use bus_core::ports::places::Places;
 use bus_core::ports::runs::Runs;
 use bus_core::ports::state::StateStore;
@@ -50,6 +51,8 @@ pub struct Workshop {
     pub places: Arc<dyn Places>,
     pub chronicle: Chronicle,
     pub broker: Arc<dyn Broker>,
+    /// With the embedded broker, which shares the store's file.
+    pub one_step: Option<Arc<dyn OneStep>>,
     pub metrics: Metrics,
     pub incidents: Incidents,
     pub gates: Arc<Gates>,
@@ -69,7 +72,7 @@ impl Workshop {
         let state = Arc::new(SqliteState::new(database.clone()));
         let (store, places): (Arc<dyn StateStore>, Arc<dyn Places>) = (state.clone(), state.clone());
         let (metrics, incidents) = (Metrics::new(), Incidents::default());
-        let broker = broker(landscape, &database).await?;
+        let (broker, one_step) = broker(landscape, &database).await?;
         let operations = Operations::open(&state, &incidents).await?;
         let (pauses, noted) = (operations.pauses.clone(), incidents.clone());
         let gates = Arc::new(Gates::new(Arc::clone(&store), pauses, noted, metrics.clone()));
@@ -86,6 +89,7 @@ impl Workshop {
             places,
             chronicle,
             broker,
+            one_step,
             metrics,
             incidents,
             gates,
@@ -133,12 +137,18 @@ pub fn peers(landscape: &Landscape) -> Vec<Peer> {
     peers
 }
 
-async fn broker(landscape: &Landscape, database: &Database) -> anyhow::Result<Arc<dyn Broker>> {
+/// The broker, and what it can do in one step.
+type Brokers = (Arc<dyn Broker>, Option<Arc<dyn OneStep>>);
+
+async fn broker(landscape: &Landscape, database: &Database) -> anyhow::Result<Brokers> {
     Ok(match &landscape.bus.broker {
-        BrokerChoice::Embedded => Arc::new(EmbeddedBroker::open(database.clone()).await?),
+        BrokerChoice::Embedded => {
+            let broker = Arc::new(EmbeddedBroker::open(database.clone()).await?);
+            (Arc::clone(&broker) as Arc<dyn Broker>, Some(broker as Arc<dyn OneStep>))
+        }
         BrokerChoice::Amqp { .. } => {
             let options = rabbitmq_options(landscape)?.context("the broker is not RabbitMQ")?;
-            Arc::new(RabbitMq::connect(options).await?)
+            (Arc::new(RabbitMq::connect(options).await?), None)
         }
     })
 }

@@ -116,6 +116,7 @@ impl Parts {
                 source: watched(source, &plan, workshop),
                 broker: Arc::clone(&workshop.broker),
                 store: Arc::clone(&workshop.store),
+                one_step: workshop.one_step.clone(),
                 gate: workshop.gates.at(gate, capacity, false).await?,
                 pauses: workshop.operations.pauses.clone(),
                 tasks: workshop.operations.tasks.clone(),

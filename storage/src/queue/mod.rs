@@ -7,6 +7,7 @@ mod deliveries;
 mod ledger;
 mod line;
 pub(crate) mod log;
+mod one_step;
 mod tail;
 
 use std::sync::Arc;

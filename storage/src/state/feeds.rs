@@ -50,8 +50,14 @@ pub(super) fn seal(connection: &Connection, feed: i64, epoch: u64, batch: &Seale
     }
 }
 
+/// R2: what is sealed is finished before anything else is published.
+pub(crate) fn none_sealed(connection: &Connection, feed: i64) -> Result<(), Failure> {
+    let mut select = connection.prepare_cached("SELECT 1 FROM feeds WHERE id = ?1 AND sealed IS NOT NULL")?;
+    if select.exists([feed])? { Err(StateError::Fenced.into()) } else { Ok(()) }
+}
+
 /// Cursor, last-published and the end of the sealed batch in one transaction.
-pub(super) fn advance(connection: &Connection, feed: i64, epoch: u64, batch: &SealedBatch) -> Result<(), Failure> {
+pub(crate) fn advance(connection: &Connection, feed: i64, epoch: u64, batch: &SealedBatch) -> Result<(), Failure> {
     compare(connection, feed, epoch, batch.expected.as_ref())?;
     let mut update = connection.prepare_cached("UPDATE feeds SET cursor = ?2, sealed = NULL WHERE id = ?1")?;
     update.execute((feed, batch.next.as_ref().map(Cursor::as_str)))?;

@@ -1,7 +1,7 @@
 //! [`SqliteState`]: the state store on a [`Database`].
 
 pub(crate) mod dead;
-mod feeds;
+pub(crate) mod feeds;
 mod outbox;
 pub(crate) mod route;
 mod scan;

@@ -400,6 +400,8 @@ impl World {
             source: Box::new(self.table.reader(stream(), pushes, self.cuts.clone())),
             broker: Arc::clone(&life.broker),
             store: Arc::clone(&life.store),
+            // Step by step, so that it can be cut between the steps.
+            one_step: None,
             gate: Arc::clone(&life.reads),
             pauses: life.pauses.clone(),
             tasks: life.tasks.clone(),

@@ -29,6 +29,7 @@ use super::seal::{LastPublished, Numbering, seal};
 use super::tasks::Tasks;
 use crate::policy::{RetryPolicy, Schedule};
 use crate::ports::broker::Broker;
+use crate::ports::one_step::OneStep;
 use crate::ports::permits::Permits;
 use crate::ports::source::{BatchLimit, Source, SourceError, SourceFault};
 use crate::ports::state::{SealedBatch, StateError, StateStore};
@@ -112,6 +113,7 @@ pub struct Capture {
     source: Box<dyn Source>,
     broker: Arc<dyn Broker>,
     store: Arc<dyn StateStore>,
+    one_step: Option<Arc<dyn OneStep>>,
     gate: Arc<Gate>,
     pauses: Pauses,
     tasks: Tasks,
@@ -162,6 +164,8 @@ pub struct CapturePorts {
     pub broker: Arc<dyn Broker>,
     /// Where progress lives.
     pub store: Arc<dyn StateStore>,
+    /// Where the broker keeps its queues in the store's own file.
+    pub one_step: Option<Arc<dyn OneStep>>,
     /// The reading capacity of the source's system.
     pub gate: Arc<Gate>,
     /// What people have paused.
@@ -182,7 +186,19 @@ impl Capture {
     /// A feed that has not been opened yet, and where its status can be watched.
     pub fn new(plan: FeedPlan, ports: CapturePorts) -> (Self, watch::Receiver<FeedStatus>) {
         let (status, watched) = watch::channel(FeedStatus::default());
-        let CapturePorts { source, broker, store, gate, pauses, tasks, rewinds, incidents, metrics, chronicle } = ports;
+        let CapturePorts {
+            source,
+            broker,
+            store,
+            one_step,
+            gate,
+            pauses,
+            tasks,
+            rewinds,
+            incidents,
+            metrics,
+            chronicle,
+        } = ports;
         let position = None;
         (
             Self {
@@ -190,6 +206,7 @@ impl Capture {
                 source,
                 broker,
                 store,
+                one_step,
                 gate,
                 pauses,
                 tasks,
@@ -330,6 +347,11 @@ impl Capture {
         let batch = SealedBatch { expected: position.cursor.clone(), next, envelopes };
         if batch.envelopes.is_empty() && batch.next == batch.expected {
             return Ok(false);
+        }
+        if let Some(one_step) = self.one_step.clone().filter(|_| !crash::planted(Plant::AdvanceBeforeConfirm)) {
+            self.take_one_step(&*one_step, position, &batch).await?;
+            position.numbering = numbering;
+            return Ok(true);
         }
         if !batch.envelopes.is_empty() {
             // Nothing is visible outside before this is durable: a crash after it publishes exactly this again (R1, R4).
