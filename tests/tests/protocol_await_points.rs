@@ -123,6 +123,18 @@ async fn pushed_records_survive_a_crash_at_every_await() {
 }
 
 #[tokio::test]
+async fn rounds_in_one_step_survive_a_crash_at_every_await() {
+    let operations = ["store.open_feed", "source.committed", "source.fetch", "store.published", "broker.one_step"];
+    let by_position = Setup { one_step: true, ..Setup::default() };
+    let pushed = Setup { changes: Changes::Push, ..by_position.clone() };
+    let mut cuts = everywhere(&operations, 6, |o, n, c| capture_story(by_position.clone(), false, o, n, c)).await;
+    cuts += everywhere(&operations, 5, |o, n, c| capture_story(pushed.clone(), true, o, n, c)).await;
+    let compared = Setup { one_step: true, ..Setup::diff() };
+    cuts += everywhere(&["broker.one_step"], 5, |o, n, c| capture_story(compared.clone(), false, o, n, c)).await;
+    assert!(cuts >= 75, "only {cuts} cuts were made");
+}
+
+#[tokio::test]
 async fn half_a_publish_is_finished_by_the_next_life() {
     for call in 1..=4 {
         for setup in [Setup::default(), Setup::diff()] {

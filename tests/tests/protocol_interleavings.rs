@@ -20,7 +20,7 @@ const STORIES: u64 = 200;
 const ABREAST: usize = 24;
 const KEYS: [&str; 3] = ["а", "b", "c"];
 
-const OPERATIONS: [&str; 18] = [
+const OPERATIONS: [&str; 19] = [
     "store.open_feed",
     "store.published",
     "store.seal",
@@ -29,6 +29,7 @@ const OPERATIONS: [&str; 18] = [
     "source.committed",
     "broker.publish",
     "broker.publish",
+    "broker.one_step",
     "broker.consume",
     "broker.ack",
     "broker.ack",
@@ -46,7 +47,7 @@ fn cut(rng: &mut Rng, operation: &str) -> Cut {
         0 | 1 => Cut::CrashBefore,
         2 if operation == "broker.publish" => Cut::CrashHalfway,
         2 | 3 => Cut::CrashAfter,
-        _ if operation == "broker.publish" && rng.bool() => Cut::FailAfter,
+        _ if ["broker.publish", "broker.one_step"].contains(&operation) && rng.bool() => Cut::FailAfter,
         _ => Cut::Fail,
     }
 }
@@ -84,6 +85,8 @@ fn setup(rng: &mut Rng, sabotage: Option<Sabotage>) -> Setup {
         requires: if rng.u8(0..3) == 0 { vec![refers_to("а", Late::Send)] } else { Vec::new() },
         // Short enough that messages which wait go through `waiting`.
         hold: if rng.u8(0..4) == 0 { Duration::from_millis(5) } else { base.hold },
+        // What is broken on purpose is broken in the single steps.
+        one_step: rng.bool() && sabotage.is_none(),
         sabotage,
         ..base
     }

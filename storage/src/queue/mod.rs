@@ -56,6 +56,11 @@ impl EmbeddedBroker {
         Ok(Self { database, ledger })
     }
 
+    /// The stream, if any queue keeps its messages: one without queues has nobody to keep them for.
+    fn kept(&self, stream: &StreamName) -> Option<Arc<Stream>> {
+        self.ledger.stream(stream).filter(|stream| stream.lock().queues.iter().any(|queue| !queue.removed))
+    }
+
     /// Messages that the bounds of subscribers' queues have dropped since the start.
     pub fn dropped(&self) -> u64 {
         self.ledger.dropped()
@@ -103,9 +108,7 @@ impl Broker for EmbeddedBroker {
     }
 
     async fn publish(&self, stream: &StreamName, messages: &[Envelope]) -> Vec<Result<(), PublishError>> {
-        // A stream without queues has nobody to keep messages for.
-        let taken = |stream: &Arc<Stream>| !messages.is_empty() && stream.lock().queues.iter().any(|q| !q.removed);
-        let Some(stream) = self.ledger.stream(stream).filter(taken) else {
+        let Some(stream) = self.kept(stream).filter(|_| !messages.is_empty()) else {
             return vec![Ok(()); messages.len()];
         };
         let frames: Vec<_> = messages.iter().map(Envelope::to_frame).collect();

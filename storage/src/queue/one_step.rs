@@ -53,11 +53,11 @@ impl OneStep for EmbeddedBroker {
 }
 
 impl EmbeddedBroker {
-    /// Streams without queues are left out: they have nobody to keep messages for.
+    /// By stream; those that nobody takes are left out.
     fn runs(&self, envelopes: &[Envelope]) -> Vec<Run> {
         let of_one_stream = envelopes.chunk_by(|one, next| one.stream == next.stream);
         let run = |messages: &[Envelope]| {
-            let stream = self.ledger.stream(&messages.first()?.stream)?;
+            let stream = self.kept(&messages.first()?.stream)?;
             let frames = messages.iter().map(Envelope::to_frame).collect();
             Some(Run { stream, frames, messages: messages.to_vec() })
         };

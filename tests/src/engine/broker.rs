@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use bus_core::ports::broker::{
     Broker, BrokerError, BrokerHealth, Deliveries, Delivery, Depth, PublishError, QueuePlan, Settle,
 };
-use bus_core::vocabulary::{Envelope, QueueName, StreamName};
+use bus_core::ports::one_step::OneStep;
+use bus_core::ports::state::{SealedBatch, StateError};
+use bus_core::vocabulary::{Envelope, FeedName, QueueName, StreamName};
 use tokio::sync::{Notify, watch};
 
 use super::cuts::Cuts;
@@ -72,6 +74,37 @@ impl Broker for CutBroker {
 
     fn health(&self) -> watch::Receiver<BrokerHealth> {
         self.inner.health()
+    }
+}
+
+/// A round in one transaction of the embedded broker, with cuts before and after it.
+pub struct CutStep {
+    /// The real one.
+    pub inner: Arc<dyn OneStep>,
+    /// This life's cuts.
+    pub cuts: Cuts,
+    /// As [`CutBroker`]'s.
+    pub published: Arc<Mutex<Vec<Envelope>>>,
+    /// The batches of calls that never ended: only the file that is left knows what became of them.
+    pub unknown: Arc<Mutex<Vec<Vec<Envelope>>>>,
+}
+
+#[async_trait]
+impl OneStep for CutStep {
+    async fn publish_and_advance(&self, feed: &FeedName, epoch: u64, batch: &SealedBatch) -> Result<(), StateError> {
+        let planned = || StateError::Failed("a planned failure".into());
+        let passage = self.cuts.enter("broker.one_step").await;
+        if passage.fails() {
+            return Err(planned());
+        }
+        let unknown = || self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        unknown().push(batch.envelopes.clone());
+        let outcome = self.inner.publish_and_advance(feed, epoch, batch).await;
+        unknown().retain(|envelopes| *envelopes != batch.envelopes);
+        if outcome.is_ok() {
+            self.published.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&batch.envelopes);
+        }
+        if passage.leave().await { Err(planned()) } else { outcome }
     }
 }
 

@@ -20,6 +20,7 @@ use bus_core::engine::worker::{
 };
 use bus_core::policy::{BreakerOptions, Jitter, RetryPolicy, Schedule};
 use bus_core::ports::broker::{Broker, QueuePlan};
+use bus_core::ports::one_step::OneStep;
 use bus_core::ports::requires::References;
 use bus_core::ports::shape::{AsIs, Shape, ShapeError};
 use bus_core::ports::source::BatchLimit;
@@ -35,7 +36,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::broker::CutBroker;
+use super::broker::{CutBroker, CutStep};
 use super::cuts::Cuts;
 use super::receiver::{Kind, Receiver};
 use super::store::{CutRuns, CutStore, Sabotage};
@@ -81,6 +82,8 @@ pub struct Setup {
     pub breaker: BreakerOptions,
     /// A restart waits for the predecessor's requests (R11); most tests skip that second.
     pub waits_for_predecessor: bool,
+    /// Capture takes its rounds in one transaction of the embedded broker; else step by step, as with any broker.
+    pub one_step: bool,
     /// A rule that is broken on purpose.
     pub sabotage: Option<Sabotage>,
 }
@@ -106,6 +109,7 @@ impl Default for Setup {
             deadline: Duration::from_secs(20),
             breaker: BreakerOptions { failures: 3, busy_keys: 20, first: ms(2), max: ms(10) },
             waits_for_predecessor: false,
+            one_step: false,
             sabotage: None,
         }
     }
@@ -127,6 +131,7 @@ impl Setup {
 struct Life {
     store: Arc<dyn StateStore>,
     broker: Arc<dyn Broker>,
+    one_step: Arc<dyn OneStep>,
     raw_broker: EmbeddedBroker,
     raw_store: SqliteState,
     gate: Arc<Gate>,
@@ -144,6 +149,8 @@ pub struct World {
     lives: usize,
     life: Option<Life>,
     published: Arc<Mutex<Vec<Envelope>>>,
+    /// See [`CutStep`].
+    unknown: Arc<Mutex<Vec<Vec<Envelope>>>>,
     /// The source.
     pub table: Table,
     /// The receiver.
@@ -249,6 +256,7 @@ impl World {
             lives: 0,
             life: None,
             published: Arc::default(),
+            unknown: Arc::default(),
             table: Table::default(),
             receiver,
             cuts: Cuts::default(),
@@ -297,6 +305,13 @@ impl World {
             breaks: Arc::clone(&self.breaks),
             sabotage: self.setup.sabotage,
         });
+        let one_step = Arc::new(CutStep {
+            inner: Arc::new(raw_broker.clone()),
+            cuts: cuts.clone(),
+            published: Arc::clone(&self.published),
+            unknown: Arc::clone(&self.unknown),
+        });
+        self.find_out(&raw_store).await;
         let capacity = |deadline| Capacity {
             profile: None,
             operations: Vec::new(),
@@ -321,6 +336,7 @@ impl World {
         self.life = Some(Life {
             store,
             broker,
+            one_step,
             raw_broker,
             raw_store,
             gate,
@@ -330,6 +346,18 @@ impl World {
             arrivals: Arrivals::default(),
             runs,
         });
+    }
+
+    /// What became of the rounds that the last life did not live to see the end of.
+    async fn find_out(&self, store: &SqliteState) {
+        let unknown = std::mem::take(&mut *self.unknown.lock().unwrap_or_else(PoisonError::into_inner));
+        for batch in unknown {
+            let Some(last) = batch.last() else { continue };
+            let known = store.published(&stream(), std::slice::from_ref(&last.key)).await.expect("reading");
+            if known[0].as_ref().is_some_and(|known| known.generation >= last.generation) {
+                self.published.lock().unwrap_or_else(PoisonError::into_inner).extend(batch);
+            }
+        }
     }
 
     fn life(&self) -> &Life {
@@ -400,8 +428,7 @@ impl World {
             source: Box::new(self.table.reader(stream(), pushes, self.cuts.clone())),
             broker: Arc::clone(&life.broker),
             store: Arc::clone(&life.store),
-            // Step by step, so that it can be cut between the steps.
-            one_step: None,
+            one_step: self.setup.one_step.then(|| Arc::clone(&life.one_step)),
             gate: Arc::clone(&life.reads),
             pauses: life.pauses.clone(),
             tasks: life.tasks.clone(),
