@@ -10,7 +10,7 @@ use bus_tests::oracle::scene::nothing_pushed;
 use bus_tests::oracle::{Figures, Issued, Landscape, Scene, Seed, Verdicts, turn};
 use bus_tests::receiver::{Answer, Rule, Script};
 
-use super::servers::postgres;
+use super::servers::{Broker, postgres};
 
 /// A bug may stay hidden in one run; in so many it may not.
 const TRIES: u64 = 3;
@@ -74,7 +74,10 @@ async fn do_harm(harm: Harm, scene: &mut Scene) -> Issued {
 
 async fn judged(harm: Harm, bug: &str, seed: Seed) -> Verdicts {
     let compare = if matches!(harm, Harm::TieLongerThanAPage) { ">" } else { ">=" };
-    let landscape = Landscape { compare, ..Landscape::default() };
+    // The embedded broker publishes and advances in one step: there is no between.
+    let between = matches!(harm, Harm::KilledBetweenWindows | Harm::KilledBeforeAdvance);
+    let broker = if between { Broker::RabbitMq } else { Broker::Embedded };
+    let landscape = Landscape { compare, ..broker.landscape().await };
     let mut scene = Scene::new(postgres().await, &landscape, seed).await.unwrap();
     scene.bus.plant(bug);
     let pushed = do_harm(harm, &mut scene).await;

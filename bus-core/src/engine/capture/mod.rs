@@ -348,7 +348,7 @@ impl Capture {
         if batch.envelopes.is_empty() && batch.next == batch.expected {
             return Ok(false);
         }
-        if let Some(one_step) = self.one_step.clone().filter(|_| !crash::planted(Plant::AdvanceBeforeConfirm)) {
+        if let Some(one_step) = self.one_step.clone() {
             self.take_one_step(&*one_step, position, &batch).await?;
             position.numbering = numbering;
             return Ok(true);
