@@ -174,6 +174,13 @@ const MIGRATIONS: &[&str] = &[
         reached TEXT NOT NULL, read INTEGER NOT NULL, sent INTEGER NOT NULL, error TEXT
     );
 ",
+    "
+    ALTER TABLE tasks ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE tasks ADD COLUMN slice_from INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE tasks ADD COLUMN slice_to INTEGER NOT NULL DEFAULT 4294967296;
+    ALTER TABLE task_rows ADD COLUMN slot INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE standing (feed INTEGER PRIMARY KEY, cursor TEXT NOT NULL, since INTEGER NOT NULL);
+",
 ];
 
 /// The version this program writes.

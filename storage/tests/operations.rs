@@ -9,7 +9,7 @@ use bus_core::ports::state::{
 };
 use bus_core::ports::tasks::{Kind, Order, Stage, TaskStore};
 use bus_core::ports::triage::{Edit, Imported, TriageStore};
-use bus_core::vocabulary::{Cursor, Envelope, Exchange, FeedName, Moment, RouteName, Seq};
+use bus_core::vocabulary::{Cursor, Envelope, Exchange, FeedName, Moment, Operation, RouteName, Seq};
 use bus_storage::{Database, SqliteState};
 use bytes::Bytes;
 
@@ -176,19 +176,44 @@ async fn a_cursor_moves_only_when_nothing_is_sealed_and_fences_who_had_the_feed(
     let Store { state, _directory } = store();
     let feed = FeedName::new("склад").unwrap();
     let to = Cursor::new("7");
-    assert_eq!(state.move_cursor(&feed, &to).await, Ok(Moved::Unknown));
+    assert_eq!(state.move_cursor(&feed, &to, false).await, Ok(Moved::Unknown));
     let epoch = state.open_feed(&feed).await.unwrap().epoch;
     let stream = sample::stream();
     let envelopes = sample::run(&stream, epoch, 1);
     let batch = SealedBatch { expected: None, next: Some(Cursor::new("9")), envelopes: envelopes.clone() };
     state.seal(&feed, epoch, &batch).await.unwrap();
-    assert_eq!(state.move_cursor(&feed, &to).await, Ok(Moved::Sealed));
+    assert_eq!(state.move_cursor(&feed, &to, false).await, Ok(Moved::Sealed));
     state.advance(&feed, epoch, &batch).await.unwrap();
     let place = state.places(&stream, &[envelopes[0].key.clone()]).await.unwrap()[0].unwrap();
     assert_eq!((place.seq, place.hash), (envelopes[0].seq, envelopes[0].hash));
-    assert_eq!(state.move_cursor(&feed, &to).await, Ok(Moved::Yes));
+    assert_eq!(state.move_cursor(&feed, &to, false).await, Ok(Moved::Yes));
     let moved = &state.standings().await.unwrap()[0];
     assert_eq!((moved.cursor.as_ref(), moved.sealed, moved.epoch > epoch), (Some(&to), false, true));
     let stale = SealedBatch { expected: Some(Cursor::new("9")), next: None, envelopes: Vec::new() };
     assert!(state.seal(&feed, epoch, &stale).await.is_err());
+}
+
+#[tokio::test]
+async fn a_sealed_batch_that_is_given_up_leaves_nothing_that_could_pass_for_published() {
+    let Store { state, _directory } = store();
+    let (feed, stream) = (FeedName::new("склад").unwrap(), sample::stream());
+    let epoch = state.open_feed(&feed).await.unwrap().epoch;
+    let first = sample::run(&stream, epoch, 1);
+    let batch = SealedBatch { expected: None, next: Some(Cursor::new("5")), envelopes: first.clone() };
+    state.seal(&feed, epoch, &batch).await.unwrap();
+    state.advance(&feed, epoch, &batch).await.unwrap();
+    let keys = [first[0].key.clone()];
+    let before = state.published(&stream, &keys).await.unwrap()[0].unwrap();
+    // The next version is sealed and perhaps published, and a person wants to go on without it.
+    let next = Envelope { generation: 2, operation: Operation::Delete, ..first[0].clone() };
+    let batch = SealedBatch { expected: Some(Cursor::new("5")), next: Some(Cursor::new("9")), envelopes: vec![next] };
+    state.seal(&feed, epoch, &batch).await.unwrap();
+    let to = Cursor::new("1");
+    assert_eq!(state.move_cursor(&feed, &to, false).await, Ok(Moved::Sealed));
+    assert_eq!(state.move_cursor(&feed, &to, true).await, Ok(Moved::GivenUp(1)));
+    let after = state.published(&stream, &keys).await.unwrap()[0].unwrap();
+    assert_eq!((after.generation, after.deleted), (2, false), "its id is never given again, and it is found missing");
+    assert_ne!(after.hash, before.hash, "what was before is a change, too: the receiver may have the other one");
+    let opened = state.open_feed(&feed).await.unwrap();
+    assert_eq!((opened.sealed, opened.cursor), (None, Some(to)));
 }

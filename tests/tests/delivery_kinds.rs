@@ -161,7 +161,8 @@ async fn a_run_goes_on(rabbit: Option<String>) -> Result<()> {
     })
     .await?;
     let sent = receiver.ledger()?.applied().count();
-    ensure!(sent <= 9, "{sent} sent");
+    // One request may be under way, and the outcome of the one before it on its way to the disk.
+    ensure!(sent <= 10, "{sent} sent");
     ensure!(bus.terminate(LIMIT).await?.success());
     Ok(())
 }
@@ -249,4 +250,100 @@ async fn records_share_requests_embedded() -> Result<()> {
 async fn records_share_requests_over_rabbitmq() -> Result<()> {
     let node = RabbitMq::shared().await?;
     records_share_requests(Some(node.vhost().await?.url)).await
+}
+
+/// What is edited while it runs counts for what waits already, and for what is collected.
+async fn edited_kinds_are_taken_over(rabbit: Option<String>) -> Result<()> {
+    let receiver = Receiver::start(&Script::default()).await?;
+    let mut bus = Bus::new()?;
+    let broker = broker(&mut bus, rabbit);
+    let (listen, url) = (bus.listen(), receiver.url());
+    let routes = |requires: &str, schedule: &str| {
+        format!(
+            r#"
+            [bus]
+            listen = "{listen}"
+            broker = {broker}
+            [systems.shop]
+            kind = "http"
+            url = "{url}"
+            timeout = "2s"
+            [streams.products]
+            listen = {{ path = "/in/products", key = {{ env = "PUSH_KEY" }} }}
+            key = "id"
+            [streams.orders]
+            listen = {{ path = "/in/orders", key = {{ env = "PUSH_KEY" }} }}
+            key = "id"
+            [streams.prices]
+            listen = {{ path = "/in/prices", key = {{ env = "PUSH_KEY" }} }}
+            key = "id"
+            [routes.products]
+            stream = "products"
+            to = "shop"
+            send = {{ method = "PUT", path = "/products/{{key}}" }}
+            [routes.orders]
+            stream = "orders"
+            to = "shop"
+            send = {{ method = "PUT", path = "/orders/{{key}}" }}
+            {requires}
+            [routes.prices]
+            stream = "prices"
+            to = "shop"
+            send = {{ method = "PUT", path = "/prices/{{key}}" }}
+            {schedule}
+            "#
+        )
+    };
+    let requires = r#"requires = { stream = "products", keys = ".product", within = "1h" }"#;
+    let arrived = async |path: &'static str| {
+        eventually(path, LIMIT, || async {
+            Ok::<_, anyhow::Error>(receiver.ledger()?.applied().any(|entry| entry.path == path).then_some(()))
+        })
+        .await
+    };
+    let reload = async |bus: &Bus, text: String| {
+        bus.routes(&text)?;
+        let (code, out, err) = bus.says(&["reload"]).await?;
+        ensure!(code == 0, "{out}{err}");
+        anyhow::Ok(())
+    };
+    bus.routes(&routes(requires, "schedule = \"1h\""))?;
+    bus.start().await?;
+    bus.pushed("orders", r#"{"id":"o-1","product":"g-1"}"#).await?;
+    bus.pushed("prices", r#"{"id":"p-1"}"#).await?;
+    let held = |route: &Value| route["held"] == 1;
+    let collects = |route: &Value| route["queued"] == 1 && route["next_run"].is_string();
+    until_route(&bus, "orders", "the order to be held", held).await?;
+    until_route(&bus, "prices", "the price to be collected", collects).await?;
+    // Nothing is required any more, and nothing collected: both go.
+    reload(&bus, routes("", "")).await?;
+    arrived("/orders/o-1").await?;
+    arrived("/prices/p-1").await?;
+    // And the other way round, for what comes from now on.
+    reload(&bus, routes(requires, "schedule = \"1h\"")).await?;
+    bus.pushed("orders", r#"{"id":"o-2","product":"g-2"}"#).await?;
+    bus.pushed("prices", r#"{"id":"p-2"}"#).await?;
+    until_route(&bus, "orders", "the second order to be held", held).await?;
+    until_route(&bus, "prices", "the second price to be collected", collects).await?;
+    ensure!(receiver.ledger()?.applied().count() == 2);
+    // A shorter schedule has missed its run; the requirement stays, and is met.
+    reload(&bus, routes(requires, "schedule = \"1s\"")).await?;
+    arrived("/prices/p-2").await?;
+    until_route(&bus, "orders", "the second order to be held still", held).await?;
+    bus.pushed("products", r#"{"id":"g-2"}"#).await?;
+    arrived("/orders/o-2").await?;
+    let paths: Vec<String> = receiver.ledger()?.applied().map(|entry| entry.path.clone()).collect();
+    ensure!(paths.len() == 5, "each once: {paths:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn edited_kinds_are_taken_over_embedded() -> Result<()> {
+    edited_kinds_are_taken_over(None).await
+}
+
+#[tokio::test]
+async fn edited_kinds_are_taken_over_over_rabbitmq() -> Result<()> {
+    let node = RabbitMq::shared().await?;
+    edited_kinds_are_taken_over(Some(node.vhost().await?.url)).await
 }

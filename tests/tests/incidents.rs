@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use bus_tests::bus::Bus;
 use bus_tests::eventually::eventually;
-use bus_tests::receiver::{Receiver, Script};
+use bus_tests::receiver::{Answer, Receiver, Rule, Script};
 use bus_tests::servers::{Postgres, Smtp};
 use bus_tests::tls::Certificates;
 use serde_json::{Value, json};
@@ -227,4 +227,154 @@ async fn a_certificate_that_ends_is_told_of_before_anything_fails() -> Result<()
     assert_eq!(ending["subject"], "crm");
     assert!(ending["message"].as_str().is_some_and(|words| words.contains("in 10 days")), "{ending}");
     Ok(())
+}
+
+#[tokio::test]
+async fn a_restored_backup_and_a_promoted_standby_are_not_read_until_a_person_agrees() -> Result<()> {
+    let (mut postgres, receiver) = (Postgres::start().await?, Receiver::start(&Script::default()).await?);
+    let mut bus = Bus::new()?;
+    bus.routes(&goods(&bus, &receiver, &postgres.url()))?;
+    postgres.execute("postgres", "CREATE TABLE goods (id int PRIMARY KEY, at timestamptz NOT NULL)").await?;
+    postgres.execute("postgres", "INSERT INTO goods VALUES (1, now())").await?;
+    postgres.stop().await?;
+    postgres.keep("backup").await?;
+    postgres.restart().await?;
+    // What the backup does not have: a row, and a good piece of the log.
+    postgres.execute("postgres", "INSERT INTO goods VALUES (2, now())").await?;
+    postgres.execute("postgres", "SELECT pg_switch_wal()").await?;
+    bus.start().await?;
+    let applied = |count: usize| {
+        let receiver = &receiver;
+        eventually("the receiver has it", LIMIT, move || async move {
+            let ledger = receiver.ledger()?;
+            Ok((ledger.applied().count() >= count).then_some(()))
+        })
+    };
+    applied(2).await?;
+
+    for (promoted, words, id) in [(false, "earlier state", 3), (true, "history has forked", 4)] {
+        postgres.stop().await?;
+        if promoted {
+            postgres.restart_promoted().await?;
+        } else {
+            postgres.restore("backup").await?;
+            postgres.restart().await?;
+        }
+        postgres.execute("postgres", &format!("INSERT INTO goods VALUES ({id}, now())")).await?;
+        let changed = opened(&bus, "source-changed").await?;
+        assert!(changed["message"].as_str().is_some_and(|message| message.contains(words)), "{words}: {changed}");
+        assert_eq!(receiver.ledger()?.applied().count(), id - 1, "{words}: nothing of it was read");
+        // A restart agrees to nothing.
+        bus.kill9();
+        bus.start().await?;
+        assert_eq!(opened(&bus, "source-changed").await?["since"], changed["since"]);
+        command(&bus, &["accept-source", "goods"]).await?;
+        applied(id).await?;
+        closed(&bus, "source-changed").await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_route_that_does_nothing_while_messages_wait_is_told_and_so_is_its_end() -> Result<()> {
+    let receiver = Receiver::start(&Script::default()).await?;
+    let mut bus = Bus::new()?;
+    bus.env("PUSH_KEY", "push-secret");
+    // Ten minutes are six seconds.
+    bus.env("BUS_HURRY", "100");
+    let text = routes(&bus, &receiver, "").replace("timeout = \"2s\"", "timeout = \"120s\"");
+    bus.routes(&text)?;
+    bus.start().await?;
+    // It takes the request and says nothing, for longer than anybody looks at.
+    receiver.set_script(&Script { rules: vec![Rule::always(Answer::Hang)], ..Script::default() }).await?;
+    push(&bus, r#"[{"id":1},{"id":2}]"#).await?;
+    let stuck = opened(&bus, "consumer-stuck").await?;
+    assert_eq!(stuck["severity"], "critical");
+    assert!(["a", "b", "c"].contains(&stuck["subject"].as_str().context("a route")?), "{stuck}");
+    // Its connection is cut, the next try is answered.
+    receiver.down(None).await?;
+    receiver.set_script(&Script::default()).await?;
+    receiver.up().await?;
+    closed(&bus, "consumer-stuck").await
+}
+
+#[tokio::test]
+async fn a_disk_that_fills_up_is_told_before_it_is_full() -> Result<()> {
+    let receiver = Receiver::start(&Script::default()).await?;
+    let mut bus = Bus::new()?;
+    bus.env("PUSH_KEY", "push-secret");
+    // A look at the disk is due every minute of the looks.
+    bus.env("BUS_HURRY", "60");
+    let free = bus.directory().join("free");
+    std::fs::write(&free, "1000000000000")?;
+    bus.env("BUS_DISK_FREE", free.to_str().context("a path")?);
+    bus.routes(&routes(&bus, &receiver, ""))?;
+    bus.start().await?;
+    eventually("a first look", LIMIT, || async {
+        Ok(bus.metrics().await?.contains("bus_state_disk_free_bytes 1000000000000").then_some(()))
+    })
+    .await?;
+    assert!(incidents(&bus, "0").await?["open"].as_array().is_some_and(Vec::is_empty));
+    std::fs::write(&free, "900000000")?;
+    let filling = opened(&bus, "disk-filling").await?;
+    assert_eq!((&filling["subject"], &filling["severity"]), (&json!("проверка"), &json!("critical")));
+    std::fs::write(&free, "1000000000000")?;
+    closed(&bus, "disk-filling").await
+}
+
+#[tokio::test]
+async fn rows_that_cannot_be_read_are_told_until_their_letters_are_dropped() -> Result<()> {
+    let (postgres, receiver) = (Postgres::shared().await?, Receiver::start(&Script::default()).await?);
+    let base = postgres.database().await?;
+    postgres.execute(&base, "CREATE TABLE goods (id int, at timestamptz NOT NULL)").await?;
+    postgres
+        .execute(
+            &base,
+            "INSERT INTO goods VALUES (1, now() - interval '9 s'), (NULL, now() - interval '5 s'), (3, now())",
+        )
+        .await?;
+    let mut bus = Bus::new()?;
+    bus.routes(&goods(&bus, &receiver, &postgres.url_of(&base)))?;
+    bus.start().await?;
+    let told = opened(&bus, "unreadable-records").await?;
+    assert_eq!(told["subject"], "goods");
+    assert!(
+        told["message"].as_str().is_some_and(|words| words.contains("1 rows") && words.contains("\"id\"")),
+        "{told}"
+    );
+    bus.kill9();
+    bus.start().await?;
+    assert_eq!(opened(&bus, "unreadable-records").await?["since"], told["since"]);
+    let letters: Value = serde_json::from_str(&command(&bus, &["dead", "list", "--json"]).await?)?;
+    command(&bus, &["dead", "drop", &letters[0]["id"].to_string()]).await?;
+    closed(&bus, "unreadable-records").await
+}
+
+/// One table to one shop.
+fn goods(bus: &Bus, receiver: &Receiver, base: &str) -> String {
+    format!(
+        r#"
+        [bus]
+        listen = "{}"
+        [systems.shop]
+        kind = "http"
+        url = "{}"
+        timeout = "2s"
+        [systems.erp]
+        kind = "sql"
+        url = "{base}"
+        [streams.goods]
+        from = "erp"
+        query = "SELECT id, at FROM goods WHERE at >= :cursor ORDER BY at"
+        key = "id"
+        schedule = "100ms"
+        changes = {{ cursor = "at" }}
+        [routes.out]
+        stream = "goods"
+        to = "shop"
+        send = {{ method = "PUT", path = "/goods/{{key}}" }}
+        "#,
+        bus.listen(),
+        receiver.url(),
+    )
 }

@@ -7,6 +7,7 @@ use bus_tests::bus::Bus;
 use bus_tests::eventually::eventually;
 use bus_tests::receiver::{Answer, Entry, Receiver, Rule, Script};
 use bus_tests::servers::Smtp;
+use bus_tests::tls::{Authority, Certificates};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(40);
@@ -175,4 +176,68 @@ async fn who_cannot_be_told_shows_in_status_and_holds_up_nobody() -> Result<()> 
     // And the bus itself goes on.
     shop.up().await?;
     eventually("delivery", LIMIT, || async { Ok((shop.ledger()?.applied().count() >= 2).then_some(())) }).await
+}
+
+#[tokio::test]
+async fn a_mail_server_is_believed_by_its_certificate_and_signed_in_to_behind_it() -> Result<()> {
+    let (certificates, others) = (Certificates::ending(Duration::from_secs(5 * 86_400 + 3600))?, Certificates::new()?);
+    // Of an authority that is trusted, for another server.
+    let authority = Authority::new()?;
+    let issued = authority.issue_for("mail.example")?;
+    let named = Certificates { authority: authority.pem, server: issued.certificate, server_key: issued.key };
+    let nothing = Script::default();
+    let (shop, guarded, plain) =
+        tokio::join!(Receiver::start(&nothing), Smtp::guarded(&certificates, "mail-secret"), Smtp::with(&named));
+    let (shop, guarded, plain) = (shop?, guarded?, plain?);
+    let mut bus = Bus::new()?;
+    bus.env("PUSH_KEY", "push-secret");
+    bus.env("MAIL", "mail-secret");
+    bus.env("WRONG", "another-secret");
+    let strange = bus.directory().join("strange.pem");
+    std::fs::write(&strange, &others.authority)?;
+    let starttls = guarded.url().replace("smtps:", "smtp+starttls:");
+    let channel = |name: &str, server: &str, ca: &std::path::Path, password: &str| {
+        format!(
+            "[notify.{name}]\nkind = \"email\"\nserver = \"{server}\"\nca = \"{}\"\nfrom = \"bus@shop.example\"\n\
+             to = \"{name}@shop.example\"\nuser = \"bus\"\npassword = {{ env = \"{password}\" }}\ntell = {{ wait = \"0s\" }}\n",
+            ca.display()
+        )
+    };
+    let ca = guarded.authority();
+    let channels = [
+        channel("right", &starttls, &ca, "MAIL"),
+        channel("wrong", &starttls, &ca, "WRONG"),
+        channel("stranger", &starttls, &strange, "MAIL"),
+        channel("elsewhere", &plain.url(), &plain.authority(), "MAIL"),
+    ];
+    bus.routes(&routes(&bus, &shop, &channels.concat()))?;
+    bus.start().await?;
+    shop.down(None).await?;
+    push(&bus, r#"{"id":1}"#).await?;
+    let mail = eventually("the mail", LIMIT, || async { Ok(guarded.mails().await?.first().cloned()) }).await?;
+    assert!(mail.contains("right@shop.example") && mail.contains("Subject:[проверка]"), "{mail}");
+    let metrics = eventually("the others to fail", LIMIT, || async {
+        let metrics = bus.metrics().await?;
+        for name in ["wrong", "stranger", "elsewhere"] {
+            let failing = format!("bus_notify_failing{{channel=\"{name}\"}} 1");
+            ensure!(metrics.contains(&failing), "{name} does not fail");
+        }
+        Ok(Some(metrics))
+    })
+    .await?;
+    assert!(metrics.contains(r#"bus_notify_failing{channel="right"} 0"#), "{metrics}");
+    let page = String::from_utf8(bus.run(&["status"]).await?.stdout)?;
+    assert!(page.contains("REACHES NOBODY: the mail server:") && !page.contains("-secret"), "{page}");
+    assert!(guarded.mails().await?.iter().all(|mail| mail.contains("right@")) && plain.mails().await?.is_empty());
+    // A password is only said behind a certificate that was believed: by the right one and the wrong one.
+    let sign_ins = guarded.sign_ins();
+    assert!(sign_ins.iter().all(|note| note.contains("encrypted=True")), "{sign_ins:?}");
+    let right = sign_ins.iter().filter(|note| note.ends_with("right=True")).count();
+    assert_eq!(right, guarded.mails().await?.len(), "{sign_ins:?}");
+    // And its certificate is looked at, too.
+    let part = r#"bus_incident_open{kind="certificate-ending",subject="right"} 1"#;
+    eventually(part, LIMIT, || async { Ok(bus.metrics().await?.contains(part).then_some(())) }).await?;
+    let log = bus.log().context("log")?.tail(5000);
+    assert!(!log.contains("-secret"), "{log}");
+    Ok(())
 }

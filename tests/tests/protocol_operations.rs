@@ -7,9 +7,10 @@ mod engine;
 use std::time::Duration;
 
 use bus_core::engine::incident::Kind as Incident;
-use bus_core::engine::worker::{Command, Load};
+use bus_core::engine::worker::{Command, Delivered, Load};
 use bus_core::ports::pauses::{Pause, Subject};
-use bus_core::ports::tasks::{Kind as TaskKind, Order};
+use bus_core::ports::state::StateStore;
+use bus_core::ports::tasks::{Kind as TaskKind, Order, TaskStore};
 use bus_core::vocabulary::{Cursor, Envelope, Moment, Seq};
 use engine::properties::*;
 use engine::*;
@@ -76,7 +77,11 @@ fn order(kind: TaskKind) -> Order {
 
 /// A feed, a route whose queue has lost everything that was published, and a source that holds these.
 async fn unfilled(kind: Kind, keys: &[&str]) -> World {
-    let world = World::new(Setup { page: 2, ..Setup::with(kind) }).await;
+    unfilled_with(Setup { page: 2, ..Setup::with(kind) }, keys).await
+}
+
+async fn unfilled_with(setup: Setup, keys: &[&str]) -> World {
+    let world = World::new(setup).await;
     for key in keys {
         world.table.put(key, "1");
     }
@@ -94,11 +99,19 @@ async fn fill(world: &World) -> bool {
     let job = tokio::spawn(world.tasks().clone().run(move |_| Some(handle.clone()), stop.clone()));
     let whole = async {
         let mut capture = world.capture();
-        while let Some(task) = world.tasks().to_read(&feed()) {
-            // A planned failure: as after every failed round, the feed opens again and the scan begins anew.
-            let _ = capture.take_stock(&task).await;
+        let reading = async {
+            loop {
+                world.tasks().until_to_read(&feed()).await;
+                let Some(task) = world.tasks().to_read(&feed()) else { continue };
+                // A planned failure: as after every failed round, the feed opens again and the scan begins anew.
+                let _ = capture.take_stock(&task).await;
+            }
+        };
+        let ended = world.until("the task to end", async |world: &World| open_tasks(world) == 0);
+        tokio::select! {
+            () = reading => {}
+            () = ended => {}
         }
-        world.until("the task to end", async |world: &World| open_tasks(world) == 0).await;
         world.until_idle().await;
     };
     let whole = tokio::select! {
@@ -145,6 +158,79 @@ async fn a_load_fills_a_receiver_whatever_is_cut() {
                 effects_follow_history(&world);
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn a_load_keeps_no_more_than_its_bound_and_goes_on_at_its_slice() {
+    const BOUND: u64 = 1500;
+    let keys: Vec<String> = (0..60).map(|number| format!("k{number}")).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    for again in [false, true] {
+        let kind = if again { TaskKind::Resend } else { TaskKind::Load };
+        let mut world = unfilled_with(Setup { kept: BOUND, page: 5, ..Setup::with(Kind::Put) }, &keys).await;
+        let id = world.tasks().order(&order(kind)).await.unwrap();
+        // In the third reading or later, with a page more than a reading has.
+        world.cuts.plan("source.scan", 40, Cut::CrashAfter);
+        assert!(!fill(&world).await);
+        world.crash().await;
+        let before = world.store().tasks().await.unwrap().remove(0);
+        assert!(before.slice.from > 0 && before.sent > 0, "{before:?}");
+        let whole = async {
+            while world.tasks().is_open(id) {
+                let kept: usize =
+                    world.store().rows(id, 1000).await.unwrap().iter().map(|(_, row)| row.to_frame().len()).sum();
+                // A page is kept before it is known to be too much.
+                assert!(kept < 2 * BOUND as usize, "{kept}");
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        let (filled, ()) = tokio::join!(fill(&world), whole);
+        assert!(filled);
+        assert_eq!(world.receiver.holds().len(), keys.len(), "no key is left out");
+        let task = world.store().tasks().await.unwrap().remove(0);
+        assert_eq!((task.kept, task.sent), (60, 60), "{task:?}");
+        let effects = world.receiver.effects().len();
+        assert!(effects < 60 + 15, "what was sent is not sent again, but of the slice under way: {effects}");
+        the_receiver_has_no_complaints(&world);
+    }
+}
+
+#[tokio::test]
+async fn a_loaded_row_takes_the_place_of_an_older_one_that_waits_where_only_the_latest_counts() {
+    for (delivery, expected) in [(Delivered::Latest, &[3][..]), (Delivered::Every, &[2, 3][..])] {
+        let setup = Setup { delivery, concurrency: 1, hold: Duration::from_millis(20), ..Setup::with(Kind::Put) };
+        let world = World::new(setup).await;
+        let latch = Latch::default();
+        world.receiver.script("z", [Ending::Held(latch.clone())]);
+        let worker = world.start();
+        world.publish(&[message("z", 1, 1, "1"), message("a", 1, 2, "1")]).await;
+        latch.reached().await;
+        // What is in hand of a paused route soon waits, and stays there.
+        world.pauses().pause(pause(Subject::Route(route()))).await.unwrap();
+        world.until("a to wait", async |world: &World| world.counts().await.waiting == 1).await;
+        let load = async |envelopes: Vec<Envelope>| {
+            let (reply, answer) = oneshot::channel();
+            assert!(worker.handle.send(Command::Load(Load { envelopes, again: false, share: 50, reply })).await);
+            answer.await.unwrap()
+        };
+        let both = async |_: &World| load(vec![message("a", 1, 3, "2"), message("b", 1, 4, "1")]).await == [true, true];
+        world.until("a to be out of hand", both).await;
+        let line = async || {
+            let rows = world.store().waiting(&route(), Moment(i64::MAX), 0, 10).await.unwrap();
+            rows.iter().map(|row| row.envelope.seq.number).collect::<Vec<u64>>()
+        };
+        let in_line: &[u64] = if delivery == Delivered::Latest { &[3, 4] } else { &[2, 3, 4] };
+        assert_eq!(line().await, in_line, "{delivery:?}: in the oldest place, or behind it");
+        // An older version that a task read says nothing: no doubt, no row.
+        assert_eq!(load(vec![message("a", 1, 2, "1")]).await, [true]);
+        assert_eq!(line().await, in_line);
+        latch.open();
+        world.pauses().resume(&Subject::Route(route()), "anna@erp1").await.unwrap();
+        world.until_idle().await;
+        assert_eq!(world.receiver.numbers("a"), expected, "{delivery:?}");
+        worker.stop().await;
+        the_receiver_has_no_complaints(&world);
     }
 }
 

@@ -189,3 +189,47 @@ async fn what_cannot_be_looked_at_is_said() -> Result<()> {
     ensure!(code == 78 && err.contains("`stream` is required"), "{code} {err}");
     Ok(())
 }
+
+#[tokio::test]
+async fn what_waits_for_a_map_is_shown_as_held_on_either_side() -> Result<()> {
+    let at = Setting::start().await?;
+    // Nobody knows the card of this customer.
+    let order = |id: u32| order(id, "paid").replace("u-1", "u-9");
+    at.bus.pushed("orders", &order(1)).await?;
+    at.settled(1).await?;
+    let held = json!({ "hold": "map `cards` to know \"u-9\"" });
+    let differs = async |key: &'static str| {
+        eventually("the journal to have it", LIMIT, || async {
+            let found = at.what_if(&["--route", "orders-to-shop"]).await?;
+            let differences = found["routes"][0]["differences"].as_array().cloned().unwrap_or_default();
+            Ok::<_, anyhow::Error>(differences.into_iter().find(|one| one["key"] == key))
+        })
+        .await
+    };
+    let first = differs("1").await?;
+    assert_eq!((&first["before"]["request"]["path"], &first["after"]), (&json!("/orders/1"), &held), "{first}");
+
+    // The other way round: it is held now, and the edited routes would send it.
+    let text = routes(&at.bus, &at.receiver);
+    at.bus.routes(&edited(&text))?;
+    std::fs::write(at.bus.directory().join("new.toml"), &text)?;
+    let (code, out, err) = at.bus.says(&["reload"]).await?;
+    ensure!(code == 0, "{out}{err}");
+    at.bus.pushed("orders", &order(2)).await?;
+    eventually("it to be held", LIMIT, || async {
+        let (_, status, _) = at.bus.says(&["status", "--json"]).await?;
+        let status: Value = serde_json::from_str(&status)?;
+        let mut routes = status["routes"].as_array().into_iter().flatten();
+        Ok::<_, anyhow::Error>(routes.any(|one| one["name"] == "orders-to-shop" && one["held"] == 1).then_some(()))
+    })
+    .await?;
+    let second = differs("2").await?;
+    assert_eq!((&second["before"], &second["after"]["request"]["path"]), (&held, &json!("/orders/2")), "{second}");
+    let to_shop = |path: &str| path.starts_with("/orders/");
+    assert_eq!(
+        at.receiver.ledger()?.entries.iter().filter(|entry| to_shop(&entry.path)).count(),
+        1,
+        "nothing was sent"
+    );
+    Ok(())
+}

@@ -22,6 +22,9 @@ use crate::vocabulary::{Cursor, FeedName, Identity, Key, Moment, StreamName};
 /// One request more in ten minutes. What was written since the last look cannot tell a snapshot of that time from now.
 const AGAIN: Duration = Duration::from_secs(600);
 
+/// A position that stays for less is not worth a write; so much is lost at most when the bus is restarted.
+const LASTS: Duration = Duration::from_secs(3600);
+
 /// What a person does about a position that stays.
 const CURSOR_REMEDY: &str = "the cursor column does not follow the changes: look at its values in the newest rows, and \
                              whether the query orders by it";
@@ -35,13 +38,15 @@ pub struct Watched {
     /// When it has to be asked again; `None` before anything.
     again: Option<Instant>,
     cursor: CursorWatch,
+    /// The beginning of a stand that the store knows; `None` before it was asked.
+    standing: Option<Option<Moment>>,
     last: u64,
 }
 
 impl Watched {
     /// Watches a source of a feed.
     pub fn new(inner: Box<dyn Source>, feed: FeedName, store: Arc<dyn WatchStore>, incidents: Incidents) -> Self {
-        Self { inner, feed, store, incidents, again: None, cursor: CursorWatch::default(), last: 0 }
+        Self { inner, feed, store, incidents, again: None, cursor: CursorWatch::default(), standing: None, last: 0 }
     }
 
     async fn same(&mut self, permits: &Permits) -> Result<(), SourceError> {
@@ -72,7 +77,8 @@ impl Watched {
         result
     }
 
-    fn watch_cursor(&mut self, after: Option<&Cursor>, batch: &Batch) {
+    async fn watch_cursor(&mut self, after: Option<&Cursor>, batch: &Batch) {
+        self.recall(after).await;
         let mut hash = DefaultHasher::new();
         for record in &batch.records {
             (&record.key, &record.body).hash(&mut hash);
@@ -83,6 +89,33 @@ impl Watched {
         let sign = self.cursor.judge(CursorRound { changed, more: batch.more, moved }, Moment::now());
         self.last = content;
         self.incidents.judge(Kind::CursorStuck, self.feed.as_str(), sign, CURSOR_REMEDY);
+        self.remember(after).await;
+    }
+
+    /// A predecessor may have seen the position stay. Without its answer the watch begins anew: only a telling is late.
+    async fn recall(&mut self, after: Option<&Cursor>) {
+        if self.standing.is_some() {
+            return;
+        }
+        let since = match after {
+            Some(cursor) => self.store.standing(&self.feed, cursor).await.ok().flatten(),
+            None => None,
+        };
+        if let Some(since) = since {
+            self.cursor.stands_since(since);
+        }
+        self.standing = Some(since);
+    }
+
+    /// A stand that lasts is kept, once.
+    async fn remember(&mut self, after: Option<&Cursor>) {
+        let (Some(since), Some(cursor)) = (self.cursor.since(), after) else { return };
+        if since.until(Moment::now()) < LASTS || self.standing == Some(Some(since)) {
+            return;
+        }
+        if self.store.keep_standing(&self.feed, cursor, since).await.is_ok() {
+            self.standing = Some(Some(since));
+        }
     }
 }
 
@@ -105,7 +138,7 @@ impl Source for Watched {
         self.same(permits).await?;
         let fetched = self.inner.fetch(after, limit, permits).await;
         let batch = self.noted(fetched)?;
-        self.watch_cursor(after, &batch);
+        self.watch_cursor(after, &batch).await;
         Ok(batch)
     }
 

@@ -20,6 +20,9 @@ use crate::vocabulary::{FeedName, RouteName};
 const LOOK: Duration = Duration::from_millis(200);
 /// After the store has failed.
 const LATER: Duration = Duration::from_secs(5);
+/// A reading keeps no more than this (what one page brings beyond it is forgotten again): what is read and not sent lies in
+/// the state store, beside everything else.
+const KEPT: u64 = 256 * 1024 * 1024;
 /// While a route has more rows than this in its line, it is behind, and nothing is added.
 const BEHIND: u64 = 5000;
 
@@ -29,6 +32,8 @@ pub struct Tasks(Arc<Shared>);
 
 struct Shared {
     store: Arc<dyn TaskStore>,
+    /// The bytes that a reading keeps at most.
+    kept: u64,
     /// The open ones, oldest first.
     open: Mutex<Vec<Task>>,
     changed: watch::Sender<u64>,
@@ -37,7 +42,12 @@ struct Shared {
 impl Tasks {
     /// What an earlier process had begun goes on.
     pub async fn load(store: Arc<dyn TaskStore>) -> Result<Self, StateError> {
-        let tasks = Self(Arc::new(Shared { store, open: Mutex::default(), changed: watch::Sender::new(0) }));
+        Self::keeping(KEPT, store).await
+    }
+
+    /// The same with another bound of what a reading keeps, in bytes.
+    pub async fn keeping(kept: u64, store: Arc<dyn TaskStore>) -> Result<Self, StateError> {
+        let tasks = Self(Arc::new(Shared { store, kept, open: Mutex::default(), changed: watch::Sender::new(0) }));
         tasks.refresh().await?;
         Ok(tasks)
     }
@@ -106,6 +116,28 @@ impl Tasks {
         Ok(changed)
     }
 
+    /// What was read for a task is sent: it is done, or the source is read again for the keys that follow.
+    pub(super) async fn read_on_or_end(&self, task: &Task) -> Result<(), StateError> {
+        match task.slice.next() {
+            None => self.set_stage(task.id, Stage::Done, None).await.map(drop),
+            Some(slice) => {
+                self.0.store.read_on(task.id, slice).await?;
+                self.refresh().await
+            }
+        }
+    }
+
+    /// Fewer keys, while a reading has kept more than it may.
+    pub(super) async fn narrow(&self, task: &mut Task, mut bytes: u64) -> Result<(), StateError> {
+        while bytes > self.0.kept
+            && let Some(half) = task.slice.lower_half()
+        {
+            bytes = self.0.store.narrow(task.id, half).await?;
+            task.slice = half;
+        }
+        Ok(())
+    }
+
     /// Hands what was read to the routes until stopped. Dropped at any await, it loses nothing: a row is forgotten only
     /// when it is durable in its route's line (L5), and offered again it is known there (L3).
     pub async fn run(self, find: impl Fn(&RouteName) -> Option<Handle> + Send + Sync, stop: CancellationToken) {
@@ -160,7 +192,7 @@ impl Tasks {
         let room = fill.room(line.loaded, Instant::now());
         let rows = store.rows(task.id, room.max(1)).await?;
         if rows.is_empty() && line.loaded == 0 {
-            self.set_stage(task.id, Stage::Done, None).await?;
+            self.read_on_or_end(task).await?;
         }
         if rows.is_empty() || room == 0 || line.waiting >= BEHIND {
             return Ok(());

@@ -54,6 +54,7 @@ impl Topology {
             | Kind::SourceChanged
             | Kind::TooManyDeletions
             | Kind::UntakenEntity
+            | Kind::UnreadableRecords
             | Kind::SourceSilent
             | Kind::CursorStuck => self.feed.get(subject),
             Kind::StoreFailing
@@ -118,6 +119,7 @@ impl Topology {
             | Kind::CursorStuck
             | Kind::SourceSilent
             | Kind::UntakenEntity
+            | Kind::UnreadableRecords
             | Kind::TooManyDeletions => self.feed.contains_key(&incident.subject),
             Kind::SystemDown => self.route.values().any(|system| *system == incident.subject),
             Kind::StoreFailing

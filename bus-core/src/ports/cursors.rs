@@ -25,6 +25,8 @@ pub enum Moved {
     Yes,
     /// Refused: a sealed batch has to be published first, by the feed itself.
     Sealed,
+    /// It is there, and a sealed batch of so many records was given up (R14).
+    GivenUp(u64),
     /// No feed of this name has ever run.
     Unknown,
 }
@@ -34,6 +36,8 @@ pub enum Moved {
 pub trait CursorStore: Send + Sync {
     /// Every feed that has ever run.
     async fn standings(&self) -> Result<Vec<Standing>, StateError>;
-    /// For a feed that does not run: raises the epoch and moves the cursor.
-    async fn move_cursor(&self, feed: &FeedName, cursor: &Cursor) -> Result<Moved, StateError>;
+    /// For a feed that does not run: raises the epoch and moves the cursor. `force` gives up a sealed batch: some of it may
+    /// be at receivers, so its keys count as published in a form that nothing equals, and what is read of them next goes out
+    /// as a newer version (R14).
+    async fn move_cursor(&self, feed: &FeedName, cursor: &Cursor, force: bool) -> Result<Moved, StateError>;
 }

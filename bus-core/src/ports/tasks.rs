@@ -5,6 +5,7 @@
 use async_trait::async_trait;
 
 use super::state::StateError;
+use crate::policy::Slice;
 use crate::vocabulary::{ContentHash, Envelope, FeedName, Key, Moment, Period, RouteName, Seq, StreamName};
 
 /// What a task does.
@@ -112,6 +113,8 @@ pub struct Task {
     pub kept: u64,
     /// Of these, handed to the route: put into its line, or known to be there or settled.
     pub sent: u64,
+    /// Which keys this reading keeps; those before it are done.
+    pub slice: Slice,
     /// Why it failed.
     pub error: Option<String>,
 }
@@ -151,8 +154,12 @@ pub trait TaskStore: Send + Sync {
 
     /// A scan begins: what an earlier one had kept is forgotten.
     async fn begin_reading(&self, id: i64) -> Result<(), StateError>;
-    /// Keeps rows for the route, of so many records read.
-    async fn keep_rows(&self, id: i64, read: u64, rows: &[Envelope]) -> Result<(), StateError>;
+    /// Keeps rows for the route, of so many records read. Gives the bytes that this reading has kept.
+    async fn keep_rows(&self, id: i64, read: u64, rows: &[Envelope]) -> Result<u64, StateError>;
+    /// A reading goes on with fewer keys: the rows of others are forgotten. Gives the bytes that are left.
+    async fn narrow(&self, id: i64, slice: Slice) -> Result<u64, StateError>;
+    /// What was read is sent: the source is read again, for these keys. `false`: the task is not open.
+    async fn read_on(&self, id: i64, slice: Slice) -> Result<bool, StateError>;
     /// Kept rows in the order they were kept, with their places.
     async fn rows(&self, id: i64, limit: usize) -> Result<Vec<(i64, Envelope)>, StateError>;
     /// L5: these are durable in the route's line, or need not be there.

@@ -5,7 +5,7 @@
 use async_trait::async_trait;
 
 use super::state::StateError;
-use crate::vocabulary::{FeedName, Identity, Incident, IncidentKind, Moment, SystemName};
+use crate::vocabulary::{Cursor, FeedName, Identity, Incident, IncidentKind, Moment, StreamName, SystemName};
 
 /// Incidents and everything around them.
 #[async_trait]
@@ -34,6 +34,15 @@ pub trait WatchStore: Send + Sync {
 
     /// Ends one now; `false` if none of this number is under way.
     async fn end_maintenance(&self, id: i64, now: Moment) -> Result<bool, StateError>;
+
+    /// What could not be read and waits for a person: how many of each stream, and why the last of them.
+    async fn unreadable(&self) -> Result<Vec<Unreadable>, StateError>;
+
+    /// Since when the position of a feed has stayed although rows come, if it is this one.
+    async fn standing(&self, feed: &FeedName, cursor: &Cursor) -> Result<Option<Moment>, StateError>;
+
+    /// It stays since then.
+    async fn keep_standing(&self, feed: &FeedName, cursor: &Cursor, since: Moment) -> Result<(), StateError>;
 
     /// Which base the feed read last.
     async fn identity(&self, feed: &FeedName) -> Result<Option<Identity>, StateError>;
@@ -68,4 +77,15 @@ pub struct Maintenance {
     pub who: String,
     /// Why.
     pub why: String,
+}
+
+/// Records of one stream that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The stream; the feed, for what none of its streams takes.
+    pub stream: StreamName,
+    /// How many are kept.
+    pub count: u64,
+    /// Why the last of them could not be read.
+    pub last: String,
 }

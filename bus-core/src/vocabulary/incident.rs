@@ -63,6 +63,8 @@ kinds! {
     SourceChanged = "source-changed" Critical;
     /// A queue skipped messages of its stream.
     Gap = "gap" Critical;
+    /// Rows of a stream that could not be read, and are kept for a person.
+    UnreadableRecords = "unreadable-records" Warning;
     /// Records of an entity that no stream of their feed takes.
     UntakenEntity = "untaken-entity" Warning;
     /// A comparison found more deletions than the guard allows.

@@ -33,4 +33,8 @@ pub struct CursorRewind {
     /// A value of the cursor column: everything from there on is read again
     #[arg(long, value_name = "VALUE")]
     pub to: String,
+    /// Even if a batch is sealed that has to be published first, of a feed that does not run: the batch is given up, and
+    /// its records go out as they are read next. Go back far enough that they are
+    #[arg(long)]
+    pub force: bool,
 }

@@ -54,17 +54,26 @@ async fn rewind(args: cli::CursorRewind) -> anyhow::Result<ExitCode> {
     let landscape = landscape(&args.config.file)?;
     let to = position(&landscape, &args.feed, &args.to)?;
     let path = format!("/feeds/{}/cursor", encoded(&args.feed));
-    let order = json!({ "cursor": to.as_str(), "who": who() });
-    let before = match Client::new(&landscape)?.post_json(&path, &order).await? {
-        Answer::Ok(body) => serde_json::from_str::<Value>(&body)?["before"].as_str().map(str::to_owned),
+    let order = json!({ "cursor": to.as_str(), "force": args.force, "who": who() });
+    let (mut before, mut given_up) = (None, 0);
+    match Client::new(&landscape)?.post_json(&path, &order).await? {
+        Answer::Ok(body) => {
+            let answer: Value = serde_json::from_str(&body)?;
+            before = answer["before"].as_str().map(str::to_owned);
+            given_up = answer["given_up"].as_u64().unwrap_or(0);
+        }
         Answer::Refused(status, body) => return Ok(refused(status, &body)),
         Answer::NotRunning => {
             let state = SqliteState::new(Database::open(&landscape.bus.state)?);
-            match state.move_cursor(&FeedName::new(&args.feed)?, &to).await? {
-                Moved::Yes => None,
+            match state.move_cursor(&FeedName::new(&args.feed)?, &to, args.force).await? {
+                Moved::Yes => {}
+                Moved::GivenUp(records) => given_up = records,
                 Moved::Unknown => bail!("feed {} has never run: it begins at the beginning anyway", args.feed),
                 Moved::Sealed => {
-                    eprintln!("bus: a batch of {} has to be published first: start the bus, then rewind", args.feed);
+                    eprintln!(
+                        "bus: a batch of {} has to be published first: start the bus, then rewind; or give it up with --force",
+                        args.feed
+                    );
                     return Ok(ExitCode::from(EX_UNAVAILABLE));
                 }
             }
@@ -72,6 +81,11 @@ async fn rewind(args: cli::CursorRewind) -> anyhow::Result<ExitCode> {
     };
     println!("{} goes on from {}", args.feed, to.as_str());
     println!("it stood at {}", before.as_deref().unwrap_or("what `bus cursor show` said"));
+    if given_up > 0 {
+        println!(
+            "{given_up} records that were sealed and perhaps published are given up: they go out as they are read next"
+        );
+    }
     println!(
         "everything from {} on is read again; what has not changed since it was published is not sent again",
         args.to

@@ -102,10 +102,14 @@ fn line(task: &Value) -> String {
     let text = |name: &str| task[name].as_str().unwrap_or("-");
     let count = |name: &str| task[name].as_u64().unwrap_or(0);
     let (sent, kept) = (count("sent"), count("kept"));
+    let behind = match count("keys_behind_percent") {
+        0 => String::new(),
+        percent => format!(", of the part after {percent} % of all keys"),
+    };
     let progress = match text("stage") {
-        "reading" => format!("{} read so far", count("read")),
+        "reading" => format!("{} read so far{behind}", count("read")),
         _ if kept == 0 => "nothing to send".to_owned(),
-        _ => format!("{sent} of {kept} ({} %)", sent * 100 / kept),
+        _ => format!("{sent} of {kept} ({} %){behind}", sent * 100 / kept),
     };
     let error = task["error"].as_str().map_or(String::new(), |error| format!("  {error}"));
     let (kind, stream, route, stage) = (text("kind"), text("stream"), text("route"), text("stage"));

@@ -17,6 +17,8 @@ use super::admin::unavailable;
 #[derive(Deserialize)]
 pub struct Order {
     cursor: String,
+    #[serde(default)]
+    force: bool,
     who: String,
 }
 
@@ -46,10 +48,14 @@ pub async fn rewind(State(app): State<Arc<App>>, Path(name): Path<String>, Json(
     tracing::warn!(feed = name, who = order.who, "a person moves its cursor");
     if status.stopped {
         // Nobody has it open: it stopped for good, perhaps because of this very cursor.
-        return match app.operations.cursors.move_cursor(&feed, &cursor).await {
+        return match app.operations.cursors.move_cursor(&feed, &cursor, order.force).await {
             Ok(Moved::Yes) => Json(json!({ "rewound": name, "before": null })).into_response(),
+            Ok(Moved::GivenUp(records)) => {
+                Json(json!({ "rewound": name, "before": null, "given_up": records })).into_response()
+            }
             Ok(Moved::Sealed | Moved::Unknown) => {
-                refuse(StatusCode::CONFLICT, "a sealed batch has to be published first: restart the bus, then rewind")
+                let why = "a sealed batch has to be published first: restart the bus, then rewind; or give it up with --force";
+                refuse(StatusCode::CONFLICT, why)
             }
             Err(error) => unavailable(&error),
         };

@@ -116,6 +116,7 @@ fn row(task: &Task) -> Value {
         "read": task.read,
         "kept": task.kept,
         "sent": task.sent,
+        "keys_behind_percent": task.slice.behind(),
         "error": task.error,
     })
 }

@@ -24,6 +24,8 @@ use crate::server::App;
 const AGAIN: Duration = Duration::from_secs(12 * 3600);
 /// One server is waited for no longer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes of an answer of a mail server.
+const GREETING: usize = 16 * 1024;
 
 /// A server that shows a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,21 +34,34 @@ pub struct Peer {
     pub name: String,
     pub host: String,
     pub port: u16,
-    /// PostgreSQL is asked for TLS in its own words first.
-    pub postgres: bool,
+    /// What is said before.
+    pub hello: Hello,
+}
+
+/// How a server is asked for TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hello {
+    /// It speaks it from the first byte.
+    None,
+    /// In PostgreSQL's own words.
+    Postgres,
+    /// By a mail server's STARTTLS.
+    Mail,
 }
 
 impl Peer {
     /// From an address; `None` where it is not encrypted.
     pub fn of(name: &str, url: &url::Url) -> Option<Self> {
-        let (port, postgres) = match url.scheme() {
-            "https" => (443, false),
-            "amqps" => (5671, false),
-            "postgres" | "postgresql" => (5432, true),
+        let (port, hello) = match url.scheme() {
+            "https" => (443, Hello::None),
+            "amqps" => (5671, Hello::None),
+            "smtps" => (465, Hello::None),
+            "smtp+starttls" => (587, Hello::Mail),
+            "postgres" | "postgresql" => (5432, Hello::Postgres),
             _ => return None,
         };
         let host = url.host_str()?.trim_matches(['[', ']']).to_owned();
-        Some(Self { name: name.to_owned(), host, port: url.port().unwrap_or(port), postgres })
+        Some(Self { name: name.to_owned(), host, port: url.port().unwrap_or(port), hello })
     }
 }
 
@@ -76,13 +91,23 @@ pub async fn run(app: Arc<App>, stop: CancellationToken) {
 /// When the certificate of a server ends; `None` where it speaks without one.
 async fn ends(peer: &Peer) -> anyhow::Result<Option<Moment>> {
     let mut stream = TcpStream::connect((peer.host.as_str(), peer.port)).await?;
-    if peer.postgres {
-        // SSLRequest: length 8, code 80877103; the answer is one letter.
-        stream.write_all(&[0, 0, 0, 8, 4, 210, 22, 47]).await?;
-        match stream.read_u8().await? {
-            b'S' => {}
-            b'N' => return Ok(None),
-            _ => bail!("no PostgreSQL server"),
+    match peer.hello {
+        Hello::None => {}
+        Hello::Postgres => {
+            // SSLRequest: length 8, code 80877103; the answer is one letter.
+            stream.write_all(&[0, 0, 0, 8, 4, 210, 22, 47]).await?;
+            match stream.read_u8().await? {
+                b'S' => {}
+                b'N' => return Ok(None),
+                _ => bail!("no PostgreSQL server"),
+            }
+        }
+        Hello::Mail => {
+            said(&mut stream, "220").await?;
+            stream.write_all(b"EHLO bus\r\n").await?;
+            said(&mut stream, "250").await?;
+            stream.write_all(b"STARTTLS\r\n").await?;
+            said(&mut stream, "220").await?;
         }
     }
     let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -94,6 +119,26 @@ async fn ends(peer: &Peer) -> anyhow::Result<Option<Moment>> {
     let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
     let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).context("no certificate was shown")?;
     not_after(shown).map(Some)
+}
+
+/// Reads an answer of a mail server, which may be of several lines: `250-…`, `250 …`. Byte by byte, so that nothing of what
+/// follows is taken; nobody's greeting is longer than the bound.
+async fn said(stream: &mut TcpStream, code: &str) -> anyhow::Result<()> {
+    let mut line = Vec::new();
+    for _ in 0..GREETING {
+        let byte = stream.read_u8().await?;
+        line.push(byte);
+        if byte != b'\n' {
+            continue;
+        }
+        let text = String::from_utf8_lossy(&line);
+        let Some(rest) = text.strip_prefix(code) else { bail!("the mail server does not say {code}") };
+        if !rest.starts_with('-') {
+            return Ok(());
+        }
+        line.clear();
+    }
+    bail!("the mail server does not come to an end")
 }
 
 fn not_after(certificate: &CertificateDer<'_>) -> anyhow::Result<Moment> {
@@ -147,10 +192,13 @@ mod tests {
 
     #[test]
     fn only_encrypted_addresses_show_certificates() {
-        let peer = |url: &str| Peer::of("x", &url.parse().unwrap()).map(|p| (p.host, p.port, p.postgres));
-        assert_eq!(peer("https://shop.example/api"), Some(("shop.example".into(), 443, false)));
-        assert_eq!(peer("amqps://bus@[::1]:5999/prod"), Some(("::1".into(), 5999, false)));
-        assert_eq!(peer("postgres://u@db/erp"), Some(("db".into(), 5432, true)));
+        let peer = |url: &str| Peer::of("x", &url.parse().unwrap()).map(|p| (p.host, p.port, p.hello));
+        assert_eq!(peer("https://shop.example/api"), Some(("shop.example".into(), 443, Hello::None)));
+        assert_eq!(peer("amqps://bus@[::1]:5999/prod"), Some(("::1".into(), 5999, Hello::None)));
+        assert_eq!(peer("postgres://u@db/erp"), Some(("db".into(), 5432, Hello::Postgres)));
+        assert_eq!(peer("smtps://mail.example"), Some(("mail.example".into(), 465, Hello::None)));
+        assert_eq!(peer("smtp+starttls://mail.example"), Some(("mail.example".into(), 587, Hello::Mail)));
+        assert_eq!(peer("smtp://mail.example"), None);
         assert_eq!(peer("http://shop.example"), None);
         assert_eq!(peer("sqlite:/x.db"), None);
     }

@@ -14,6 +14,7 @@ use bus_core::vocabulary::Moment;
 use tokio_util::sync::CancellationToken;
 
 use super::forecast::Forecaster;
+use super::pretend;
 use crate::server::App;
 
 /// Between looks: soon enough for a person, and nothing to the machine.
@@ -32,6 +33,8 @@ struct Looks {
     consumers: HashMap<String, ConsumerWatch>,
     backlogs: HashMap<String, BacklogWatch>,
     dead: HashMap<String, (usize, String)>,
+    /// Rows that could not be read, as counted when the store was asked last.
+    unreadable: Option<u64>,
     forecaster: Forecaster,
     disk: DiskWatch,
     next_disk: Moment,
@@ -39,13 +42,14 @@ struct Looks {
 
 /// Looks until stopped.
 pub async fn run(app: Arc<App>, stop: CancellationToken) {
-    let now = Moment::now();
+    let now = pretend::now();
     let mut looks = Looks {
         started: now,
         heard: HashMap::new(),
         consumers: HashMap::new(),
         backlogs: HashMap::new(),
         dead: HashMap::new(),
+        unreadable: None,
         forecaster: Forecaster::default(),
         disk: DiskWatch::default(),
         next_disk: now,
@@ -55,7 +59,7 @@ pub async fn run(app: Arc<App>, stop: CancellationToken) {
     let work = async {
         loop {
             tick.tick().await;
-            looks.all(&app, Moment::now()).await;
+            looks.all(&app, pretend::now()).await;
         }
     };
     let _: Option<()> = stop.run_until_cancelled(work).await;
@@ -68,6 +72,7 @@ impl Looks {
             self.route(app, &handle, now);
             self.dead_letters(app, &handle).await;
         }
+        self.unreadable(app).await;
         self.forecaster.turn(app, now);
         if self.next_disk <= now {
             self.next_disk = now.after(DISK);
@@ -141,6 +146,30 @@ impl Looks {
         app.incidents.judge(Kind::DeadLetters, name, sign, &remedy);
     }
 
+    /// Asks the store at the start, when a row comes that cannot be read, and while one is told of: it may be dropped.
+    async fn unreadable(&mut self, app: &App) {
+        let plan = app.oversight.plan();
+        let counted = plan.streams.iter().map(|stream| app.metrics.unreadable.with_label_values(&[stream]).get()).sum();
+        let told = |stream: &&String| app.incidents.is_open(Kind::UnreadableRecords, stream);
+        let told: Vec<&String> = plan.streams.iter().filter(told).collect();
+        if self.unreadable == Some(counted) && told.is_empty() {
+            return;
+        }
+        let Ok(found) = app.oversight.store.unreadable().await else { return };
+        self.unreadable = Some(counted);
+        for stream in told {
+            if !found.iter().any(|one| one.stream.as_str() == stream) {
+                app.incidents.close(Kind::UnreadableRecords, stream);
+            }
+        }
+        for one in found.iter().filter(|one| plan.streams.contains(one.stream.as_str())) {
+            let sign = Sign::Bad(format!("{} rows could not be read and are kept, the last: {}", one.count, one.last));
+            let remedy = "nothing else is held up; `bus dead list` shows them: mend the rows at the source or the query, so \
+                          that they are read, then `bus dead drop` them";
+            app.incidents.judge(Kind::UnreadableRecords, one.stream.as_str(), sign, remedy);
+        }
+    }
+
     async fn disk(&mut self, app: &App, now: Moment) {
         let path = app.oversight.database.clone();
         let asked = tokio::task::spawn_blocking(move || look_at_disk(&path));
@@ -158,6 +187,7 @@ fn known(app: &App, incident: &Incident) -> bool {
     let (plan, subject) = (app.oversight.plan(), &incident.subject);
     plan.topology.knows(incident)
         && match incident.kind {
+            Kind::UnreadableRecords => plan.streams.contains(subject),
             Kind::SourceSilent => plan.expect.iter().any(|(stream, _)| stream == subject),
             Kind::BacklogLate => plan.empty_by.contains_key(subject),
             Kind::CertificateEnding => app.oversight.peers.iter().any(|peer| peer.name == *subject),
@@ -180,7 +210,8 @@ fn look_at_disk(database: &Path) -> std::io::Result<DiskLook> {
     let disk = rustix::fs::statvfs(folder)?;
     let log = database.with_extension("db-wal");
     let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
-    Ok(DiskLook { free: disk.f_bavail.saturating_mul(disk.f_frsize), ours: size(database) + size(&log) })
+    let free = pretend::free().unwrap_or_else(|| disk.f_bavail.saturating_mul(disk.f_frsize));
+    Ok(DiskLook { free, ours: size(database) + size(&log) })
 }
 
 #[cfg(test)]

@@ -6,13 +6,15 @@
 //! | `forecast` | when each route will be empty |
 //! | `certificate` | reads the dates of the certificates that servers show |
 //! | `maintenance` | whether nobody is told now |
+//! | `pretend` | what tests pretend to the looks |
 
 mod certificate;
 mod forecast;
 mod look;
 mod maintenance;
+mod pretend;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -50,6 +52,8 @@ pub struct Plan {
     pub topology: Topology,
     /// Hours in which nobody is told.
     pub maintenance: Vec<PlannedMaintenance>,
+    /// All of them.
+    streams: BTreeSet<String>,
     /// By stream.
     expect: Vec<(String, Expectation)>,
     /// By route.
@@ -67,6 +71,7 @@ impl Plan {
         Self {
             topology: topology(landscape),
             maintenance: landscape.maintenance.clone(),
+            streams: landscape.streams.iter().map(|stream| stream.name.to_string()).collect(),
             expect: expect.collect(),
             empty_by: empty_by.collect(),
             concurrency: landscape.routes.iter().map(|route| (route.name.to_string(), route.concurrency)).collect(),

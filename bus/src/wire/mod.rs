@@ -134,6 +134,11 @@ pub fn peers(landscape: &Landscape) -> Vec<Peer> {
         let url = secret_url(url, name).ok().and_then(|url| url::Url::parse(url.expose()).ok());
         peers.extend(url.and_then(|url| Peer::of(name, &url)));
     }
+    for channel in &landscape.notify {
+        if let bus_config::Way::Email { server, .. } = &channel.way {
+            peers.extend(Peer::of(&channel.name, server));
+        }
+    }
     peers
 }
 

@@ -10,6 +10,7 @@ use crate::SqliteState;
 use crate::failure::{Failure, damaged};
 use crate::names::Kind;
 use crate::queue::log::unsigned;
+use crate::state::feeds;
 
 #[async_trait]
 impl CursorStore for SqliteState {
@@ -17,12 +18,12 @@ impl CursorStore for SqliteState {
         self.database().read(standings).await
     }
 
-    async fn move_cursor(&self, feed: &FeedName, cursor: &Cursor) -> Result<Moved, StateError> {
+    async fn move_cursor(&self, feed: &FeedName, cursor: &Cursor, force: bool) -> Result<Moved, StateError> {
         let Some(feed) = self.database().known_number(Kind::Feed, feed.as_str()).await? else {
             return Ok(Moved::Unknown);
         };
         let cursor = cursor.clone();
-        self.database().write(0, move |connection| move_cursor(connection, feed, &cursor)).await
+        self.database().write(0, move |connection| move_cursor(connection, feed, &cursor, force)).await
     }
 }
 
@@ -43,18 +44,18 @@ fn standings(connection: &Connection) -> Result<Vec<Standing>, Failure> {
     Ok(found)
 }
 
-fn move_cursor(connection: &Connection, feed: i64, cursor: &Cursor) -> Result<Moved, Failure> {
-    let sealed: Option<bool> = connection
-        .prepare_cached("SELECT sealed IS NOT NULL FROM feeds WHERE id = ?1")?
+fn move_cursor(connection: &Connection, feed: i64, cursor: &Cursor, force: bool) -> Result<Moved, Failure> {
+    let blob: Option<Option<Vec<u8>>> = connection
+        .prepare_cached("SELECT sealed FROM feeds WHERE id = ?1")?
         .query_row([feed], |row| row.get(0))
         .optional()?;
-    Ok(match sealed {
-        None => Moved::Unknown,
-        Some(true) => Moved::Sealed,
-        Some(false) => {
-            let update = "UPDATE feeds SET cursor = ?2, epoch = epoch + 1 WHERE id = ?1";
-            connection.execute(update, (feed, cursor.as_str()))?;
-            Moved::Yes
-        }
-    })
+    let moved = match blob {
+        None => return Ok(Moved::Unknown),
+        Some(Some(_)) if !force => return Ok(Moved::Sealed),
+        Some(Some(sealed)) => Moved::GivenUp(feeds::give_up(connection, sealed)?),
+        Some(None) => Moved::Yes,
+    };
+    let update = "UPDATE feeds SET cursor = ?2, sealed = NULL, epoch = epoch + 1 WHERE id = ?1";
+    connection.execute(update, (feed, cursor.as_str()))?;
+    Ok(moved)
 }

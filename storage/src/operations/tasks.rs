@@ -1,6 +1,7 @@
 //! Tasks and the rows they keep.
 
 use async_trait::async_trait;
+use bus_core::policy::Slice;
 use bus_core::ports::state::StateError;
 use bus_core::ports::tasks::{Kind, Line, Order, Place, Stage, Task, TaskStore};
 use bus_core::vocabulary::{ContentHash, Envelope, FeedName, Key, Moment, Period, RouteName, Seq, StreamName};
@@ -43,27 +44,57 @@ impl TaskStore for SqliteState {
     async fn begin_reading(&self, id: i64) -> Result<(), StateError> {
         let work = move |connection: &Connection| {
             connection.execute("DELETE FROM task_rows WHERE task = ?1", [id])?;
-            connection.execute("UPDATE tasks SET read = 0, kept = 0, sent = 0 WHERE id = ?1", [id])?;
+            connection.execute("UPDATE tasks SET read = 0, kept = sent, bytes = 0 WHERE id = ?1", [id])?;
             Ok(())
         };
         self.database().write(0, work).await
     }
 
-    async fn keep_rows(&self, id: i64, read: u64, rows: &[Envelope]) -> Result<(), StateError> {
-        let frames: Vec<_> = rows.iter().map(Envelope::to_frame).collect();
-        let weight = frames.iter().map(bytes::Bytes::len).sum();
+    async fn keep_rows(&self, id: i64, read: u64, rows: &[Envelope]) -> Result<u64, StateError> {
+        let frames: Vec<_> = rows.iter().map(|row| (signed(Slice::place(&row.key)), row.to_frame())).collect();
+        let weight: usize = frames.iter().map(|(_, frame)| frame.len()).sum();
         let work = move |connection: &Connection| {
-            let update = "UPDATE tasks SET read = read + ?2, kept = kept + ?3 WHERE id = ?1 AND stage = 'reading'";
+            let update = "UPDATE tasks SET read = read + ?2, kept = kept + ?3, bytes = bytes + ?4
+                          WHERE id = ?1 AND stage = 'reading' RETURNING bytes";
+            let counts = (id, signed(read), signed(frames.len() as u64), signed(weight as u64));
+            let bytes: Option<i64> =
+                connection.prepare_cached(update)?.query_row(counts, |row| row.get(0)).optional()?;
             // Cancelled meanwhile: nobody would ever forget the rows.
-            if connection.prepare_cached(update)?.execute((id, signed(read), signed(frames.len() as u64)))? > 0 {
-                let mut insert = connection.prepare_cached("INSERT INTO task_rows (task, frame) VALUES (?1, ?2)")?;
-                for frame in &frames {
-                    insert.execute((id, frame.as_ref()))?;
-                }
+            let Some(bytes) = bytes else { return Ok(0) };
+            let mut insert =
+                connection.prepare_cached("INSERT INTO task_rows (task, slot, frame) VALUES (?1, ?2, ?3)")?;
+            for (slot, frame) in &frames {
+                insert.execute((id, slot, frame.as_ref()))?;
             }
-            Ok(())
+            Ok(unsigned(bytes))
         };
         self.database().write(weight, work).await
+    }
+
+    async fn narrow(&self, id: i64, slice: Slice) -> Result<u64, StateError> {
+        let work = move |connection: &Connection| {
+            let (from, to) = (signed(slice.from), signed(slice.to));
+            connection
+                .execute("DELETE FROM task_rows WHERE task = ?1 AND (slot < ?2 OR slot >= ?3)", (id, from, to))?;
+            let mut left = connection
+                .prepare_cached("SELECT count(*), coalesce(sum(length(frame)), 0) FROM task_rows WHERE task = ?1")?;
+            let (rows, bytes): (i64, i64) = left.query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            connection.execute(
+                "UPDATE tasks SET kept = sent + ?2, bytes = ?3, slice_from = ?4, slice_to = ?5 WHERE id = ?1",
+                (id, rows, bytes, from, to),
+            )?;
+            Ok(unsigned(bytes))
+        };
+        self.database().write(0, work).await
+    }
+
+    async fn read_on(&self, id: i64, slice: Slice) -> Result<bool, StateError> {
+        let work = move |connection: &Connection| {
+            let update =
+                "UPDATE tasks SET stage = 'reading', slice_from = ?2, slice_to = ?3 WHERE id = ?1 AND ended IS NULL";
+            Ok(connection.execute(update, (id, signed(slice.from), signed(slice.to)))? > 0)
+        };
+        self.database().write(0, work).await
     }
 
     async fn rows(&self, id: i64, limit: usize) -> Result<Vec<(i64, Envelope)>, StateError> {
@@ -169,7 +200,7 @@ pub(super) fn insert(connection: &Connection, order: &Order, now: Moment) -> Res
 fn list(connection: &Connection) -> Result<Vec<Task>, Failure> {
     let mut select = connection.prepare_cached(
         "SELECT id, kind, feed, stream, route, only_these, share, who, at, stage, ended, read, kept, sent, error,
-                part_from, part_to, backfill
+                part_from, part_to, backfill, slice_from, slice_to
          FROM tasks WHERE ended IS NULL OR backfill IS NOT NULL
              OR id IN (SELECT id FROM tasks WHERE ended IS NOT NULL ORDER BY id DESC LIMIT ?1)
          ORDER BY id",
@@ -208,6 +239,7 @@ fn read(row: &Row<'_>) -> Result<Task, Failure> {
         read: count(11)?,
         kept: count(12)?,
         sent: count(13)?,
+        slice: Slice { from: count(18)?, to: count(19)? },
         error: row.get(14)?,
     })
 }

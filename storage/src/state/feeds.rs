@@ -1,7 +1,7 @@
 //! Capture's side: epochs, cursors, sealed batches, and what was last published of each key.
 
 use bus_core::ports::state::{FeedState, Published, SealedBatch, StateError};
-use bus_core::vocabulary::{ContentHash, Cursor, Key, Operation, UnreadableRecord};
+use bus_core::vocabulary::{ContentHash, Cursor, Envelope, Key, Operation, UnreadableRecord};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::sealed;
@@ -61,6 +61,25 @@ pub(crate) fn advance(connection: &Connection, feed: i64, epoch: u64, batch: &Se
     compare(connection, feed, epoch, batch.expected.as_ref())?;
     let mut update = connection.prepare_cached("UPDATE feeds SET cursor = ?2, sealed = NULL WHERE id = ?1")?;
     update.execute((feed, batch.next.as_ref().map(Cursor::as_str)))?;
+    remember(connection, &batch.envelopes, |envelope| {
+        (*envelope.hash.as_bytes(), envelope.operation == Operation::Delete)
+    })
+}
+
+/// R14: nobody knows how much of a sealed batch was published. Each of its keys is taken for published, and for there, in a
+/// form that no record has: whatever is read of it next is a change, and what is not there any more is found missing.
+pub(crate) fn give_up(connection: &Connection, sealed: Vec<u8>) -> Result<u64, Failure> {
+    let batch = sealed::decode(sealed)?;
+    remember(connection, &batch.envelopes, |_| ([0; 32], false))?;
+    Ok(batch.envelopes.len() as u64)
+}
+
+/// What was last published of each key: its content, and whether that was a deletion, as `what` says.
+fn remember(
+    connection: &Connection,
+    envelopes: &[Envelope],
+    what: impl Fn(&Envelope) -> ([u8; 32], bool),
+) -> Result<(), Failure> {
     let mut upsert = connection.prepare_cached(
         "INSERT INTO published (stream, key, generation, hash, deleted, epoch, number)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
@@ -69,17 +88,16 @@ pub(crate) fn advance(connection: &Connection, feed: i64, epoch: u64, batch: &Se
              epoch = excluded.epoch, number = excluded.number",
     )?;
     let mut last = None;
-    for envelope in &batch.envelopes {
+    for envelope in envelopes {
         let stream = match &last {
             Some((name, id)) if *name == &envelope.stream => *id,
             _ => names::intern(connection, Kind::Stream, envelope.stream.as_str())?,
         };
         last = Some((&envelope.stream, stream));
-        let deleted = envelope.operation == Operation::Delete;
-        let hash = envelope.hash.as_bytes().as_slice();
+        let (hash, deleted) = what(envelope);
         let (epoch, number) = (signed(envelope.seq.epoch), signed(envelope.seq.number));
         let generation = signed(envelope.generation);
-        upsert.execute((stream, envelope.key.as_str(), generation, hash, deleted, epoch, number))?;
+        upsert.execute((stream, envelope.key.as_str(), generation, hash.as_slice(), deleted, epoch, number))?;
     }
     Ok(())
 }

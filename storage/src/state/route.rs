@@ -230,7 +230,9 @@ impl Route<'_> {
             return Ok(Applied::Ignored);
         }
         if self.has_waiting && self.highest(&envelope.key)? >= Some(envelope.seq) {
-            return if latest { self.outdated(envelope, not_before) } else { Ok(Applied::Ignored) };
+            // What a task read again says nothing of the version before the one that waits.
+            let newer = latest && reason != HoldReason::Load;
+            return if newer { self.outdated(envelope, not_before) } else { Ok(Applied::Ignored) };
         }
         if latest
             && self.has_waiting
@@ -293,7 +295,7 @@ impl Route<'_> {
         self.superseded(&envelope.key, frame.operation == Operation::Upsert)?;
         let mut update = self.connection.prepare_cached(
             "UPDATE waiting SET epoch = ?2, number = ?3, id = ?4, not_before = max(not_before, ?5), attempts = ?6,
-                    reason = ?7, frame = ?8 WHERE place = ?1",
+                    reason = CASE ?7 WHEN 'load' THEN reason ELSE ?7 END, frame = ?8 WHERE place = ?1",
         )?;
         let (seq, id, bytes) = (envelope.seq, envelope.id.as_bytes().as_slice(), envelope.to_frame());
         let (epoch, number) = (signed(seq.epoch), signed(seq.number));

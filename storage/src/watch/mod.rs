@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use bus_core::ports::state::StateError;
-use bus_core::ports::watch::{Maintenance, Told, WatchStore};
-use bus_core::vocabulary::{FeedName, Identity, Incident, IncidentKind, Moment, SystemName};
+use bus_core::ports::watch::{Maintenance, Told, Unreadable, WatchStore};
+use bus_core::vocabulary::{Cursor, FeedName, Identity, Incident, IncidentKind, Moment, StreamName, SystemName};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::failure::{Failure, damaged};
@@ -117,6 +117,31 @@ impl WatchStore for SqliteState {
         self.database().write(0, work).await
     }
 
+    async fn unreadable(&self) -> Result<Vec<Unreadable>, StateError> {
+        self.database().read(unreadable).await
+    }
+
+    async fn standing(&self, feed: &FeedName, cursor: &Cursor) -> Result<Option<Moment>, StateError> {
+        let Some(feed) = self.database().known_number(Kind::Feed, feed.as_str()).await? else { return Ok(None) };
+        let cursor = cursor.clone();
+        let work = move |connection: &Connection| {
+            let select = "SELECT since FROM standing WHERE feed = ?1 AND cursor = ?2";
+            let since = connection.prepare_cached(select)?.query_row((feed, cursor.as_str()), |row| row.get(0));
+            Ok(since.optional()?.map(Moment))
+        };
+        self.database().read(work).await
+    }
+
+    async fn keep_standing(&self, feed: &FeedName, cursor: &Cursor, since: Moment) -> Result<(), StateError> {
+        let (feed, cursor) = (self.database().number(Kind::Feed, feed.as_str()).await?, cursor.clone());
+        let work = move |connection: &Connection| {
+            let replace = "INSERT OR REPLACE INTO standing (feed, cursor, since) VALUES (?1, ?2, ?3)";
+            connection.prepare_cached(replace)?.execute((feed, cursor.as_str(), since.0))?;
+            Ok(())
+        };
+        self.database().write(0, work).await
+    }
+
     async fn identity(&self, feed: &FeedName) -> Result<Option<Identity>, StateError> {
         let feed = feed.as_str().to_owned();
         let work = move |connection: &Connection| {
@@ -144,6 +169,21 @@ impl WatchStore for SqliteState {
         };
         self.database().write(0, work).await
     }
+}
+
+/// By the index of unreadable letters; SQLite takes `words` from the row that has the greatest number.
+fn unreadable(connection: &Connection) -> Result<Vec<Unreadable>, Failure> {
+    let mut select = connection.prepare_cached(
+        "SELECT n.name, count(*), d.words, max(d.id) FROM dead d JOIN names n ON n.id = d.stream
+         WHERE d.route IS NULL GROUP BY d.stream ORDER BY n.name LIMIT ?1",
+    )?;
+    let mut rows = select.query([LISTED])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let stream = StreamName::new(&row.get::<_, String>(0)?).map_err(damaged)?;
+        found.push(Unreadable { stream, count: unsigned(row.get(1)?), last: row.get(2)? });
+    }
+    Ok(found)
 }
 
 fn keep(connection: &Connection, incidents: &[Incident]) -> Result<(), Failure> {

@@ -54,6 +54,8 @@ pub struct Setup {
     pub changes: Changes,
     /// Records of one fetch or page.
     pub page: usize,
+    /// Bytes that a reading for a task keeps.
+    pub kept: u64,
     /// Filter and transformation.
     pub shape: Arc<dyn Shape>,
     /// See [`RoutePlan`].
@@ -95,6 +97,7 @@ impl Default for Setup {
             kind: Kind::Keyed,
             changes: Changes::Cursor { recheck: None },
             page: 100,
+            kept: 1 << 28,
             shape: Arc::new(AsIs),
             when_left: LeftPolicy::Delete,
             delivery: Delivered::Every,
@@ -331,7 +334,7 @@ impl World {
         let reads = opened.expect("opening the gate of the source");
         let pauses = Pauses::load(Arc::new(raw_store.clone()), self.incidents.clone()).await.expect("loading pauses");
         gate.follow(pauses.clone(), system());
-        let tasks = Tasks::load(Arc::new(raw_store.clone())).await.expect("loading tasks");
+        let tasks = Tasks::keeping(self.setup.kept, Arc::new(raw_store.clone())).await.expect("loading tasks");
         self.cuts = cuts;
         self.life = Some(Life {
             store,

@@ -131,6 +131,36 @@ impl Postgres {
         server_started(&mut self.server).await
     }
 
+    /// Keeps the data of a stopped server, as a backup does.
+    pub async fn keep(&self, name: &str) -> Result<()> {
+        let mut copy = Command::new("cp");
+        copy.current_dir(self.sandbox.path()).args(["-a", "data", name]);
+        run(copy, Duration::from_secs(60)).await.map(drop)
+    }
+
+    /// Puts kept data in the place of those of a stopped server.
+    pub async fn restore(&self, name: &str) -> Result<()> {
+        std::fs::remove_dir_all(self.sandbox.path().join("data"))?;
+        let mut copy = Command::new("cp");
+        copy.current_dir(self.sandbox.path()).args(["-a", name, "data"]);
+        run(copy, Duration::from_secs(60)).await.map(drop)
+    }
+
+    /// Starts a stopped server as a standby and promotes it: its history goes on in a timeline of its own.
+    pub async fn restart_promoted(&mut self) -> Result<()> {
+        let signal = self.sandbox.path().join("data/standby.signal");
+        std::fs::write(&signal, "")?;
+        self.account.own(&signal)?;
+        let command = server_command(self.account, &self.programs, &self.sandbox, self.port);
+        self.server = Process::spawn("PostgreSQL", command, &self.sandbox, Ending::Quit)?;
+        let ready = |line: &str| line.contains("ready to accept read-only connections").then_some(());
+        started("PostgreSQL", &mut self.server, async |server| server.log().find(ready).is_some()).await?;
+        let mut promote = self.account.command(&self.programs.join("pg_ctl"), self.sandbox.path());
+        promote.args(["promote", "-D", "data", "-w"]);
+        run(promote, Duration::from_secs(60)).await?;
+        server_started(&mut self.server).await
+    }
+
     /// `SIGSTOP` of the server and its sessions: connections stay open and nobody answers.
     pub fn sigstop(&mut self) {
         self.server.freeze();

@@ -15,7 +15,7 @@ use crate::tls::Certificates;
 /// Debian's own Python, which finds Debian's packages.
 const PYTHON: &str = "/usr/bin/python3";
 
-/// A running server; encrypted from the first byte.
+/// A running server; encrypted from the first byte, or ([`Smtp::guarded`]) after STARTTLS.
 pub struct Smtp {
     _process: Process,
     sandbox: Arc<Sandbox>,
@@ -23,6 +23,15 @@ pub struct Smtp {
 }
 
 impl Smtp {
+    /// One that takes no mail but after STARTTLS and the user `bus` with this password.
+    pub async fn guarded(certificates: &Certificates, password: &str) -> Result<Self> {
+        Self::run(certificates, |port| {
+            let script = concat!(env!("CARGO_MANIFEST_DIR"), "/src/servers/smtp_starttls.py");
+            vec![script.to_owned(), port.to_string(), password.to_owned()]
+        })
+        .await
+    }
+
     /// On a free port, with a certificate of an authority of its own.
     pub async fn start() -> Result<Self> {
         Self::with(&Certificates::new()?).await
@@ -30,18 +39,25 @@ impl Smtp {
 
     /// With this certificate.
     pub async fn with(certificates: &Certificates) -> Result<Self> {
+        Self::run(certificates, |port| {
+            let words = format!(
+                "-m aiosmtpd -n -l 127.0.0.1:{port} --smtpscert server.pem --smtpskey server.key -c \
+                 aiosmtpd.handlers.Mailbox mail"
+            );
+            words.split(' ').map(str::to_owned).collect()
+        })
+        .await
+    }
+
+    async fn run(certificates: &Certificates, arguments: impl Fn(u16) -> Vec<String>) -> Result<Self> {
         for _ in 0..START_TRIES {
             let sandbox = Arc::new(Sandbox::new("smtp")?);
             sandbox.write("ca.pem", &certificates.authority)?;
-            let (certificate, key) = (
-                sandbox.write("server.pem", &certificates.server)?,
-                sandbox.write("server.key", &certificates.server_key)?,
-            );
+            sandbox.write("server.pem", &certificates.server)?;
+            sandbox.write("server.key", &certificates.server_key)?;
             let port = ports::free_for_child();
             let mut command = Command::new(PYTHON);
-            command.current_dir(sandbox.path()).args(["-m", "aiosmtpd", "-n", "-l", &format!("127.0.0.1:{port}")]);
-            command.arg("--smtpscert").arg(certificate).arg("--smtpskey").arg(key);
-            command.args(["-c", "aiosmtpd.handlers.Mailbox", "mail"]);
+            command.current_dir(sandbox.path()).args(arguments(port));
             let mut process = Process::spawn("aiosmtpd", command, &sandbox, Ending::Kill)?;
             let ready = async |_: &Process| tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok();
             match started("aiosmtpd", &mut process, ready).await {
@@ -66,6 +82,12 @@ impl Smtp {
     /// The authority that its certificate is of.
     pub fn authority(&self) -> std::path::PathBuf {
         self.sandbox.path().join("ca.pem")
+    }
+
+    /// What [`Smtp::guarded`] noted of each sign-in.
+    pub fn sign_ins(&self) -> Vec<String> {
+        let notes = std::fs::read_to_string(self.sandbox.path().join("sign-ins.txt")).unwrap_or_default();
+        notes.lines().map(str::to_owned).collect()
     }
 
     /// The mails, as they came, oldest first; words decoded, so that Cyrillic can be read.

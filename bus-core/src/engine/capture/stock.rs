@@ -28,12 +28,12 @@ impl Capture {
     /// One scan for a task, and for those that want the same. While it lasts the feed fetches nothing else, and a page is one
     /// snapshot, so a page is not older than anything that was published before.
     pub async fn take_stock(&mut self, task: &Task) -> Result<(), RoundError> {
-        let together = self.tasks.read_together(task);
+        let mut together = self.tasks.read_together(task);
         let Some(stream) = self.plan.streams.iter().find(|stream| stream.name == task.order.stream) else {
             return Ok(fail(&self.tasks, &together, "the feed does not serve this stream").await?);
         };
         if matches!(self.plan.changes, Changes::Push) {
-            return Ok(self.read_archive(task, &together).await?);
+            return Ok(self.read_archive(task, &mut together).await?);
         }
         let part = match (task.order.part, &stream.date) {
             (None, _) => None,
@@ -64,7 +64,7 @@ impl Capture {
             self.publish_new(&mut position, page.records, cursor).await?;
             crash::point("task.published");
             let rows = as_published(&*store, task, wanted).await?;
-            keep(&self.tasks, &together, read, &rows).await?;
+            keep(&self.tasks, &mut together, read, &rows).await?;
             if page.complete {
                 send(&self.tasks, &together).await?;
                 break;
@@ -76,7 +76,7 @@ impl Capture {
 
     /// A source that cannot be asked: what the archive holds, if that is still what was published last. It runs between
     /// two rounds like a scan, begins anew after a crash, and needs no order among keys: each has one version.
-    async fn read_archive(&mut self, task: &Task, together: &[Task]) -> Result<(), StateError> {
+    async fn read_archive(&mut self, task: &Task, together: &mut [Task]) -> Result<(), StateError> {
         let (store, stream) = (Arc::clone(self.tasks.store()), &task.order.stream);
         let between = task.order.part.map(|period| period.moments(self.plan.timezone));
         begin_reading(&self.tasks, together).await?;
@@ -132,11 +132,13 @@ async fn begin_reading(tasks: &Tasks, together: &[Task]) -> Result<(), StateErro
 }
 
 /// Keeps for each task what it is about.
-async fn keep(tasks: &Tasks, together: &[Task], read: u64, rows: &[Envelope]) -> Result<(), StateError> {
+async fn keep(tasks: &Tasks, together: &mut [Task], read: u64, rows: &[Envelope]) -> Result<(), StateError> {
     for task in together {
         let named = Named::of(task);
-        let rows: Vec<Envelope> = rows.iter().filter(|row| named.wants(row)).cloned().collect();
-        tasks.store().keep_rows(task.id, read, &rows).await?;
+        let wanted = |row: &&Envelope| named.wants(row) && task.slice.holds(&row.key);
+        let rows: Vec<Envelope> = rows.iter().filter(wanted).cloned().collect();
+        let bytes = tasks.store().keep_rows(task.id, read, &rows).await?;
+        tasks.narrow(task, bytes).await?;
     }
     Ok(())
 }
@@ -144,9 +146,11 @@ async fn keep(tasks: &Tasks, together: &[Task], read: u64, rows: &[Envelope]) ->
 /// Everything was read.
 async fn send(tasks: &Tasks, together: &[Task]) -> Result<(), StateError> {
     for task in together {
-        let nothing = tasks.store().rows(task.id, 1).await?.is_empty();
-        let stage = if nothing { Stage::Done } else { Stage::Sending };
-        tasks.set_stage(task.id, stage, None).await?;
+        if tasks.store().rows(task.id, 1).await?.is_empty() {
+            tasks.read_on_or_end(task).await?;
+        } else {
+            tasks.set_stage(task.id, Stage::Sending, None).await?;
+        }
     }
     Ok(())
 }

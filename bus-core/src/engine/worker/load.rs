@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::Worker;
 use super::pending::{After, Effect};
+use super::{Delivered, Worker};
 use crate::ports::state::{Change, HoldReason};
 use crate::vocabulary::{Envelope, Moment};
 
@@ -61,6 +61,8 @@ impl Worker {
         if left == 0 {
             return told.answer();
         }
+        // D9: it takes the place of an older version that waits.
+        let latest = self.plan.delivery == Delivered::Latest;
         for (envelope, _) in envelopes.into_iter().zip(taken).filter(|(_, taken)| *taken) {
             let (key, seq) = (envelope.key.clone(), envelope.seq);
             self.index.held(&key);
@@ -68,15 +70,7 @@ impl Worker {
                 Change::Again { envelope }
             } else {
                 let (not_before, reason) = (Moment::now(), HoldReason::Load);
-                Change::Hold {
-                    envelope,
-                    not_before,
-                    attempts: 0,
-                    reason,
-                    clear_mark: false,
-                    latest: false,
-                    doubt: false,
-                }
+                Change::Hold { envelope, not_before, attempts: 0, reason, clear_mark: false, latest, doubt: false }
             };
             let (key, seq, told) = (Some(key), Some(seq), Some(Arc::clone(&told)));
             self.pending.push(change, After { key, seq, told, effect: Effect::Held, ..After::default() });

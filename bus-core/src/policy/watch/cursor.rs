@@ -32,6 +32,16 @@ pub struct CursorWatch {
 }
 
 impl CursorWatch {
+    /// What is known from before a restart.
+    pub fn stands_since(&mut self, since: Moment) {
+        self.since = Some(since);
+    }
+
+    /// Since when it has stayed although rows came.
+    pub fn since(&self) -> Option<Moment> {
+        self.since
+    }
+
     /// One round that succeeded.
     pub fn judge(&mut self, round: CursorRound, now: Moment) -> Sign {
         if round.moved {
@@ -65,6 +75,13 @@ mod tests {
         }
         assert!(matches!(watch.judge(round(true, false, false), minute(26 * 60)), Sign::Bad(_)));
         assert_eq!(watch.judge(round(true, false, true), minute(26 * 60 + 1)), Sign::Good);
+
+        // Known from before a restart: only the rounds are counted anew.
+        let mut watch = CursorWatch::default();
+        watch.stands_since(minute(0));
+        let later: Vec<_> = (0..5).map(|n| watch.judge(round(true, false, false), minute(27 * 60 + n))).collect();
+        assert!(later[..4].iter().all(|sign| *sign == Sign::Unknown) && matches!(later[4], Sign::Bad(_)));
+        assert_eq!(watch.since(), Some(minute(0)));
 
         let turning: Vec<_> = (0..12).map(|n| watch.judge(round(false, true, false), minute(n))).collect();
         assert!(turning[..10].iter().all(|sign| *sign == Sign::Unknown) && matches!(turning[10], Sign::Bad(_)));
