@@ -328,6 +328,8 @@ pub enum Changes {
         node: String,
         /// The root of the interface as 1C writes it, where it is another than ours.
         point: Option<Url>,
+        /// How long a question that was cut off may be at work in 1C.
+        quiet: Duration,
         /// When to compare everything, and the share of deletions above which a person must agree.
         recheck: Option<Recheck>,
     },

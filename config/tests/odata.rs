@@ -110,11 +110,13 @@ fn a_node_of_an_exchange_plan_serves_streams() {
     let (checked, text) = checked(PLAN);
     let landscape = checked.landscape.unwrap_or_else(|| panic!("{text}"));
     let feed = &landscape.feeds[0];
-    let FeedSource::Odata { changes: Changes::Plan { plan, node, point: None, recheck: Some(_) }, .. } = &feed.source
+    let FeedSource::Odata { changes: Changes::Plan { plan, node, point: None, quiet, recheck: Some(_) }, .. } =
+        &feed.source
     else {
         panic!("{feed:?}")
     };
     assert_eq!((plan.as_str(), node.as_str(), feed.streams.len()), ("ExchangePlan_Шина", "bus", 1));
+    assert_eq!(quiet.as_secs(), 900);
     assert!(feed.entity_column.is_some() && landscape.streams[0].odata.padding);
 }
 

@@ -45,12 +45,12 @@ fn odata(
         reads: streams.map(read).collect(),
         changes: match changes {
             Changes::Diff { .. } => odata::Changes::Diff,
-            Changes::Plan { plan, node, point, .. } => odata::Changes::Plan(odata::Plan {
+            Changes::Plan { plan, node, point, quiet, .. } => odata::Changes::Plan(odata::Plan {
                 plan: plan.clone(),
                 node: node.clone(),
                 point: point.clone(),
                 spool: spool(landscape, feed),
-                quiet: odata::QUIET,
+                quiet: *quiet,
             }),
             Changes::Cursor { column, overlap, .. } => odata::Changes::Cursor {
                 column: column.clone(),

@@ -114,6 +114,9 @@ options! {
         node: Filled, required;
         /// The root of the interface as 1C itself writes it, where a proxy stands between and `url` is another.
         point: HttpUrl, optional;
+        /// How long a question for changes that was cut off may still be at work in 1C, unless 1C shows that it has ended: nothing
+        /// else is asked for meanwhile. Longer than 1C ever takes for one.
+        quiet: Duration = "15m";
         /// When to compare everything: finds what was not registered.
         recheck: Schedule, optional;
         /// A comparison that would delete a greater share than this waits for a person.

@@ -229,6 +229,7 @@ pub fn changes(changes: &WrittenChanges) -> Changes {
             plan: plan.exchange_plan.0.clone(),
             node: plan.node.0.clone(),
             point: plan.point.as_ref().map(|point| point.0.clone()),
+            quiet: plan.quiet,
             recheck: plan.recheck.clone().map(|schedule| Recheck { schedule, guard: plan.guard.share() }),
         },
         WrittenChanges::Cursor(cursor) => Changes::Cursor {

@@ -39,7 +39,6 @@ mod target;
 mod tests;
 mod trouble;
 
-pub use node::QUIET;
 pub use options::{BaseOptions, Changes, Options, Plan, Read};
 pub use shape::Keep;
 pub use source::OdataSource;

@@ -9,7 +9,6 @@
 //!   anything else is asked for, 1C must show that it has come to an end (`SentNo`), or a quiet time must have passed.
 
 use std::io::Write;
-use std::time::Duration;
 
 use bus_core::engine::crash;
 use bus_core::ports::source::{SourceError, SourceFault};
@@ -23,8 +22,6 @@ use super::options::Plan;
 use super::rows::Rows;
 use super::spool::{Asked, Spool};
 
-/// The longest that a question is believed to be at work in 1C after nobody listens any more.
-pub const QUIET: Duration = Duration::from_secs(900);
 /// An answer is as large as what was changed; more than a disk should be asked to hold is a mistake in the plan.
 const ANSWER_BYTES: u64 = 16 * 1024 * 1024 * 1024;
 

@@ -67,7 +67,7 @@ pub struct Plan {
     pub point: Option<Url>,
     /// A folder of our own for answers that are not settled yet.
     pub spool: PathBuf,
-    /// The longest that a question may be at work in 1C after it was cut off; [`QUIET`](super::QUIET) but in tests.
+    /// The longest that a question may be at work in 1C after it was cut off.
     pub quiet: Duration,
 }
 

@@ -60,6 +60,8 @@ pub struct Seen {
     pub method: String,
     /// The address behind the service's root, decoded.
     pub path: String,
+    /// What was asked for behind the question mark, decoded.
+    pub query: String,
     /// The status of the answer; 0 where none was given.
     pub status: u16,
     /// `1C_OData-DataLoadMode` was asked for.
@@ -150,6 +152,7 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let seen = Seen {
         method: head.method.to_string(),
         path: crate::query::options::decoded(&path).unwrap_or(path),
+        query: crate::query::options::decoded(&query).unwrap_or(query),
         status: if sent { answer.status } else { 0 },
         load_mode: load_mode(&head.headers),
     };

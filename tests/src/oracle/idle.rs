@@ -17,7 +17,7 @@ const QUIET: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Waits until nothing is queued, in flight or waiting, and nothing has moved for a moment.
-pub(super) async fn idle(bus: &Bus, limit: Duration) -> Result<()> {
+pub async fn idle(bus: &Bus, limit: Duration) -> Result<()> {
     let deadline = Instant::now() + limit;
     let (mut since, mut before) = (Instant::now(), None);
     // What the feeds had said of their last round when the quiet began.

@@ -23,6 +23,7 @@ pub mod source;
 pub mod verdict;
 
 pub use figures::Figures;
+pub use idle::idle;
 pub use issued::{Issued, Owed, Version};
 pub use landscape::Landscape;
 pub use net::Net;

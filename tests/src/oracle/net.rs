@@ -17,18 +17,23 @@ pub struct Net {
 
 impl Net {
     /// No proxy yet.
-    pub(super) fn new() -> Self {
+    pub fn new() -> Self {
         Self { proxies: Vec::new() }
     }
 
     /// The address with a proxy in front of its port on 127.0.0.1.
-    pub(super) async fn through(&mut self, url: &str) -> Result<String> {
+    pub async fn through(&mut self, url: &str) -> Result<String> {
         let (before, rest) = url.split_once("127.0.0.1:").context("an address without a port")?;
         let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
         let proxy = Proxy::start(rest[..end].parse()?).await?;
         let through = format!("{before}127.0.0.1:{}{}", proxy.port(), &rest[end..]);
         self.proxies.push(proxy);
         Ok(through)
+    }
+
+    /// The same weather for all of them, on open connections too.
+    pub fn set(&self, weather: Weather) {
+        self.proxies.iter().for_each(|proxy| proxy.set(weather));
     }
 
     /// One bad moment of one of them: cut, stalled, refused, or cut in the middle of what is said. Fair again afterwards.

@@ -1,0 +1,111 @@
+//! `kill -9` between select, spool, publish, confirm and notify, while people work in the base.
+//!
+//! Several bases and buses work beside each other, so that one is killed while another starts: two hundred kills take half a
+//! minute. `ONEC_KILLS` is how many there are over each broker, `ORACLE_SEED` repeats a run.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bus_tests::oracle::{Figures, Seed, turn};
+use bus_tests::receiver::{Receiver, Script};
+use bus_tests::servers::RabbitMq;
+use futures::future::join_all;
+
+use super::lane::Lane;
+
+/// Between which steps the program is killed.
+const PLACES: [&str; 10] = [
+    "plan.asked",        // the number is noted, 1C was not asked
+    "plan.answered",     // 1C has stamped what it gave, nothing of it is here
+    "plan.spooled",      // the answer is on our disk
+    "capture.fetched",   // a part of it was handed out, or a page of the first load
+    "capture.sealed",    // its messages are durable, none was published
+    "capture.window",    // published in part
+    "capture.confirmed", // the broker has them, the cursor does not know
+    "capture.advanced",  // the cursor knows, 1C was not told
+    "plan.notified",     // 1C was told, the spool does not know
+    "capture.opened",    // the start after a kill
+];
+
+const LANES: usize = 4;
+/// Over each broker; two hundred over both.
+const KILLS: usize = 100;
+/// Of those that are not at random times; so many are at a named place of four.
+const AT_PLACES: f64 = 0.75;
+
+async fn kills(name: &str, brokers: Vec<Option<String>>) {
+    let _turn = turn().await;
+    let begun = Instant::now();
+    let seed = Seed::choose(&format!("1C as the source, {name}"));
+    let kills = std::env::var("ONEC_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS);
+    let receiver = Arc::new(Receiver::start(&Script::default()).await.unwrap());
+    let lanes = brokers.into_iter().enumerate().map(|(number, broker)| {
+        let receiver = Arc::clone(&receiver);
+        async move {
+            let mut lane = Lane::new(number, seed, broker, receiver).await;
+            let writer = lane.write();
+            for (at, place) in plan(kills.div_ceil(LANES), seed, number).into_iter().enumerate() {
+                match place {
+                    Some(place) => lane.kill_at(&place).await,
+                    None => lane.kill_within(Duration::from_millis(100), Duration::from_millis(700)).await,
+                }
+                if at % 50 == 6 {
+                    lane.silent_broker().await;
+                }
+            }
+            writer.stop().await;
+            (lane.judge().await, lane)
+        }
+    });
+    let (mut places, mut objects, mut deletions, mut wrong) = (BTreeMap::<String, usize>::new(), 0, 0, Vec::new());
+    let judged = join_all(lanes).await;
+    for ((wanted, seen, differences), lane) in &judged {
+        lane.kills.iter().for_each(|(place, count)| *places.entry(place.clone()).or_default() += count);
+        objects += wanted.len();
+        deletions += seen.deletions;
+        if !differences.is_empty() {
+            wrong.push(format!("{}\n{}", differences.join("\n"), lane.log()));
+        }
+    }
+    let mut figures = Figures::of(&format!("kills with 1C as the source, {name}, seed {}", seed.0));
+    figures.add("kills", places.values().sum::<usize>()).add("objects", objects).add("deletions", deletions);
+    figures.add("seconds", begun.elapsed().as_secs()).add("at", format!("{places:?}")).print();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    assert!(deletions > 0, "nothing was deleted");
+    let missed: Vec<_> = PLACES.iter().filter(|place| !places.contains_key(**place)).collect();
+    assert!(missed.is_empty(), "never killed at {missed:?}");
+}
+
+/// Where a lane is killed, in a random order; each place as often as any other.
+fn plan(kills: usize, seed: Seed, lane: usize) -> Vec<Option<String>> {
+    let mut rng = seed.part(100 + lane as u64);
+    let at_places = (kills as f64 * AT_PLACES) as usize;
+    let mut plan: Vec<Option<String>> = (0..kills)
+        .map(|at| (at < at_places).then(|| PLACES[(at + lane * 3) % PLACES.len()]))
+        .map(|place| {
+            place.map(|place| match place {
+                "capture.opened" => place.to_owned(),
+                place => format!("{place}:{}", rng.u8(1..=2)),
+            })
+        })
+        .collect();
+    rng.shuffle(&mut plan);
+    plan
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kills_lose_nothing_of_an_exchange_plan_over_the_embedded_broker() {
+    kills("embedded", vec![None; LANES]).await;
+}
+
+/// In one of the lanes the orders go on into another base of 1C.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kills_lose_nothing_of_an_exchange_plan_over_rabbitmq() {
+    let rabbitmq = RabbitMq::shared().await.unwrap();
+    let mut brokers = Vec::new();
+    for _ in 0..LANES {
+        brokers.push(Some(rabbitmq.vhost().await.unwrap().url));
+    }
+    kills("rabbitmq", brokers).await;
+}
