@@ -79,7 +79,8 @@ impl<R: BufRead> Feed<R> {
                         (Space::Meta, b"error") => return Err(Broken::Foreign("it is an error of 1C".into())),
                         (Space::Atom, b"entry") => {
                             self.root = true;
-                            return self.entry().map(Some);
+                            let (entity, fields) = self.entry(0)?;
+                            return Ok(Some(Item::Entry { entity, fields }));
                         }
                         (Space::Tombstone, b"deleted-entry") => {
                             let reference = attribute(&element, b"ref")?;
@@ -111,8 +112,12 @@ impl<R: BufRead> Feed<R> {
         }
     }
 
-    fn entry(&mut self) -> Result<Item, Broken> {
-        let (mut entity, mut fields) = (String::new(), Map::new());
+    /// Its type and its properties, with the records that its references were expanded to.
+    fn entry(&mut self, depth: usize) -> Result<(String, Map<String, Value>), Broken> {
+        if depth > DEEPEST {
+            return Err(Broken::Foreign("it nests deeper than records of 1C do".into()));
+        }
+        let (mut entity, mut fields, mut expanded) = (String::new(), Map::new(), Map::new());
         loop {
             match self.step()? {
                 Step::Start(space, element) => match (space, element.local_name().as_ref()) {
@@ -122,10 +127,51 @@ impl<R: BufRead> Feed<R> {
                     }
                     // It holds the properties; its own end is of no interest, and comes before the entry's.
                     (Space::Atom, b"content") => fields = self.content()?,
-                    // A link may hold a whole entry (an expanded reference) with properties of its own.
+                    (Space::Atom, b"link") => {
+                        let relation = attribute(&element, b"rel")?.unwrap_or_default();
+                        match (relation.rsplit_once("/related/"), self.link(depth)?) {
+                            (Some((_, name)), Some(record)) => drop(expanded.insert(name.to_owned(), record)),
+                            _ => {}
+                        }
+                    }
                     _ => self.skip()?,
                 },
-                Step::End => return Ok(Item::Entry { entity, fields }),
+                Step::End => {
+                    fields.extend(expanded);
+                    return Ok((entity, fields));
+                }
+                Step::Eof => return Err(Broken::Cut),
+                Step::Text(_) | Step::Nothing => {}
+            }
+        }
+    }
+
+    /// What a link holds: the record behind it, if it was expanded.
+    fn link(&mut self, depth: usize) -> Result<Option<Value>, Broken> {
+        let mut record = None;
+        loop {
+            match self.step()? {
+                Step::Start(Space::Meta, element) if element.local_name().as_ref() == b"inline" => {
+                    record = Some(self.inline(depth)?);
+                }
+                Step::Start(..) => self.skip()?,
+                Step::End => return Ok(record),
+                Step::Eof => return Err(Broken::Cut),
+                Step::Text(_) | Step::Nothing => {}
+            }
+        }
+    }
+
+    /// An entry, or nothing where the reference is empty.
+    fn inline(&mut self, depth: usize) -> Result<Value, Broken> {
+        let mut record = Value::Null;
+        loop {
+            match self.step()? {
+                Step::Start(Space::Atom, element) if element.local_name().as_ref() == b"entry" => {
+                    record = self.entry(depth + 1)?.1.into();
+                }
+                Step::Start(..) => self.skip()?,
+                Step::End => return Ok(record),
                 Step::Eof => return Err(Broken::Cut),
                 Step::Text(_) | Step::Nothing => {}
             }
@@ -303,6 +349,21 @@ mod tests {
             r#"{"Ref_Key":"1","Number":"А & Б <b>","Описание":"<x>","Parent_Key":"2","DataVersion":null,"Сумма":"3333.330","Пусто":"","Товары":[{"Цена":"1.10"}],"Скидки":[]}"#
         );
         assert_eq!((entity.as_str(), reference.as_str()), ("Document_Заказ", "http://h/b/Catalog_Товары(guid'3')"));
+    }
+
+    #[test]
+    fn what_a_reference_was_expanded_to_stands_under_its_name() {
+        let related = "rel=\"http://schemas.microsoft.com/ado/2007/08/dataservices/related/Контрагент\"";
+        let text = FEED.replacen("rel=\"r\"", related, 1);
+        let found = items(&text).unwrap();
+        let [Item::Entry { fields, .. }, _] = &found[..] else { panic!("{found:?}") };
+        assert_eq!((&fields["Контрагент"]["Сумма"], &fields["Сумма"]), (&"9".into(), &"3333.330".into()));
+        let empty = text.replacen("<w:inline>", "<w:inline/><w:other>", 1).replacen("</w:inline>", "</w:other>", 1);
+        let found = items(&empty).unwrap();
+        assert!(matches!(&found[0], Item::Entry { fields, .. } if fields["Контрагент"].is_null()), "{found:?}");
+        let deep = "<link rel=\"a/related/Б\"><w:inline><entry>".repeat(40);
+        let text = FEED.replacen("<link rel=\"r\" title=\"К\"><w:inline><entry>", &deep, 1);
+        assert!(matches!(items(&text), Err(Broken::Foreign(_))));
     }
 
     #[test]

@@ -54,29 +54,40 @@ fn head() -> &'static str {
 fn entry_of(out: &mut String, root: &str, item: &Item, depth: usize, names: &str) {
     let tabs = "\t".repeat(depth);
     let own = escaped_attribute(&format!("{}({})", item.entity, item.key));
-    let mut line = |text: &str| {
-        let _ = write!(out, "{tabs}{text}\r\n");
-    };
-    line(&format!("<entry{names}>"));
-    line(&format!("\t<id>{root}{own}</id>"));
-    line(&format!("\t<category term=\"StandardODATA.{}\"", item.entity));
-    line(&format!("\t\t\tscheme=\"{D}/scheme\"/>"));
-    line("\t<title type=\"text\"/>");
-    line(&format!("\t<updated>{NOW}</updated>"));
-    line("\t<author/>");
-    line("\t<summary/>");
+    line(out, depth, &format!("<entry{names}>"));
+    line(out, depth, &format!("\t<id>{root}{own}</id>"));
+    line(out, depth, &format!("\t<category term=\"StandardODATA.{}\"", item.entity));
+    line(out, depth, &format!("\t\t\tscheme=\"{D}/scheme\"/>"));
+    line(out, depth, "\t<title type=\"text\"/>");
+    line(out, depth, &format!("\t<updated>{NOW}</updated>"));
+    line(out, depth, "\t<author/>");
+    line(out, depth, "\t<summary/>");
     for link in &item.links {
-        line(&format!("\t<link rel=\"{D}/related/{link}\""));
-        line(&format!("\t\t\thref=\"{own}/{link}\""));
-        line("\t\t\ttype=\"application/atom+xml;type=entry;charset=utf-8\"");
-        line(&format!("\t\t\ttitle=\"{link}\"/>"));
+        let expanded = item.fields.iter().find_map(|(name, value)| match value {
+            Shown::Item(inner) if name == link => Some(inner),
+            _ => None,
+        });
+        line(out, depth, &format!("\t<link rel=\"{D}/related/{link}\""));
+        line(out, depth, &format!("\t\t\thref=\"{own}/{link}\""));
+        line(out, depth, "\t\t\ttype=\"application/atom+xml;type=entry;charset=utf-8\"");
+        line(out, depth, &format!("\t\t\ttitle=\"{link}\"{}", if expanded.is_some() { ">" } else { "/>" }));
+        if let Some(inner) = expanded {
+            line(out, depth, "\t\t<m:inline>");
+            entry_of(out, root, inner, depth + 3, "");
+            line(out, depth, "\t\t</m:inline>");
+            line(out, depth, "\t</link>");
+        }
     }
-    line("\t<link rel=\"edit\"");
-    line(&format!("\t\t\thref=\"{own}\""));
-    line("\t\t\ttitle=\"edit-link\"/>");
+    line(out, depth, "\t<link rel=\"edit\"");
+    line(out, depth, &format!("\t\t\thref=\"{own}\""));
+    line(out, depth, "\t\t\ttitle=\"edit-link\"/>");
     let _ = writeln!(out, "{tabs}\t<content type=\"application/xml\"><m:properties xmlns:d=\"{D}\" xmlns:m=\"{M}\">");
     properties(out, &item.fields);
     let _ = write!(out, "</m:properties>\r\n{tabs}\t</content>\r\n{tabs}</entry>\r\n");
+}
+
+fn line(out: &mut String, depth: usize, text: &str) {
+    let _ = write!(out, "{}{text}\r\n", "\t".repeat(depth));
 }
 
 /// Simple ones from the middle on, then the first half, then the parts: the order of JSON is not kept.
@@ -114,7 +125,7 @@ fn property(out: &mut String, depth: usize, name: &str, value: &Shown) {
             }
             writeln!(out, "{tabs}</d:{name}>")
         }
-        // Expanded references are shown in JSON only.
+        // An expanded reference stands inside its link.
         Shown::Item(_) => Ok(()),
     };
 }
