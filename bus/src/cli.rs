@@ -77,6 +77,9 @@ pub enum Command {
     /// The demo's receiver, in a process of its own
     #[command(hide = true)]
     DemoReceiver(DemoReceiver),
+    /// The demo's base of 1C, in its own process
+    #[command(name = "demo-1c", hide = true)]
+    DemoBase,
 }
 
 #[derive(Debug, Args)]

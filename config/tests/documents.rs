@@ -15,7 +15,7 @@ fn the_shipped_routes_pass() {
     let checked = bus_config::check(&repository().join("routes.toml"));
     assert_eq!(to_text(&checked.diagnostics, Colour::Off), "");
     let landscape = checked.landscape.unwrap();
-    assert_eq!((landscape.routes.len(), landscape.streams.len(), landscape.feeds.len()), (2, 2, 2));
+    assert_eq!((landscape.routes.len(), landscape.streams.len(), landscape.feeds.len()), (5, 4, 3));
 }
 
 #[test]

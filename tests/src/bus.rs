@@ -267,12 +267,17 @@ impl Bus {
 
     /// Runs another command of the program to its end, as `["check"]` or `["dead", "list"]`.
     pub async fn run(&self, arguments: &[&str]) -> Result<Output> {
+        self.run_within(arguments, LIMIT).await
+    }
+
+    /// As [`Bus::run`], for one that takes longer.
+    pub async fn run_within(&self, arguments: &[&str], limit: Duration) -> Result<Output> {
         let mut command = self.command();
         command.args(arguments);
         let output = tokio::process::Command::from(command).kill_on_drop(true).output();
-        tokio::time::timeout(LIMIT, output)
+        tokio::time::timeout(limit, output)
             .await
-            .with_context(|| format!("bus {arguments:?} takes over {LIMIT:?}"))?
+            .with_context(|| format!("bus {arguments:?} takes over {limit:?}"))?
             .with_context(|| format!("cannot start {}", self.program.display()))
     }
 

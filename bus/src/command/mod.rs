@@ -38,6 +38,7 @@ pub async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Demo(args) => crate::demo::run(args).await,
         Command::DemoReceiver(args) => crate::demo::receive(args).await,
+        Command::DemoBase => crate::demo::serve_base().await,
         Command::Pull(args) => pull::pull(args).await,
         Command::Status(args) => status::status(args).await,
         Command::Where(args) => whereabouts::whereabouts(args).await,

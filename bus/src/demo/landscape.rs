@@ -5,20 +5,22 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use bus_config::Landscape;
 
+use super::base::Trade;
 use super::receiver::Receiver;
 
 const SHIPPED: &str = include_str!("../../../routes.toml");
 
 /// Writes the file into the demo's directory and reads it as any other.
-pub fn prepare(directory: &Path, database: &str, receiver: &Receiver) -> anyhow::Result<Landscape> {
-    let secrets = [
-        ("DEMO_DATABASE_URL", database.to_owned()),
-        ("DEMO_SHOP_URL", receiver.url().to_owned()),
-        ("DEMO_SHOP_KEY", receiver.key().to_owned()),
-    ];
+pub fn prepare(directory: &Path, trade: &Trade, receivers: &[Receiver]) -> anyhow::Result<Landscape> {
+    let mut secrets = vec![("DEMO_1C_URL".to_owned(), trade.url().to_owned())];
+    for receiver in receivers {
+        let name = receiver.name().to_uppercase();
+        secrets.push((format!("DEMO_{name}_URL"), receiver.url().to_owned()));
+        secrets.push((format!("DEMO_{name}_KEY"), receiver.key().to_owned()));
+    }
     let mut text = SHIPPED.to_owned();
     for (name, value) in secrets {
-        let file = directory.join(name);
+        let file = directory.join(&name);
         std::fs::write(&file, value)?;
         let quoted = serde_json::to_string(&file.to_string_lossy())?;
         text = text.replace(&format!("{{ env = \"{name}\" }}"), &format!("{{ file = {quoted} }}"));

@@ -1,10 +1,11 @@
-//! `bus demo`: the bus at work with nothing else installed. A shop's SQLite database keeps changing, a receiver in another
-//! process takes less by day than by night and sometimes fails, and the shipped `routes.toml` runs between them.
+//! `bus demo`: the bus at work with nothing else installed. People work in a small base of 1C, two receivers take less by day
+//! than by night and sometimes fail, each in a process of its own, and the shipped `routes.toml` runs between them.
 
+mod base;
 mod landscape;
 mod ledger;
+mod people;
 mod receiver;
-mod shop;
 mod verdict;
 mod view;
 
@@ -23,23 +24,29 @@ use crate::cli;
 use crate::instance::Instance;
 use crate::reload::Dropped;
 
+pub use base::serve as serve_base;
 pub use receiver::receive;
 
 /// What is under way at the end may still arrive within this time.
 const DRAIN: Duration = Duration::from_secs(60);
+/// The systems of `routes.toml` that receive.
+const RECEIVERS: [&str; 2] = ["shop", "warehouse"];
 const REFRESH: Duration = Duration::from_millis(500);
 
 /// Runs until Ctrl-C, or for a time; exit code 1 if anything was lost.
 pub async fn run(args: cli::Demo) -> anyhow::Result<ExitCode> {
     let directory = tempfile::Builder::new().prefix("bus-demo-").tempdir()?;
-    let shop = shop::Shop::open(directory.path())?;
-    let receiver = receiver::Receiver::start(directory.path()).await?;
-    let landscape = landscape::prepare(directory.path(), &shop.url(), &receiver)?;
+    let mut trade = base::Trade::start().await?;
+    let mut receivers = Vec::new();
+    for name in RECEIVERS {
+        receivers.push(receiver::Receiver::start(name, directory.path()).await?);
+    }
+    let landscape = landscape::prepare(directory.path(), &trade, &receivers)?;
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let address = listener.local_addr()?;
     let database = Database::open(&landscape.bus.state).context("the demo's state store")?;
     let instance = Instance::start(&landscape, None, &Dropped::default(), database, listener).await?;
-    let mut view = view::View::new(!args.json && std::io::stdout().is_terminal(), args.json, address);
+    let mut view = view::View::new(!args.json && std::io::stdout().is_terminal(), args.json, address, &landscape);
 
     let mut interrupt = signal(SignalKind::interrupt())?;
     let end = args.duration.map(|duration| Instant::now() + duration);
@@ -55,13 +62,15 @@ pub async fn run(args: cli::Demo) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    let issued = shop.stop()?;
+    let issued = trade.stop().await?;
     let (ended, deadline) = (Moment::now(), Instant::now() + DRAIN);
     while !verdict::is_drained(&instance.app, ended).await && Instant::now() < deadline {
         view.draw(&instance.app, "draining").await;
         tokio::time::sleep(REFRESH / 2).await;
     }
-    let verdict = verdict::find(&instance.app, &landscape, &issued, &receiver.ledger()?).await?;
+    let ledgers = receivers.iter().map(|receiver| Ok((receiver.name(), receiver.ledger()?)));
+    let ledgers = ledgers.collect::<anyhow::Result<_>>()?;
+    let verdict = verdict::find(&instance.app, &landscape, &issued, &ledgers).await?;
     instance.stop(Duration::from_secs(10)).await;
     view.close();
     if args.json {

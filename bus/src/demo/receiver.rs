@@ -1,4 +1,4 @@
-//! The demo's receiver: an HTTP server in a process of its own that writes every request to a ledger before it answers,
+//! A receiver of the demo: an HTTP server in a process of its own that writes every request to a ledger before it answers,
 //! and sometimes fails.
 
 use std::fs::File;
@@ -21,6 +21,7 @@ use crate::cli;
 
 /// The receiver's process, as the demo holds it; killed when dropped.
 pub struct Receiver {
+    name: &'static str,
     _process: Child,
     url: String,
     key: String,
@@ -28,9 +29,9 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Starts this program again as the receiver.
-    pub async fn start(directory: &Path) -> anyhow::Result<Self> {
-        let ledger = directory.join("ledger.jsonl");
+    /// Starts this program again as the receiver of a system in `routes.toml`.
+    pub async fn start(name: &'static str, directory: &Path) -> anyhow::Result<Self> {
+        let ledger = directory.join(format!("{name}.jsonl"));
         let mut process = Command::new(std::env::current_exe()?)
             .arg("demo-receiver")
             .arg("--ledger")
@@ -46,7 +47,12 @@ impl Receiver {
         let read = output.read_line(&mut url);
         tokio::time::timeout(Duration::from_secs(10), read).await.context("the receiver did not start in 10 s")??;
         let key = format!("demo-{:016x}", fastrand::u64(..));
-        Ok(Self { _process: process, url: url.trim().to_owned(), key, ledger })
+        Ok(Self { name, _process: process, url: url.trim().to_owned(), key, ledger })
+    }
+
+    /// The system that it is.
+    pub fn name(&self) -> &'static str {
+        self.name
     }
 
     /// Where it listens.

@@ -6,12 +6,15 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use bus_config::Landscape;
 use crossterm::style::Stylize;
 use crossterm::{cursor, execute, queue, terminal};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::server::{App, Status, gather};
 
+/// What a line about an incident begins with; it is red.
+const MARK: &str = "! ";
 /// Rates are drawn over this many refreshes.
 const HISTORY: usize = 24;
 const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -21,6 +24,7 @@ pub struct View {
     live: bool,
     silent: bool,
     address: SocketAddr,
+    streams: Vec<String>,
     started: Instant,
     rates: HashMap<String, Rate>,
     last_line: Option<Instant>,
@@ -34,12 +38,13 @@ struct Rate {
 
 impl View {
     /// `live`: redraw in place; `silent`: draw nothing.
-    pub fn new(live: bool, silent: bool, address: SocketAddr) -> Self {
+    pub fn new(live: bool, silent: bool, address: SocketAddr, landscape: &Landscape) -> Self {
         if live {
             // A terminal that refuses this still shows the text.
             let _ = execute!(std::io::stdout(), terminal::EnterAlternateScreen, cursor::Hide);
         }
-        Self { live, silent, address, started: Instant::now(), rates: HashMap::new(), last_line: None }
+        let streams = landscape.streams.iter().map(|stream| stream.name.to_string()).collect();
+        Self { live, silent, address, streams, started: Instant::now(), rates: HashMap::new(), last_line: None }
     }
 
     /// One refresh.
@@ -56,7 +61,9 @@ impl View {
         let mut out = std::io::stdout().lock();
         let _ = queue!(out, cursor::MoveTo(0, 0));
         for line in lines {
-            let _ = writeln!(out, "{}\x1b[K\r", cut(&line, width));
+            let line = cut(&line, width);
+            let line = if line.starts_with(MARK) { line.red().to_string() } else { line };
+            let _ = writeln!(out, "{line}\x1b[K\r");
         }
         let _ = queue!(out, terminal::Clear(terminal::ClearType::FromCursorDown));
         let _ = out.flush();
@@ -89,27 +96,37 @@ impl View {
 
     fn lines(&mut self, app: &App, status: &Status, phase: &str) -> Vec<String> {
         let seconds = self.started.elapsed().as_secs();
+        let names =
+            self.streams.iter().map(String::as_str).chain(status.routes.iter().map(|route| route.name.as_str()));
+        let width =
+            names.chain(status.systems.iter().map(|system| system.name.as_str())).map(|name| name.width()).max();
+        let width = width.unwrap_or(0) + 2;
         let mut lines = vec![
             format!("Entity Bus demo · {seconds} s · {phase} · Ctrl-C ends"),
             String::new(),
-            format!("{:<18}{:>10}{:>12}{:>10}  rate", "stream", "read", "published", "per s"),
+            format!("{}{:>8}{:>11}{:>8}  rate", padded("stream", width), "read", "published", "per s"),
         ];
-        for feed in &status.feeds {
-            let counter = |counter: &prometheus::IntCounterVec| counter.with_label_values(&[feed.name.as_str()]).get();
+        for stream in self.streams.clone() {
+            let counter = |counter: &prometheus::IntCounterVec| counter.with_label_values(&[stream.as_str()]).get();
             let (read, published) = (counter(&app.metrics.read), counter(&app.metrics.published));
-            let (rate, bars) = self.rate(&format!("stream {}", feed.name), published);
-            lines.push(format!("{:<18}{read:>10}{published:>12}{rate:>10.1}  {bars}", feed.name));
+            let (rate, bars) = self.rate(&format!("stream {stream}"), published);
+            lines.push(format!("{}{read:>8}{published:>11}{rate:>8.1}  {bars}", padded(&stream, width)));
         }
         lines.push(String::new());
         lines.push(format!(
-            "{:<18}{:>10}{:>12}{:>10}{:>9}{:>6}  rate",
-            "route", "queued", "delivered", "per s", "waiting", "dead"
+            "{}{:>8}{:>11}{:>8}{:>9}{:>6}  rate",
+            padded("route", width),
+            "queued",
+            "delivered",
+            "per s",
+            "waiting",
+            "dead"
         ));
         for route in &status.routes {
             let (rate, bars) = self.rate(&format!("route {}", route.name), route.delivered);
             lines.push(format!(
-                "{:<18}{:>10}{:>12}{rate:>10.1}{:>9}{:>6}  {bars}",
-                route.name,
+                "{}{:>8}{:>11}{rate:>8.1}{:>9}{:>6}  {bars}",
+                padded(&route.name, width),
                 route.queued.unwrap_or(0),
                 route.delivered,
                 route.waiting,
@@ -118,10 +135,10 @@ impl View {
         }
         lines.push(String::new());
         for system in &status.systems {
-            lines.push(format!("{:<18}{}", system.name, system.gate));
+            lines.push(format!("{}{}", padded(&system.name, width), system.gate));
         }
         for incident in &status.incidents {
-            lines.push(format!("! {} {}: {}", incident.kind, incident.subject, incident.message).red().to_string());
+            lines.push(format!("{MARK}{} {}: {}", incident.kind, incident.subject, incident.message));
         }
         lines.push(String::new());
         lines.push(format!("metrics: curl http://{}/metrics     status: curl http://{0}/status", self.address));
@@ -156,9 +173,14 @@ impl Drop for View {
     }
 }
 
-/// Cuts a line to the terminal's width, wide characters counted as two, escape sequences as none.
+/// A name in a column so wide, whatever its script.
+fn padded(name: &str, width: usize) -> String {
+    format!("{name}{}", " ".repeat(width.saturating_sub(name.width())))
+}
+
+/// Cuts a line to the terminal's width, wide characters counted as two. Colours come after it.
 fn cut(line: &str, width: usize) -> String {
-    if line.width() <= width || line.contains('\x1b') {
+    if line.width() <= width {
         return line.to_owned();
     }
     let mut used = 0;
@@ -172,12 +194,21 @@ fn cut(line: &str, width: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::cut;
+    use super::{cut, padded};
+    use unicode_width::UnicodeWidthStr;
 
     #[test]
     fn a_line_never_exceeds_the_terminal() {
         assert_eq!(cut("заказы", 3), "зак");
         assert_eq!(cut("заказы", 6), "заказы");
         assert_eq!(cut("中文字", 5), "中文");
+        assert_eq!(cut("! недоступно", 4), "! не", "an incident too, however narrow");
+    }
+
+    #[test]
+    fn columns_stand_under_each_other_in_any_script() {
+        for name in ["orders", "заказы-в-магазин", "中文", "a-name-that-is-wider-than-the-column"] {
+            assert_eq!(padded(name, 20).width(), name.width().max(20), "{name}");
+        }
     }
 }
