@@ -24,7 +24,7 @@ async fn read(simulator: &Simulator, entity: &str, expand: &[&str], atom: bool) 
             sessions: 2,
             zone: None,
         },
-        serves: Serves::One(Served { stream: stream.clone(), key: vec!["Ref_Key".into()], label: None }),
+        serves: Serves::One(Served { stream: stream.clone(), key: vec!["Ref_Key".into()], label: None, date: None }),
         reads: vec![Read {
             stream,
             entity: entity.into(),

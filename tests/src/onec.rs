@@ -4,6 +4,22 @@ use crate::servers::http_client;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::Value;
 
+/// Two of PyPI's clients, and what the second needs.
+pub const CLIENTS: &[&str] = &[
+    "enterprise-1c-odata==0.1.0",
+    "python-1c-odata==0.6.0",
+    "aiohttp==3.14.5",
+    "aiohappyeyeballs==2.7.1",
+    "aiosignal==1.4.0",
+    "attrs==26.1.0",
+    "frozenlist==1.8.0",
+    "idna==3.20",
+    "multidict==7.2.1",
+    "propcache==0.5.4",
+    "typing_extensions==4.16.0",
+    "yarl==1.25.1",
+];
+
 /// Everything else may stand in an address as it is.
 const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'[').add(b']').add(b'^').add(b'#');
 

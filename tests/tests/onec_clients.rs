@@ -3,28 +3,13 @@
 use std::process::Command;
 
 use bus_simulator::{Options, Simulator};
+use bus_tests::onec::CLIENTS;
 use bus_tests::servers::python;
 use serde_json::{Value, json};
 
-/// Two of PyPI's clients, and what the second needs.
-const PACKAGES: &[&str] = &[
-    "enterprise-1c-odata==0.1.0",
-    "python-1c-odata==0.6.0",
-    "aiohttp==3.14.5",
-    "aiohappyeyeballs==2.7.1",
-    "aiosignal==1.4.0",
-    "attrs==26.1.0",
-    "frozenlist==1.8.0",
-    "idna==3.20",
-    "multidict==7.2.1",
-    "propcache==0.5.4",
-    "typing_extensions==4.16.0",
-    "yarl==1.25.1",
-];
-
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_of_others_read_and_write_it() {
-    let python = tokio::task::spawn_blocking(|| python("1c-clients", PACKAGES)).await.unwrap().expect("the packages");
+    let python = tokio::task::spawn_blocking(|| python("1c-clients", CLIENTS)).await.unwrap().expect("the packages");
     let simulator = Simulator::start(Options { size: 40, ..Options::default() }).await.expect("a free port");
     let server = simulator.url().replace("/trade/odata/standard.odata", "");
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/onec/clients.py");

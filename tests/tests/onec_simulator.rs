@@ -294,6 +294,33 @@ async fn sessions_are_pooled_or_kept_by_clients() {
 }
 
 #[tokio::test]
+async fn the_first_answer_of_a_session_is_slow_and_counts_ignore_pages() {
+    let slow = Faults { slow_first_ms: 600_000, ..Faults::default() };
+    let (simulator, client) = started().await;
+    client.json("?$format=json").await;
+    simulator.set_faults(slow.clone());
+    client.json("?$format=json").await;
+    assert_eq!(simulator.sessions_opened(), 1, "the session that is there answers at once");
+    // Too old to be used again as soon as it is free.
+    let pool = Pool { age: Duration::ZERO, ..Pool::default() };
+    let aged = Simulator::start(Options { pool, ..Options::default() }).await.unwrap();
+    let fresh = Client::new(aged.url(), aged.node().to_string());
+    for opened in 1..=3 {
+        fresh.json("?$format=json").await;
+        assert_eq!(aged.sessions_opened(), opened);
+    }
+    aged.set_faults(slow);
+    assert!(tokio::time::timeout(Duration::from_millis(300), fresh.get("?$format=json")).await.is_err());
+
+    let path = format!("{ORDERS}?$format=json&$top=2&$inlinecount=allpages");
+    for (count_ignores_paging, expected) in [(false, 2), (true, 100)] {
+        simulator.set_faults(Faults { count_ignores_paging, ..Faults::default() });
+        let page = client.json(&path).await;
+        assert_eq!((page["value"].as_array().unwrap().len(), &page["odata.count"]), (expected, &json!("100")));
+    }
+}
+
+#[tokio::test]
 async fn faults_are_switched() {
     let (simulator, client) = started().await;
     let path = format!("{PRODUCTS}?$format=json");

@@ -23,6 +23,8 @@ pub struct Options {
 enum Which {
     /// A RabbitMQ queue through a map to HTTP POST, beside a bare loop.
     A,
+    /// Answers of 1C taken apart, beside the bare parsers and clients from PyPI.
+    C,
     /// Pushed records through the embedded broker to HTTP.
     D,
 }
@@ -32,7 +34,11 @@ pub fn run(options: &Options) -> Result<bool> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies inside the workspace")?;
     std::env::set_current_dir(root).context("cannot enter the workspace")?;
     // One by one: built together they would unify their features, and the program would not be the one that ships.
-    for package in [["-p", "entity-bus", "--bin", "bus"], ["-p", "bus-tests", "--bin", "bench"]] {
+    let measured = match options.which {
+        Which::C => ["-p", "bus-connectors", "--example", "parse"],
+        Which::A | Which::D => ["-p", "entity-bus", "--bin", "bus"],
+    };
+    for package in [measured, ["-p", "bus-tests", "--bin", "bench"]] {
         let mut build = cargo(&["build", "--release"]);
         build.args(package);
         if !succeeds(build)? {
@@ -41,7 +47,12 @@ pub fn run(options: &Options) -> Result<bool> {
     }
     let place = target().join("release").canonicalize().context("the programs that were just built")?;
     let mut bench = std::process::Command::new(place.join("bench"));
-    bench.env("BUS_BIN", place.join("bus")).arg(if options.which == Which::A { "a" } else { "d" });
+    bench.env("BUS_BIN", place.join("bus")).env("PARSE_BIN", place.join("examples/parse"));
+    bench.arg(match options.which {
+        Which::A => "a",
+        Which::C => "c",
+        Which::D => "d",
+    });
     for (option, given) in [("--quick", options.quick), ("--json", options.json)] {
         if given {
             bench.arg(option);

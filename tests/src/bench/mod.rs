@@ -1,7 +1,7 @@
 //! Benchmarks of the real program beside the least that could do the same work, in the same run on the same machine.
 //!
 //! `bench a` drains a RabbitMQ queue through the bus and through a bare loop, by turns; `bench d` carries records from a
-//! push through the embedded broker to a receiver. Each part is a process of its own, so that its CPU and memory can be
+//! push through the embedded broker to a receiver; `bench c` takes answers of 1C apart. Each part is a process of its own, so that its CPU and memory can be
 //! told apart: the program under test, the receiver, the bare loop, the broker. What the figures mean is in
 //! docs/benchmarks.md.
 
@@ -10,6 +10,7 @@ mod bare;
 mod document;
 mod drain;
 mod figures;
+mod parse;
 mod pushed;
 mod queue;
 mod receiver;
@@ -34,18 +35,19 @@ pub fn run() -> Result<()> {
         ["bare", broker, queue, receiver, concurrency] => {
             runtime.block_on(bare::forward(broker, queue, receiver, concurrency.parse()?))
         }
-        [which @ ("a" | "d"), options @ ..] => {
+        [which @ ("a" | "c" | "d"), options @ ..] => {
             if let Some(unknown) = options.iter().find(|option| !["--quick", "--json"].contains(option)) {
                 bail!("there is no option {unknown}: --quick, --json");
             }
             let scale = Scale { quick: options.contains(&"--quick") };
             let report = match *which {
                 "a" => runtime.block_on(drain::run(scale))?,
+                "c" => parse::run(scale)?,
                 _ => runtime.block_on(pushed::run(scale))?,
             };
             println!("{}", if options.contains(&"--json") { report.json() } else { report.text() });
             Ok(())
         }
-        _ => bail!("usage: bench a|d [--quick] [--json]"),
+        _ => bail!("usage: bench a|c|d [--quick] [--json]"),
     }
 }
