@@ -1,7 +1,7 @@
 //! `kill -9` between select, spool, publish, confirm and notify, while people work in the base.
 //!
-//! Several bases and buses work beside each other, so that one is killed while another starts: two hundred kills take half a
-//! minute. `ONEC_KILLS` is how many there are over each broker, `ORACLE_SEED` repeats a run.
+//! Several bases and buses work beside each other, so that one is killed while another starts: a hundred kills take half a minute
+//! on two busy cores. `ONEC_KILLS` is how many there are over each broker, `ORACLE_SEED` repeats a run.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
