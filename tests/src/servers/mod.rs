@@ -87,7 +87,11 @@ fn program(path: impl AsRef<Path>) -> Result<PathBuf> {
 /// The directory that cargo builds into, where what is expensive to fetch is kept between runs.
 pub(crate) fn target() -> Result<PathBuf> {
     let program = std::env::current_exe()?;
-    let profile = program.ancestors().find(|folder| folder.ends_with("deps")).and_then(Path::parent);
+    // A test program lies in `target/PROFILE/deps`, a benchmark beside that folder.
+    let profile = match program.ancestors().find(|folder| folder.ends_with("deps")) {
+        Some(deps) => deps.parent(),
+        None => program.parent(),
+    };
     let target = profile.and_then(Path::parent).context("a test program lies in target/PROFILE/deps")?;
     Ok(target.to_owned())
 }
