@@ -41,6 +41,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 #[tokio::main]
 async fn generate(folder: &Path, size: u32) -> Result<(), Box<dyn Error>> {
+    // Another part of the process may have chosen one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let simulator = Simulator::start(Options { size, ..Options::default() }).await?;
     for (name, format) in [("answer.json", "json"), ("answer.xml", "atom")] {
         let url = format!("{}/Document_ЗаказКлиента?$format={format}", simulator.url());
