@@ -9,7 +9,7 @@ mod tasks;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bus_core::vocabulary::{RouteName, SubscriptionName};
+use bus_core::vocabulary::{RouteName, StreamName, SubscriptionName, SystemName};
 use clap::builder::TypedValueParser as _;
 use clap::{Args, Parser, Subcommand};
 
@@ -37,6 +37,10 @@ pub enum Command {
     Test(Test),
     /// What an edited configuration would make of the messages that really came last; sends and changes nothing
     WhatIf(WhatIf),
+    /// Look at what a base of 1C publishes, and write a configuration that reads some of it
+    Init(Init),
+    /// Show what a stream would read now: a few records as they would be published; changes nothing anywhere
+    Preview(Preview),
     /// Print the JSON schema of routes.toml, for editors
     Schema,
     /// Show the bus at work, with nothing else installed: a shop's database, a receiver that sometimes fails
@@ -176,6 +180,55 @@ pub struct WhatIf {
 }
 
 #[derive(Debug, Args)]
+pub struct Init {
+    /// The root of the base's interface: http://HOST/BASE/odata/standard.odata
+    #[arg(long = "from-1c", value_name = "URL")]
+    pub from_1c: url::Url,
+    /// A user of the base
+    #[arg(long)]
+    pub user: Option<String>,
+    /// The variable that holds the user's password
+    #[arg(long, value_name = "NAME", default_value = "ERP_PASSWORD")]
+    pub password_env: String,
+    /// The name that the configuration gives to the base
+    #[arg(long, value_name = "NAME", default_value = "erp", value_parser = system)]
+    pub system: SystemName,
+    /// Write streams of objects whose name fits, as 'Справочник.*' or 'Document_Заказ*' (may be repeated); without it, list everything
+    #[arg(long, value_name = "PATTERN")]
+    pub only: Vec<String>,
+    /// Into a new file, instead of the terminal
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Also count the records of each object: one request each
+    #[arg(long)]
+    pub count: bool,
+    /// Print the list as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Preview {
+    #[command(flatten)]
+    pub config: Config,
+    /// The stream
+    #[arg(value_parser = stream)]
+    pub stream: StreamName,
+    /// So many records
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=100).map(usize::from))]
+    pub records: usize,
+    /// From the beginning, and not from where the feed stands
+    #[arg(long)]
+    pub begin: bool,
+    /// Also the requests and their answers, as they went over the wire, without credentials
+    #[arg(long)]
+    pub raw: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
 pub struct Demo {
     /// End by itself after this time ("30s", "2m")
     #[arg(long = "for", value_name = "TIME", value_parser = duration)]
@@ -298,6 +351,14 @@ pub struct Where {
 
 fn route(text: &str) -> Result<RouteName, String> {
     RouteName::new(text).map_err(|error| error.to_string())
+}
+
+fn stream(text: &str) -> Result<StreamName, String> {
+    StreamName::new(text).map_err(|error| error.to_string())
+}
+
+fn system(text: &str) -> Result<SystemName, String> {
+    SystemName::new(text).map_err(|error| error.to_string())
 }
 
 fn subscription(text: &str) -> Result<SubscriptionName, String> {

@@ -44,8 +44,13 @@ pub fn landscape(file: &Path) -> anyhow::Result<Landscape> {
 impl Client {
     /// Finds the address and the key in the configuration.
     pub fn new(landscape: &Landscape) -> anyhow::Result<Self> {
+        Self::patient(landscape, TIMEOUT)
+    }
+
+    /// Waits longer for an answer.
+    pub fn patient(landscape: &Landscape, timeout: Duration) -> anyhow::Result<Self> {
         let key = landscape.bus.key.as_ref().map(|key| key.load()).transpose().context("the key of [bus]")?;
-        let http = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build()?;
+        let http = reqwest::Client::builder().timeout(timeout).no_proxy().build()?;
         Ok(Self { http, base: format!("http://{}", reachable(landscape.bus.listen)), key })
     }
 

@@ -8,6 +8,7 @@ mod instance;
 mod logging;
 mod memory;
 mod notify;
+mod preview;
 mod rehearsal;
 mod reload;
 mod server;

@@ -176,6 +176,10 @@ pub struct OdataSystem {
     pub sessions: usize,
     /// The longest silence of an answer.
     pub timeout: Duration,
+    /// A constant with another value in every base.
+    pub constant: Option<String>,
+    /// Documents of which the newest must still be there.
+    pub witness: Option<String>,
 }
 
 /// A server that takes requests.

@@ -10,6 +10,7 @@ mod landscape;
 mod language;
 mod load;
 pub mod maps;
+pub mod onec;
 mod reference;
 mod resolve;
 pub mod shape;

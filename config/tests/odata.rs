@@ -56,6 +56,29 @@ fn what_is_said_of_a_base_and_a_stream_arrives() {
 }
 
 #[test]
+fn objects_are_named_in_either_form() {
+    let russian = GOOD.replace("Document_ЗаказКлиента", "Документ.ЗаказКлиента").replace(
+        "user = \"bus\"",
+        "user = \"bus\"\nidentity = [\"Константа.ИдентификаторБазы\", \"Документ.ЗаказКлиента\"]",
+    );
+    let (checked, text) = checked(&russian);
+    let landscape = checked.landscape.unwrap_or_else(|| panic!("{text}"));
+    assert_eq!(landscape.streams[0].entity.as_deref(), Some("Document_ЗаказКлиента"));
+    let SystemKind::Odata(base) = &landscape.systems[0].kind else { panic!("{:?}", landscape.systems) };
+    let signs = (base.constant.as_deref(), base.witness.as_deref());
+    assert_eq!(signs, (Some("Constant_ИдентификаторБазы"), Some("Document_ЗаказКлиента")));
+    let plan =
+        PLAN.replace("ExchangePlan_Шина", "ПланОбмена.Шина").replace("Document_ЗаказКлиента", "Документ.ЗаказКлиента");
+    let (checked, text) = self::checked(&plan);
+    let landscape = checked.landscape.unwrap_or_else(|| panic!("{text}"));
+    let FeedSource::Odata { changes: Changes::Plan { plan, .. }, .. } = &landscape.feeds[0].source else { panic!() };
+    assert_eq!(
+        (plan.as_str(), landscape.streams[0].entity.as_deref()),
+        ("ExchangePlan_Шина", Some("Document_ЗаказКлиента"))
+    );
+}
+
+#[test]
 fn each_mistake_has_its_code_and_hint() {
     let changes = "changes = { cursor = \"Date\", overlap = \"1d\", recheck = \"Sun 04:00\" }";
     for (replaced, by, code, part) in [
@@ -67,6 +90,9 @@ fn each_mistake_has_its_code_and_hint() {
         ("keep = \"padding\"", "keep = \"pading\"", "BUS-C006", "did you mean \"padding\"?"),
         ("dates = \"plain\"", "parameters = { Period = \"2026-01-01T00:00:00\" }", "BUS-C014", "no virtual table"),
         ("user = \"bus\"\n", "", "BUS-C014", "a password without a user"),
+        ("Document_ЗаказКлиента", "Документы.ЗаказКлиента", "BUS-C051", "`Документы` is none of Справочник"),
+        ("user = \"bus\"", "user = \"bus\"\nidentity = \"Справочник.Склады\"", "BUS-C052", "neither a constant nor"),
+        ("user = \"bus\"", "user = \"bus\"\nidentity = [\"Константа.А\", \"Constant_Б\"]", "BUS-C052", "the second"),
         ("to = \"shop\"", "to = \"erp\"", "BUS-C014", "`send` is for HTTP; `erp` is a base of 1C"),
         (
             "kind = \"1c-odata\"\nurl = \"http://erp/trade/odata/standard.odata\"\nuser = \"bus\"\npassword = { env = \"ERP_PASSWORD\" }",

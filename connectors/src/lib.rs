@@ -9,5 +9,7 @@ pub mod odata;
 pub mod push;
 mod serves;
 pub mod sql;
+mod tape;
 
 pub use serves::{Served, Serves, Several};
+pub use tape::{Heard, Tape};

@@ -37,9 +37,12 @@ fn options(simulator: &Simulator, spool: &Path) -> Options {
         keep: Keep::default(),
         plain_dates: false,
         marked_is_deleted: false,
+        readers: vec![],
     };
     let served = |stream: &str| Served { stream: name(stream), key: vec!["Ref_Key".into()], label: None, date: None };
     Options {
+        seen: None,
+        signs: Default::default(),
         base: BaseOptions {
             url: simulator.url().parse().unwrap(),
             login: None,
@@ -47,6 +50,7 @@ fn options(simulator: &Simulator, spool: &Path) -> Options {
             timeout: Duration::from_secs(20),
             sessions: 2,
             zone: None,
+            cache: None,
         },
         serves: Serves::Several(Several {
             feed: name("erp-changes"),

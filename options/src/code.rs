@@ -55,5 +55,7 @@ codes! {
     BAD_MASK = "BUS-C043" "not a field that can be masked";
     ARCHIVE_OUTLIVES = "BUS-C044" "an archive that outlives the journal";
     DATE_WITHOUT_RECHECK = "BUS-C050" "a business date without a comparison";
+    NO_OBJECT_OF_1C = "BUS-C051" "no name of an object of 1C";
+    NO_SIGN_OF_A_BASE = "BUS-C052" "what tells no base of 1C from another";
     POSTS_NO_DOCUMENT = "BUS-C060" "posting what is no document";
 }

@@ -24,7 +24,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub use data::Base;
-pub use serve::{Faults, Mode, Pool, Seen, Write};
+pub use serve::{Faults, Mode, Pool, Reshape, Seen, Write};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use value::Guid;
@@ -115,6 +115,14 @@ impl Simulator {
         let order = Write { set: set.into(), key: key.into(), values, ..Write::default() };
         let written = order.run(&mut self.shared.base(), "write")?;
         Ok(written["key"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Changes what is published, as an update of the configuration does.
+    ///
+    /// # Errors
+    /// If there is no such set or attribute.
+    pub fn reshape(&self, change: &Reshape) -> Result<(), String> {
+        change.run(&mut self.shared.base())
     }
 
     /// Switches faults.

@@ -73,6 +73,7 @@ impl Setting {
             timeout: Duration::from_secs(10),
             sessions: 4,
             zone: Some(chrono_tz::Europe::Moscow),
+            cache: None,
         };
         OdataTarget::new(&options, write).unwrap()
     }

@@ -49,6 +49,7 @@ impl Base {
             query: query.into(),
             cursor: cursor.map(|(column, overlap)| CursorColumn { column: column.into(), overlap }),
             timeout: Duration::from_secs(20),
+            tape: None,
         }
     }
 

@@ -70,6 +70,7 @@ async fn postgres(port: u16, database: &str, ca: &str) -> Result<SystemReport, (
         query: "SELECT 1 AS id".into(),
         cursor: None,
         timeout: Duration::from_secs(10),
+        tape: None,
     };
     SqlSource::new(options).unwrap().check().await.map_err(|error| (error.fault, error.message))
 }

@@ -52,6 +52,7 @@ impl Topology {
             | Kind::SourceMaintenance
             | Kind::FeedStopped
             | Kind::SourceChanged
+            | Kind::SchemaDrift
             | Kind::TooManyDeletions
             | Kind::UntakenEntity
             | Kind::UnreadableRecords
@@ -87,6 +88,7 @@ impl Topology {
             Kind::SourceSilent | Kind::SourceFailing => &[
                 Kind::SystemDown,
                 Kind::SourceChanged,
+                Kind::SchemaDrift,
                 Kind::SourceMaintenance,
                 Kind::FeedStopped,
                 Kind::SourceFailing,
@@ -116,6 +118,7 @@ impl Topology {
             | Kind::SourceMaintenance
             | Kind::FeedStopped
             | Kind::SourceChanged
+            | Kind::SchemaDrift
             | Kind::CursorStuck
             | Kind::SourceSilent
             | Kind::UntakenEntity

@@ -138,6 +138,9 @@ pub enum SourceFault {
     Maintenance,
     /// Another base than last time, or an earlier state of it: nothing is read until a person has agreed.
     AnotherBase,
+    /// What is read has lost a field, or has one of another type, that somebody reads: nothing is read until a person has
+    /// agreed.
+    SchemaChanged,
     /// The stored cursor cannot be read: the feed stops. It never means "start over".
     CursorUnreadable,
 }

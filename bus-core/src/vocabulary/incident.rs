@@ -61,6 +61,8 @@ kinds! {
     FeedStopped = "feed-stopped" Critical;
     /// The source is another base than last time, or an earlier state of it.
     SourceChanged = "source-changed" Critical;
+    /// A source has changed what somebody reads of it.
+    SchemaDrift = "schema-drift" Critical;
     /// A queue skipped messages of its stream.
     Gap = "gap" Critical;
     /// Rows of a stream that could not be read, and are kept for a person.

@@ -5,7 +5,9 @@ mod check;
 mod cursor;
 mod dead;
 mod incidents;
+mod init;
 mod pause;
+mod preview;
 mod pull;
 mod reload;
 mod run;
@@ -32,6 +34,8 @@ pub async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Check(args) => check::check(args).await,
         Command::Test(args) => test::test(args).await,
         Command::WhatIf(args) => what_if::what_if(args).await,
+        Command::Init(args) => init::init(args).await,
+        Command::Preview(args) => preview::preview(args).await,
         Command::Schema => {
             println!("{}", serde_json::to_string_pretty(&bus_config::json_schema())?);
             Ok(ExitCode::SUCCESS)

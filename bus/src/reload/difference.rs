@@ -6,6 +6,8 @@ use bus_config::{Bus, Feed, FeedSource, Landscape, MapSource, Route, Subscriptio
 use bus_core::engine::supervisor::JobName;
 use bus_core::vocabulary::{RouteName, StreamName, SystemName};
 
+use crate::wire::source;
+
 /// From one landscape to another.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Difference {
@@ -55,7 +57,13 @@ pub fn between(old: &Landscape, new: &Landscape) -> Difference {
             FeedSource::Query { system, .. } | FeedSource::Odata { system, .. } => !found.systems.contains(system),
             FeedSource::Push { .. } | FeedSource::Join(_) => true,
         };
-        !everywhere && system && old.feeds.contains(feed) && streams(old) == streams(new)
+        // A feed of 1C watches the fields that are read of it.
+        let readers = |landscape: &Landscape| {
+            let streams = feed.streams.iter().filter_map(|name| landscape.stream(name));
+            streams.map(|stream| source::readers(landscape, stream)).collect::<Vec<_>>()
+        };
+        let watched = !matches!(feed.source, FeedSource::Odata { .. }) || readers(old) == readers(new);
+        !everywhere && system && watched && old.feeds.contains(feed) && streams(old) == streams(new)
     };
     let feed_names = |feeds: &[Feed], same: &dyn Fn(&Feed) -> bool| -> BTreeSet<JobName> {
         feeds.iter().filter(|feed| !same(feed)).map(|feed| JobName::Feed(feed.name.clone())).collect()

@@ -121,6 +121,16 @@ impl Reloader {
         reloader
     }
 
+    /// What runs now. Waits for a reload under way.
+    pub async fn landscape(&self) -> Landscape {
+        self.current.lock().await.landscape.clone()
+    }
+
+    /// What all parts share.
+    pub fn workshop(&self) -> &Workshop {
+        &self.workshop
+    }
+
     /// Reads the files anew and takes over what differs. Not to be cancelled half-way: run it in a task of its own.
     pub async fn reload(&self, dropped: &Dropped) -> Result<Report, Refused> {
         let Some(file) = self.file.clone() else { return Err(Refused::NoFile) };

@@ -9,6 +9,7 @@ mod letters;
 mod live;
 mod out;
 mod pauses;
+mod preview;
 mod push;
 mod reload;
 mod status;
@@ -118,6 +119,7 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken
         .route("/backfills/{id}/{state}", post(backfills::set_state))
         .route("/pauses", get(pauses::list))
         .route("/pauses/{kind}/{name}", post(pauses::pause).delete(pauses::resume))
+        .route("/preview/{stream}", get(preview::get))
         .route("/reload", post(reload::post))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), guard::admin))
         .route("/healthz", get(|| async { "alive\n" }))

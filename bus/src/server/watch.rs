@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::App;
+use crate::wire;
 
 /// An open or past incident, for people and machines.
 #[derive(Debug, Serialize, Deserialize)]
@@ -119,12 +120,24 @@ pub async fn close(State(app): State<Arc<App>>, Query(named): Query<Named>) -> R
     Json(json!({ "closed": named.subject })).into_response()
 }
 
-/// A person says that the base that answers is the right one.
+/// A person says that the base that answers is the right one, and what it holds has the right form.
 pub async fn accept(State(app): State<Arc<App>>, Path(name): Path<String>) -> Response {
     let feed = FeedName::new(&name).ok().filter(|name| app.watch.feeds().iter().any(|(feed, _)| feed == name));
     let Some(feed) = feed else {
         return (StatusCode::NOT_FOUND, "there is no feed of this name\n").into_response();
     };
+    let landscape = app.reloader.landscape().await;
+    if let Some(known) = landscape.feeds.iter().find(|known| known.name == feed) {
+        for file in wire::source::remembered(&landscape, known) {
+            match std::fs::remove_file(file) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    let why = format!("what the feed knows of its source could not be forgotten: {error}\n");
+                    return (StatusCode::SERVICE_UNAVAILABLE, why).into_response();
+                }
+                _ => {}
+            }
+        }
+    }
     match app.oversight.store.keep_identity(&feed, None).await {
         Ok(()) => Json(json!({ "accepted": name })).into_response(),
         Err(error) => super::admin::unavailable(&error),

@@ -56,7 +56,7 @@ pub fn prepare(landscape: &Landscape, workshop: &Workshop, feed: &Feed) -> anyho
         }
         FeedSource::Join(join) => Ok(FeedPart {
             plan: plan(join.schedule.clone(), Changes::Cursor { recheck: None }),
-            source: joins::source(landscape, workshop, join),
+            source: joins::source(landscape, &workshop.database, join),
             gate: SystemName::new(feed.name.as_str())?,
             capacity: reading(None, usize::MAX >> 4),
             door: None,

@@ -51,6 +51,11 @@ impl Gates {
         Ok(gate)
     }
 
+    /// One that is open.
+    pub fn known(&self, name: &SystemName) -> Option<Arc<Gate>> {
+        self.open().get(name).map(|open| Arc::clone(&open.gate))
+    }
+
     /// The gates of systems that are delivered to.
     pub fn delivering(&self) -> Vec<(SystemName, Arc<Gate>)> {
         let open = self.open();

@@ -6,12 +6,12 @@ use bus_config::shape::{Body, Shaper};
 use bus_config::{Join, Landscape};
 use bus_core::engine::part::PartTarget;
 use bus_core::ports::source::Source;
-use bus_storage::{JoinPlan, JoinSource, JoinedPart, StoredPart};
+use bus_storage::{Database, JoinPlan, JoinSource, JoinedPart, StoredPart};
 
 use super::Workshop;
 use super::routes::{self, RoutePart};
 
-pub fn source(landscape: &Landscape, workshop: &Workshop, join: &Join) -> Box<dyn Source> {
+pub fn source(landscape: &Landscape, database: &Database, join: &Join) -> Box<dyn Source> {
     let part = |part: &bus_config::JoinPart| JoinedPart {
         stream: part.stream.clone(),
         name: part.field.clone(),
@@ -24,7 +24,7 @@ pub fn source(landscape: &Landscape, workshop: &Workshop, join: &Join) -> Box<dy
         main: join.main.clone(),
         with: join.with.iter().map(part).collect(),
     };
-    Box::new(JoinSource::new(workshop.database.clone(), plan))
+    Box::new(JoinSource::new(database.clone(), plan))
 }
 
 /// The routes that keep its parts.

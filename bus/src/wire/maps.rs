@@ -157,6 +157,7 @@ pub fn source(system: &System, name: &str, query: &str) -> anyhow::Result<SqlSou
         query: query.to_owned(),
         cursor: None,
         timeout: super::source::STATEMENT,
+        tape: None,
     };
     SqlSource::new(options).with_context(|| name.to_owned())
 }

@@ -55,7 +55,7 @@ pub async fn everything(landscape: &Landscape) -> Vec<Reached> {
         let (Some(system), Carried::Odata(write)) = (landscape.system(&route.to), &route.carried) else { continue };
         let SystemKind::Odata(base) = &system.kind else { continue };
         let ask = async {
-            let target = target::odata(system, base, route, write).map_err(|error| format!("{error:#}"))?;
+            let target = target::odata(landscape, system, base, route, write).map_err(|error| format!("{error:#}"))?;
             target.check().await.map_err(|error| error.to_string())
         };
         let what = format!("route {} ({})", route.name, system.name);

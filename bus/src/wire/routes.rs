@@ -69,7 +69,7 @@ impl Builder {
                 (Arc::new(self.clients[&system.name].route(route, requests)?), &http.takes)
             }
             (SystemKind::Odata(base), Carried::Odata(write)) => {
-                (target::odata(system, base, route, write)?, &base.takes)
+                (target::odata(landscape, system, base, route, write)?, &base.takes)
             }
             _ => anyhow::bail!("route {}: {} takes no such requests", route.name, route.to),
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use bus_config::{
-    BatchBody, Gone, Http as Requests, HttpSystem, Method, OdataSystem, OdataWrite, Posting, Route, System,
+    BatchBody, Gone, Http as Requests, HttpSystem, Landscape, Method, OdataSystem, OdataWrite, Posting, Route, System,
 };
 use bus_connectors::http::{
     Batch, Client, Decides, Form, Header, HeaderValue, HttpTarget, Match, Options, Repeats, Request, Results, Send,
@@ -49,6 +49,7 @@ impl Secrets {
 
 /// A route that writes to a base of 1C.
 pub fn odata(
+    landscape: &Landscape,
     system: &System,
     base: &OdataSystem,
     route: &Route,
@@ -70,7 +71,7 @@ pub fn odata(
         }),
         load_mode: write.load_mode,
     };
-    let target = OdataTarget::new(&super::source::base_of(system, base)?, write);
+    let target = OdataTarget::new(&super::source::base_of(landscape, system, base)?, write);
     Ok(Arc::new(target.with_context(|| format!("route {}", route.name))?))
 }
 

@@ -1,6 +1,37 @@
 //! `odata = { … }` of a stream: what is asked of 1C's OData interface beside the name of the object.
 
-use bus_options::{Filled, Located, Map, OneOrMany, choices, options};
+use std::borrow::Cow;
+
+use bus_options::{Filled, Located, Map, Node, OneOrMany, OptionValue, Report, choices, codes, options};
+
+use crate::onec;
+
+/// An object of 1C, written in either of its two forms; holds the interface's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectName(pub String);
+
+impl OptionValue for ObjectName {
+    fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
+        let text = Filled::read(node, report)?;
+        match onec::interface_name(&text.0) {
+            Ok(name) => Some(Self(name)),
+            Err(why) => {
+                report.add_with_hint(codes::NO_OBJECT_OF_1C, &node.span(), why, OBJECT_HINT);
+                None
+            }
+        }
+    }
+    fn kind() -> Cow<'static, str> {
+        "object of 1C: `\"Document_ЗаказКлиента\"` or `\"Документ.ЗаказКлиента\"`".into()
+    }
+    fn schema() -> serde_json::Value {
+        Filled::schema()
+    }
+}
+
+/// What a name that is none should be.
+pub const OBJECT_HINT: &str = "write it as the interface does (\"Document_ЗаказКлиента\"), or as 1C does (\"Документ.ЗаказКлиента\", \
+                               \"РегистрНакопления.ТоварыНаСкладах.Остатки\")";
 
 options! {
     /// What is asked of 1C beside the name of the object.
@@ -33,7 +64,7 @@ options! {
     /// How a record is written to a base of 1C.
     pub struct OdataWrite("write") {
         /// The set, as the interface names it: `"Document_ЗаказКлиента"`. Objects, independent and dependent records, constants.
-        set: Filled, required;
+        set: ObjectName, required;
         /// The attribute that holds the key of the message: text of limited length, or a whole number. Without it the key is the
         /// object's own reference in 1C, and objects can only be changed. Registers and constants have their key in their fields.
         by: Filled, optional;

@@ -12,7 +12,7 @@ use bus_options::{
 use serde_json::{Value, json};
 
 use super::address::HttpUrl;
-use super::odata::OdataRead;
+use super::odata::{ObjectName, OdataRead};
 use super::watch::Expect;
 use crate::shape::Masked;
 
@@ -23,7 +23,8 @@ options! {
         /// The system it is read from, or the feed that serves it.
         from: RefEither<SystemName, FeedName>, optional;
         /// Which of the feed's records are this stream's: what its `entity_column` holds for them. Of a base of 1C: the object's
-        /// name in its interface, as in `"Catalog_Номенклатура"` or `"AccumulationRegister_ТоварыНаСкладах/Balance"`.
+        /// name in its interface, as in `"Catalog_Номенклатура"` or `"AccumulationRegister_ТоварыНаСкладах/Balance"`, or as 1C's people call it: `"Справочник.Номенклатура"`,
+        /// `"РегистрНакопления.ТоварыНаСкладах.Остатки"`.
         entity: Located<Filled>, optional;
         /// What to read. With a cursor it holds `:cursor`, the position reached, and is ordered by it.
         query: Located<Filled>, optional;
@@ -109,7 +110,7 @@ options! {
     /// Changes are what a base of 1C registers for a node of its exchange plan.
     pub struct PlanChanges("changes = { exchange_plan = … }") {
         /// The plan's name in the interface.
-        exchange_plan: Filled, required;
+        exchange_plan: ObjectName, required;
         /// The code of the node that stands for the bus. Nobody else may read it.
         node: Filled, required;
         /// The root of the interface as 1C itself writes it, where a proxy stands between and `url` is another.

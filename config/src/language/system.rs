@@ -4,13 +4,14 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 
 use bus_options::{
-    Filled, Located, Map, Millis, Node, OptionValue, Percent, Report, SecretOr, SecretRef, Whole, codes, options,
-    tagged,
+    Filled, Located, Map, Millis, Node, OneOrMany, OptionValue, Percent, Report, SecretOr, SecretRef, Whole, codes,
+    options, tagged,
 };
 use serde_json::Value;
 
 use super::address::{HttpUrl, SqlUrl};
 use super::bus::Timezone;
+use super::odata::ObjectName;
 use super::profile::Pace;
 use super::route::Template;
 
@@ -85,7 +86,11 @@ options! {
         /// The longest silence: before the first byte of an answer, and between any two. The first answer after a pause, virtual
         /// tables and `$metadata` take 1C half a minute.
         timeout: Millis<1, HOUR>, shared = "2m";
-    } planned ["identity"]
+        /// By what this base is told from another one: a constant with another value in every base, and a kind of document of which
+        /// the newest must still be there, as in `["Константа.ИдентификаторБазы", "Документ.ЗаказКлиента"]`. Without it, a feed that reads
+        /// documents looks for the newest of those.
+        identity: Located<OneOrMany<ObjectName>>, optional;
+    }
 }
 
 options! {

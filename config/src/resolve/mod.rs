@@ -32,9 +32,10 @@ pub fn resolve(tables: Tables, base: &Path, sources: &Sources, report: &mut Repo
     let zone = bus.timezone;
     let systems = system::resolve(&tables.systems, &tables.profiles, zone, report);
     let mut feeds = feed::resolve(&tables.feeds, &tables.streams, &tables.systems, report);
-    let (own, streams) =
+    let (own, mut streams) =
         stream::resolve(&tables.streams, &tables.feeds, &tables.systems, zone, bus.journal.age, report);
     feeds.extend(own);
+    odata::names(&feeds, &mut streams, &tables.streams, report);
     let spans: Vec<_> = tables.feeds.0.iter().map(|feed| (feed.key.value.as_str(), &feed.key.span)).collect();
     odata::nodes(&feeds, &spans, report);
     feed::paths(&tables.feeds, &tables.streams, report);

@@ -1,12 +1,13 @@
 //! Streams that are read from a base of 1C.
 
-use bus_core::vocabulary::SystemName;
-use bus_options::{Filled, Located, Map, OneOrMany, Report, Span, codes};
+use bus_core::vocabulary::{StreamName, SystemName};
+use bus_options::{Definitions, Filled, Located, Map, OneOrMany, Report, Span, codes};
 
 use super::feed::{Reading, changes, guarded};
 use crate::landscape::{self, Feed, FeedSource, OdataRead};
-use crate::language::odata::{self as language, Dates, Format, Kept, Mark};
-use crate::language::stream::{Changes, Overlap};
+use crate::language::odata::{self as language, Dates, Format, Kept, Mark, OBJECT_HINT};
+use crate::language::stream::{Changes, Overlap, Stream};
+use crate::onec;
 
 /// A reader of a base: an object, when, and how changes are found.
 pub fn source(reading: &Reading<'_>, from: &SystemName, at: &Span, report: &mut Report) -> Option<FeedSource> {
@@ -52,6 +53,36 @@ pub fn source(reading: &Reading<'_>, from: &SystemName, at: &Span, report: &mut 
         schedule: reading.schedule?.value.clone(),
         changes: changes(&written.value),
     })
+}
+
+/// Streams of 1C name their objects as its interface does, or as its people do; from here on it is the former.
+pub fn names(
+    feeds: &[Feed],
+    streams: &mut [landscape::Stream],
+    written: &Definitions<StreamName, Stream>,
+    report: &mut Report,
+) {
+    for feed in feeds.iter().filter(|feed| matches!(feed.source, FeedSource::Odata { .. })) {
+        let mut taken: Vec<(String, String)> = Vec::new();
+        for stream in streams.iter_mut().filter(|stream| feed.streams.contains(&stream.name)) {
+            let span = written.0.iter().find(|entry| entry.key.value == stream.name);
+            let span = span.and_then(|entry| entry.value.entity.as_ref()).map(|entity| &entity.span);
+            let (Some(entity), Some(span)) = (&stream.entity, span) else { continue };
+            match onec::interface_name(entity) {
+                // The same text twice is told where feeds are read.
+                Ok(name) if taken.iter().any(|(written, known)| *known == name && written != entity) => {
+                    let message = format!("another stream of the feed takes `{name}` already");
+                    let hint = "one stream takes an entity; give it as many routes as it needs";
+                    report.add_with_hint(codes::CONTRADICTION, span, message, hint);
+                }
+                Ok(name) => {
+                    taken.push((entity.clone(), name.clone()));
+                    stream.entity = Some(name);
+                }
+                Err(why) => report.add_with_hint(codes::NO_OBJECT_OF_1C, span, why, OBJECT_HINT),
+            }
+        }
+    }
 }
 
 /// One node has one reader: what one of two was told, the other would never see.
@@ -108,7 +139,7 @@ fn date(changes: &Changes, span: &Span, report: &mut Report) {
 
 fn virtual_table(entity: &Located<Filled>, odata: &language::OdataRead, report: &mut Report) {
     if let Some(parameters) = &odata.parameters
-        && !entity.value.0.contains('/')
+        && !onec::interface_name(&entity.value.0).is_ok_and(|name| name.contains('/'))
     {
         let message = format!("`{}` is no virtual table, so it has no parameters", entity.value.0);
         let hint = "name one: entity = \"AccumulationRegister_X/Balance\", or say `equals` or `filter`";

@@ -2,11 +2,12 @@
 
 use bus_core::policy::Profile;
 use bus_core::vocabulary::SystemName;
-use bus_options::{Definitions, Filled, Located, Report, SecretOr, SecretRef, codes};
+use bus_options::{Definitions, Filled, Located, OneOrMany, Report, SecretOr, SecretRef, codes};
 use chrono_tz::Tz;
 use url::Url;
 
 use crate::landscape::{HttpSystem, Limits, OdataSystem, System, SystemKind, Takes};
+use crate::language::odata::ObjectName;
 use crate::language::profile::{self, Pace, ProfileName};
 use crate::language::system as language;
 
@@ -35,6 +36,7 @@ pub fn resolve(
                 System { name, ca: sql.ca.clone(), kind: SystemKind::Sql { url, reads } }
             }
             language::System::Odata(odata) => {
+                let (constant, witness) = signs(odata.identity.as_ref(), report);
                 let kind = SystemKind::Odata(OdataSystem {
                     url: map(&odata.url, |url| url.0.clone()),
                     login: login(odata.user.as_ref(), odata.password.as_ref(), report),
@@ -43,6 +45,8 @@ pub fn resolve(
                     takes: takes(&odata.capacity, profiles, zone),
                     sessions: odata.sessions.get() as usize,
                     timeout: odata.timeout.0,
+                    constant,
+                    witness,
                 });
                 System { name, ca: odata.ca.clone(), kind }
             }
@@ -53,6 +57,35 @@ pub fn resolve(
         }
     };
     written.0.iter().map(resolve).collect()
+}
+
+/// What tells a base from another: at most one constant, and one kind of document.
+fn signs(identity: Option<&Located<OneOrMany<ObjectName>>>, report: &mut Report) -> (Option<String>, Option<String>) {
+    let (mut constant, mut witness) = (None, None);
+    let Some(identity) = identity else { return (constant, witness) };
+    for ObjectName(name) in &identity.value.0 {
+        let place = match name.split_once('_').filter(|(_, object)| !object.contains('/')) {
+            Some(("Constant", _)) => &mut constant,
+            Some(("Document", _)) => &mut witness,
+            _ => {
+                let message = format!("`{name}` is neither a constant nor a document");
+                let hint =
+                    "say identity = [\"Константа.ИдентификаторБазы\", \"Документ.ЗаказКлиента\"], or one of both";
+                report.add_with_hint(codes::NO_SIGN_OF_A_BASE, &identity.span, message, hint);
+                continue;
+            }
+        };
+        if place.replace(name.clone()).is_some() {
+            let message = format!("`{name}` is the second of its kind");
+            report.add_with_hint(
+                codes::NO_SIGN_OF_A_BASE,
+                &identity.span,
+                message,
+                "keep one constant and one document",
+            );
+        }
+    }
+    (constant, witness)
 }
 
 /// A user and a password, which come together or not at all.

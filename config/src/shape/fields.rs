@@ -62,6 +62,10 @@ impl Fields {
         self.0.iter().map(|field| field.path.to_string())
     }
 
+    pub(super) fn fields_read(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(|field| field.path.names())
+    }
+
     pub(super) fn holds_for(&self) -> Option<&MapName> {
         let map = self.0.iter().filter_map(|field| field.map.as_ref());
         map.filter(|(_, unknown)| matches!(unknown, Unknown::Hold(_))).map(|(map, _)| &map.name).next()

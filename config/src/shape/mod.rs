@@ -76,6 +76,26 @@ impl Shaper {
         self.when.as_ref().and_then(|when| when.0.holds_for()).or(of_body)
     }
 
+    /// The fields of the record that it reads or passes on, as names from the root joined by dots; an empty one is all of it.
+    /// Which item of a list makes no difference.
+    pub fn fields_read(&self) -> Vec<String> {
+        let mut fields: Vec<String> = self.when.iter().flat_map(|when| when.0.fields_read()).collect();
+        match &self.body {
+            Body::AsIs => fields.push(String::new()),
+            Body::Fields(picked) => fields.extend(picked.fields_read()),
+            Body::Transform(transform) => {
+                fields.extend(transform.0.fields_read());
+                // What a program does not replace goes to the receiver as it came.
+                if !transform.0.replaces_all() {
+                    fields.push(String::new());
+                }
+            }
+        }
+        fields.sort();
+        fields.dedup();
+        fields
+    }
+
     /// The paths of the record that filter and transformation read, as in `.items[0].sku`.
     pub fn paths_read(&self) -> Vec<String> {
         let mut paths: Vec<String> = self.when.iter().flat_map(|when| when.0.paths_read()).collect();

@@ -56,6 +56,13 @@ impl FieldPath {
         Ok(Self(steps))
     }
 
+    /// Its names, joined by dots.
+    pub(super) fn names(&self) -> String {
+        let names =
+            self.0.iter().filter_map(|step| if let Step::Field(name) = step { Some(name.as_str()) } else { None });
+        names.collect::<Vec<_>>().join(".")
+    }
+
     /// The first field of the path; `None` for the whole record.
     pub(super) fn pick<'a>(&self, root: &RawObject<'a>, body: &'a RawValue) -> Option<Cow<'a, RawValue>> {
         let (first, rest) = match self.0.split_first() {

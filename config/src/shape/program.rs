@@ -11,6 +11,7 @@ use vrl::compiler::runtime::{Runtime, Terminate};
 use vrl::compiler::state::ExternalEnv;
 use vrl::compiler::{CompileConfig, TargetValueRef, TimeZone, compile_with_external};
 use vrl::diagnostic::{Diagnostic, DiagnosticList};
+use vrl::path::{OwnedSegment, OwnedTargetPath, PathPrefix};
 use vrl::value::{Secrets, Value};
 
 use super::record::Record;
@@ -63,6 +64,25 @@ impl Program {
     /// The paths of the record that it reads.
     pub fn paths_read(&self) -> Vec<String> {
         self.compiled.info().target_queries.iter().map(ToString::to_string).collect()
+    }
+
+    /// The fields of the record that it reads; see [`Shaper::fields_read`](super::Shaper::fields_read).
+    pub(super) fn fields_read(&self) -> Vec<String> {
+        let names = |path: &OwnedTargetPath| {
+            let names = path.path.segments.iter().filter_map(|segment| match segment {
+                OwnedSegment::Field(name) => Some(name.to_string()),
+                OwnedSegment::Index(_) => None,
+            });
+            names.collect::<Vec<_>>().join(".")
+        };
+        let queries = self.compiled.info().target_queries.iter();
+        queries.filter(|path| path.prefix == PathPrefix::Event).map(names).collect()
+    }
+
+    /// Whether it assigns the whole record anew.
+    pub(super) fn replaces_all(&self) -> bool {
+        let root = |path: &OwnedTargetPath| path.prefix == PathPrefix::Event && path.path.is_root();
+        self.compiled.info().target_assignments.iter().any(root)
     }
 
     fn run(&self, record: &mut Record, zone: TimeZone) -> Result<Value, Stop> {

@@ -1,12 +1,16 @@
 //! One base of 1C: requests, the pool of sessions that all uses of one user share, and its `$metadata`.
 
+mod described;
 mod send;
 
 pub use send::Sent;
 
+use described::{Known, METADATA};
+
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bus_core::ports::source::{SourceError, SourceFault};
 use bus_core::vocabulary::Secret;
@@ -14,12 +18,11 @@ use bytes::Bytes;
 use reqwest::{Method, redirect};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::metadata;
-use super::model::Model;
 use super::options::BaseOptions;
 pub use super::trouble::Cause;
 use super::trouble::Trouble;
 use crate::certificate;
+use crate::tape::{Tape, Track};
 
 /// A server that takes longer to take a connection is not there.
 const CONNECT_WITHIN: Duration = Duration::from_secs(20);
@@ -27,10 +30,6 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(20);
 const WHOLE_ANSWER: Duration = Duration::from_secs(900);
 /// What is read of a refusal.
 const REFUSAL_BYTES: usize = 64 * 1024;
-/// `$metadata` of the largest known base has 17 MB.
-const METADATA_BYTES: usize = 256 * 1024 * 1024;
-/// After this time it is read again, because what a base publishes changes with its configuration.
-const MODEL_AGE: Duration = Duration::from_secs(3600);
 
 /// How to reach one base.
 pub struct Base {
@@ -39,12 +38,15 @@ pub struct Base {
     login: Option<(String, Secret)>,
     timeout: Duration,
     shared: Arc<Shared>,
+    tape: Option<Tape>,
+    /// Where `$metadata` is kept.
+    cache: Option<PathBuf>,
 }
 
 /// What everybody shares who works in one base as one user.
 struct Shared {
     sessions: Arc<Semaphore>,
-    model: tokio::sync::Mutex<Option<(Arc<Model>, Instant)>>,
+    model: tokio::sync::Mutex<Known>,
 }
 
 /// Root and user.
@@ -61,7 +63,7 @@ fn shared(root: &str, user: &str, sessions: usize) -> Arc<Shared> {
         return known;
     }
     let sessions = Arc::new(Semaphore::new(sessions.clamp(1, 100)));
-    let fresh = Arc::new(Shared { sessions, model: tokio::sync::Mutex::new(None) });
+    let fresh = Arc::new(Shared { sessions, model: tokio::sync::Mutex::default() });
     bases.insert(place, Arc::downgrade(&fresh));
     fresh
 }
@@ -135,7 +137,12 @@ impl Base {
         let root = url.as_str().trim_end_matches('/').to_owned();
         let user = login.as_ref().map(|(user, _)| user.as_str()).unwrap_or_default();
         let shared = shared(&root, user, options.sessions);
-        Ok(Self { http, root, login, timeout: options.timeout, shared })
+        Ok(Self { http, root, login, timeout: options.timeout, shared, tape: None, cache: options.cache.clone() })
+    }
+
+    /// Notes from now on what is asked and answered, but for `$metadata`, which nobody could read.
+    pub fn record(&mut self, tape: Tape) {
+        self.tape = Some(tape);
     }
 
     /// The root of the interface, without a slash at its end.
@@ -159,9 +166,13 @@ impl Base {
         if let Some((user, password)) = &self.login {
             request = request.basic_auth(user, Some(password.expose()));
         }
+        let mut track = self.noted(&method, rest, accept);
         let response = request.send().await.map_err(|error| wire(&error, self.timeout))?;
         let status = response.status();
-        let mut answer = Answer { response, begun: None, timeout: self.timeout, _session: session };
+        if track.is_on() {
+            track.answer(head(&response).as_bytes());
+        }
+        let mut answer = Answer { response, begun: None, timeout: self.timeout, _session: session, track };
         if !status.is_success() {
             let body = answer.up_to(REFUSAL_BYTES).await;
             return Err(Failed::Trouble(Trouble::read(status.as_u16(), &body)));
@@ -179,40 +190,11 @@ impl Base {
         Ok(answer)
     }
 
-    /// What the base publishes; asked for again after a while, or when `fresh` says so.
-    pub async fn model(&self, fresh: bool) -> Result<Arc<Model>, Failed> {
-        let mut known = self.shared.model.lock().await;
-        if let Some((model, read)) = &*known
-            && !fresh
-            && read.elapsed() < MODEL_AGE
-        {
-            return Ok(Arc::clone(model));
-        }
-        let mut answer = self.ask(Method::GET, "/$metadata", false).await?;
-        let mut file = tempfile().map_err(|error| Failed::Broken(format!("no temporary file: {error}")))?;
-        let mut bytes = 0;
-        while let Some(chunk) = answer.chunk().await? {
-            bytes += chunk.len();
-            if bytes > METADATA_BYTES {
-                return Err(Failed::Broken("$metadata has more than 256 MB".to_owned()));
-            }
-            std::io::Write::write_all(&mut file, &chunk).map_err(|error| Failed::Broken(error.to_string()))?;
-        }
-        drop(answer);
-        let read = tokio::task::spawn_blocking(move || {
-            std::io::Seek::rewind(&mut file).map_err(|error| metadata::MetadataError::Malformed(error.to_string()))?;
-            metadata::read(std::io::BufReader::new(file))
-        });
-        let model = read.await.map_err(|_| Failed::Broken("reading $metadata failed".to_owned()))?;
-        let model = Arc::new(model.map_err(|error| Failed::Broken(error.to_string()))?);
-        *known = Some((Arc::clone(&model), Instant::now()));
-        Ok(model)
+    fn noted(&self, method: &Method, rest: &str, accept: &str) -> Track {
+        let tape = self.tape.as_ref().filter(|_| rest != METADATA);
+        let login = if self.login.is_some() { "\nAuthorization: ***" } else { "" };
+        Tape::request(tape, || format!("{method} {}{rest}\nAccept: {accept}{login}", self.root))
     }
-}
-
-/// A file that nobody else sees: `$metadata` need not be in memory as text while it is read.
-fn tempfile() -> std::io::Result<std::fs::File> {
-    tempfile::tempfile()
 }
 
 /// An answer that has begun well. Its session is free when it is dropped.
@@ -221,6 +203,7 @@ pub struct Answer {
     begun: Option<Bytes>,
     timeout: Duration,
     _session: OwnedSemaphorePermit,
+    track: Track,
 }
 
 impl Answer {
@@ -229,7 +212,11 @@ impl Answer {
         if let Some(begun) = self.begun.take() {
             return Ok(Some(begun));
         }
-        self.response.chunk().await.map_err(|error| wire(&error, self.timeout))
+        let chunk = self.response.chunk().await.map_err(|error| wire(&error, self.timeout))?;
+        if let Some(chunk) = &chunk {
+            self.track.answer(chunk);
+        }
+        Ok(chunk)
     }
 
     /// What can be had of it, bounded; for refusals, where less is better than nothing.
@@ -244,6 +231,12 @@ impl Answer {
         body.truncate(bytes);
         body
     }
+}
+
+/// Status and type; other headers may hold secrets.
+fn head(response: &reqwest::Response) -> String {
+    let kind = response.headers().get(reqwest::header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    format!("HTTP {}\nContent-Type: {}\n\n", response.status().as_u16(), kind.unwrap_or("-"))
 }
 
 fn cut(message: &str, sent: bool) -> Failed {

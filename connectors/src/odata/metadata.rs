@@ -75,7 +75,8 @@ impl Builder {
                 self.under_way.iter_mut().for_each(|one| one.key.push(name.clone()));
             }
             b"Property" => {
-                let property = Property { name: get("Name")?, kind: Kind::parse(&get("Type")?) };
+                let length = get("MaxLength")?.parse().ok();
+                let property = Property { name: get("Name")?, kind: Kind::parse(&get("Type")?), length };
                 self.under_way.iter_mut().for_each(|one| one.properties.push(property.clone()));
             }
             b"NavigationProperty" => {

@@ -9,6 +9,9 @@
 //! | `trouble.rs`, `mask.rs` | what 1C says instead of data, without the values in it |
 //! | `options.rs` | what an operator may say |
 //! | `base.rs` | requests, the pool of sessions, `$metadata` |
+//! | `catalogue.rs` | what a base publishes, for a person |
+//! | `identity.rs` | which base answers |
+//! | `drift.rs` | what 1C has changed of what is read |
 //! | `rows.rs`, `table.rs`, `pages.rs` | the records of an answer, of a stream, of a whole list |
 //! | `position.rs` | what is kept in a cursor by date |
 //! | `plan.rs`, `node.rs`, `spool.rs` | an exchange plan as a feed: the cursor, the numbers of its node, answers on disk |
@@ -18,6 +21,9 @@
 mod address;
 mod atom;
 mod base;
+mod catalogue;
+mod drift;
+mod identity;
 mod json;
 mod mask;
 mod metadata;
@@ -46,7 +52,9 @@ pub mod parsers {
     pub use super::json::{Broken, Splitter, fields};
 }
 
-pub use options::{BaseOptions, Changes, Options, Plan, Read};
+pub use catalogue::{Catalogue, Published};
+pub use identity::Signs;
+pub use options::{BaseOptions, Changes, Options, Plan, Read, Reader};
 pub use shape::Keep;
 pub use source::OdataSource;
 pub use target::{Gone, OdataTarget, Posting, Write};

@@ -56,6 +56,8 @@ pub struct Property {
     pub name: Box<str>,
     /// What it holds.
     pub kind: Kind,
+    /// The most characters, where `$metadata` says so.
+    pub length: Option<u32>,
 }
 
 /// An entity, a row, or the row of a virtual table.

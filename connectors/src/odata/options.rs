@@ -7,6 +7,7 @@ use bus_core::vocabulary::{Secret, StreamName};
 use chrono_tz::Tz;
 use url::Url;
 
+use super::identity::Signs;
 use super::shape::Keep;
 use crate::Serves;
 
@@ -25,6 +26,8 @@ pub struct BaseOptions {
     pub sessions: usize,
     /// The zone of the base's clock; its dates carry none.
     pub zone: Option<Tz>,
+    /// Where `$metadata` is kept: it takes a large base half a minute.
+    pub cache: Option<PathBuf>,
 }
 
 /// A reader, resolved.
@@ -38,6 +41,10 @@ pub struct Options {
     pub reads: Vec<Read>,
     /// How changes are found.
     pub changes: Changes,
+    /// Where the feed keeps what its objects look like; without it nobody notices when 1C changes them.
+    pub seen: Option<PathBuf>,
+    /// By what the base is known.
+    pub signs: Signs,
 }
 
 /// How changes are found.
@@ -98,4 +105,15 @@ pub struct Read {
     pub plain_dates: bool,
     /// A record that is marked for deletion is a delete.
     pub marked_is_deleted: bool,
+    /// Who reads which fields of it.
+    pub readers: Vec<Reader>,
+}
+
+/// Somebody who takes the stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reader {
+    /// In words: "route orders-to-shop".
+    pub by: String,
+    /// Fields from the root, as `Товары.Цена`; an empty one is all of it.
+    pub paths: Vec<String>,
 }

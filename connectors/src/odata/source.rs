@@ -12,6 +12,8 @@ use bus_core::vocabulary::{Cursor, Identity, Key, StreamName};
 use reqwest::Method;
 
 use super::base::{Base, Failed};
+use super::drift::Drift;
+use super::identity;
 use super::model::Model;
 use super::node;
 use super::options::{Changes, Options};
@@ -20,6 +22,7 @@ use super::plan::Reader;
 use super::position::{self, Position};
 use super::rows::{Row, Rows};
 use super::table::{Made, Part as ListPart, Table};
+use crate::Tape;
 
 /// Reads the streams of one feed. Holds no session between requests, but for a virtual table that is being read.
 pub struct OdataSource {
@@ -28,6 +31,7 @@ pub struct OdataSource {
     size: Size,
     scan: Option<Scan>,
     plan: Option<Reader>,
+    drift: Option<Drift>,
 }
 
 /// A scan under way.
@@ -47,13 +51,45 @@ impl OdataSource {
             Changes::Plan(plan) => Some(Reader::new(plan.clone())?),
             Changes::Diff | Changes::Cursor { .. } => None,
         };
-        Ok(Self { options, base, size: Size::default(), scan: None, plan })
+        let drift = options.seen.clone().map(Drift::new);
+        Ok(Self { options, base, size: Size::default(), scan: None, plan, drift })
     }
 
-    async fn tables(&self, permits: &Permits, fresh: bool) -> Result<Vec<Table>, SourceError> {
+    /// Notes from now on what is asked and answered.
+    pub fn recorded(mut self, tape: Tape) -> Self {
+        self.base.record(tape);
+        self
+    }
+
+    async fn tables(&mut self, permits: &Permits, fresh: bool) -> Result<Vec<Table>, SourceError> {
+        self.prepare()?;
         let _permit = permits.take().await.map_err(closed)?;
         let model = self.base.model(fresh).await.map_err(Failed::error)?;
-        tables(&self.options, &model)
+        self.made_for(&model)
+    }
+
+    /// Before anything is asked, so that there is a place for what 1C says.
+    fn prepare(&self) -> Result<(), SourceError> {
+        self.drift.as_ref().map_or(Ok(()), Drift::prepare)
+    }
+
+    /// What each stream reads, where 1C has not changed it.
+    fn made_for(&mut self, model: &Arc<Model>) -> Result<Vec<Table>, SourceError> {
+        if let Some(drift) = &mut self.drift {
+            drift.check(self.options.reads.iter().zip(self.options.serves.all()), model)?;
+        }
+        tables(&self.options, model)
+    }
+
+    /// Whether records that came fit what is known of them. If not, 1C is asked what it publishes now, before anybody sees
+    /// them.
+    async fn fits(&mut self, tables: &[Table], permits: &Permits) -> Result<(), SourceError> {
+        if self.drift.is_none() || !tables.iter().any(Table::is_strange) {
+            return Ok(());
+        }
+        let _permit = permits.take().await.map_err(closed)?;
+        let model = self.base.suspected().await.map_err(Failed::error)?;
+        self.made_for(&model).map(drop)
     }
 
     fn cursor(&self) -> Result<(&str, std::time::Duration), SourceError> {
@@ -88,6 +124,7 @@ impl OdataSource {
             Err(error) => return Err(self.forget(error).await),
         };
         let mut page = made(table, rows);
+        self.fits(&scan.tables, permits).await?;
         if last {
             (scan.at, scan.pages) = (scan.at + 1, Pages::default());
         }
@@ -96,6 +133,26 @@ impl OdataSource {
             self.scan = Some(scan);
         }
         Ok(page)
+    }
+
+    async fn fetch_planned(
+        &mut self,
+        after: Option<&Cursor>,
+        limit: BatchLimit,
+        permits: &Permits,
+    ) -> Result<Batch, SourceError> {
+        self.prepare()?;
+        let model = self.base.model(false).await.map_err(Failed::error)?;
+        let tables = self.made_for(&model)?;
+        let Some(plan) = &mut self.plan else { return Ok(Batch::default()) };
+        let served = (&tables[..], &self.options.serves, &model);
+        match plan.fetch(&self.base, served, after, (limit, permits)).await {
+            Ok(batch) => {
+                self.fits(&tables, permits).await?;
+                Ok(batch)
+            }
+            Err(error) => Err(self.forget(error).await),
+        }
     }
 
     /// After a failure of a list nobody knows whether it is what the base publishes: `$metadata` is asked for again.
@@ -112,9 +169,9 @@ impl OdataSource {
 #[async_trait]
 impl Source for OdataSource {
     async fn check(&mut self) -> Result<SystemReport, SourceError> {
-        let permits = Permits::unbounded();
         let begun = Instant::now();
-        let tables = self.tables(&permits, true).await?;
+        let model = self.base.model(true).await.map_err(Failed::error)?;
+        let tables = tables(&self.options, &model)?;
         let (mut remarks, latency) = (Vec::new(), begun.elapsed());
         for table in &tables {
             table.served.date.as_deref().map_or(Ok(()), |column| table.dated(column))?;
@@ -156,15 +213,8 @@ impl Source for OdataSource {
         limit: BatchLimit,
         permits: &Permits,
     ) -> Result<Batch, SourceError> {
-        if let Some(plan) = &mut self.plan {
-            let model = self.base.model(false).await.map_err(Failed::error)?;
-            let tables = tables(&self.options, &model)?;
-            let serves = &self.options.serves;
-            let fetched = plan.fetch(&self.base, (&tables, serves, &model), after, (limit, permits)).await;
-            return match fetched {
-                Ok(batch) => Ok(batch),
-                Err(error) => Err(self.forget(error).await),
-            };
+        if self.plan.is_some() {
+            return self.fetch_planned(after, limit, permits).await;
         }
         let (column, overlap) = self.cursor()?;
         let column = column.to_owned();
@@ -197,6 +247,7 @@ impl Source for OdataSource {
                 Made::Unreadable(row) => batch.unreadable.push(row),
             }
         }
+        self.fits(&tables, permits).await?;
         Ok(batch)
     }
 
@@ -260,11 +311,15 @@ impl Source for OdataSource {
         }
     }
 
-    /// Only an exchange plan has numbers that tell a base from its copy.
     async fn identity(&mut self, permits: &Permits) -> Result<Option<Identity>, SourceError> {
-        let Some(plan) = &self.plan else { return Ok(None) };
-        let _permit = permits.take().await.map_err(closed)?;
-        node::identity(&self.base, plan.plan()).await.map(Some)
+        let of_the_plan = match &self.plan {
+            Some(plan) => {
+                let _permit = permits.take().await.map_err(closed)?;
+                Some(node::identity(&self.base, plan.plan()).await?)
+            }
+            None => None,
+        };
+        identity::identity(&self.base, &self.options.signs, of_the_plan, permits).await
     }
 
     /// An exchange plan forgets what it is told has arrived. Other reading changes nothing in the base.

@@ -1,13 +1,14 @@
 //! One stream's part of a base: what to ask for, and records out of what comes.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bus_core::ports::source::{SourceError, SourceFault};
 use bus_core::vocabulary::{Key, Operation, Period, Record, UnreadableRecord};
 use serde_json::{Map, Value};
 
 use super::address;
-use super::model::{Kind, Model, Type, split};
+use super::model::{Kind, Model, Property, Type, split};
 use super::options::Read;
 use super::shape::{Shape, key_text};
 use crate::Served;
@@ -16,6 +17,8 @@ use crate::serves::unreadable;
 /// Of an address; IIS takes 2048 bytes of query by default.
 const QUERY_BYTES: usize = 1800;
 const MARK: &str = "DeletionMark";
+/// The first of so many records is compared with what the base declares.
+const LOOKED_AT: usize = 100;
 
 /// A stream's reading, checked against what the base publishes.
 pub struct Table {
@@ -24,6 +27,9 @@ pub struct Table {
     shape: Shape,
     model: Arc<Model>,
     filter: Vec<String>,
+    /// Records made.
+    made: AtomicUsize,
+    strange: AtomicBool,
 }
 
 /// A record, or why it is none.
@@ -68,7 +74,8 @@ impl Table {
         address::parameters(&read.parameters).map_err(wrong)?;
         let zone = zone.filter(|_| !read.plain_dates);
         let shape = Shape { keep: read.keep, zone };
-        Ok(Self { read: read.clone(), served: served.clone(), shape, model, filter })
+        let (made, strange) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Ok(Self { read: read.clone(), served: served.clone(), shape, model, filter, made, strange })
     }
 
     /// Its type.
@@ -211,12 +218,34 @@ impl Table {
         Key::from_columns(&columns).map_err(|error| error.to_string())
     }
 
+    /// Whether a record came without a property that the base declares: it was changed since it was asked what it publishes.
+    pub fn is_strange(&self) -> bool {
+        self.strange.load(Ordering::Relaxed)
+    }
+
+    /// Looks at one record in many. A virtual table leaves out what it was not asked for.
+    fn suspect(&self, of: &Type, fields: &Map<String, Value>) {
+        if self.is_virtual() || !self.made.fetch_add(1, Ordering::Relaxed).is_multiple_of(LOOKED_AT) {
+            return;
+        }
+        let asked = |name: &str| self.read.select.is_empty() || self.read.select.iter().any(|one| one == name);
+        let missing = |property: &Property| {
+            property.kind != Kind::Stream && asked(&property.name) && !fields.contains_key(&*property.name)
+        };
+        if of.properties.iter().any(missing) {
+            self.strange.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// A record of what 1C sent.
     pub fn record(&self, fields: Map<String, Value>) -> Made {
         let key = self.key(&fields);
         let marked = self.read.marked_is_deleted && fields.get(MARK).is_some_and(|mark| mark == true || mark == "true");
         let shaped = match self.its_type() {
-            Ok(of) => self.shape.record(&self.model, of, fields),
+            Ok(of) => {
+                self.suspect(of, &fields);
+                self.shape.record(&self.model, of, fields)
+            }
             Err(_) => fields,
         };
         let label = self.served.label.as_ref().and_then(|name| shaped.get(name)).and_then(key_text);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bus_core::vocabulary::Secret;
 
-use crate::Serves;
+use crate::{Serves, Tape};
 
 /// Resolved values; nothing here is read from the environment again.
 #[derive(Debug, Clone)]
@@ -22,6 +22,8 @@ pub struct Options {
     pub cursor: Option<CursorColumn>,
     /// The longest that any single statement may take.
     pub timeout: Duration,
+    /// Where statements and rows are noted, while a person looks.
+    pub tape: Option<Tape>,
 }
 
 impl Options {

@@ -230,6 +230,7 @@ mod tests {
             query: "SELECT id, at FROM t WHERE at >= :cursor ORDER BY at".into(),
             cursor: Some(CursorColumn { column: "at".into(), overlap: Overlap::None }),
             timeout: Duration::from_secs(5),
+            tape: None,
         }
     }
 

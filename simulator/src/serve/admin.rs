@@ -9,6 +9,7 @@
 //! | `POST /_admin/write` | writes as somebody in 1C does: `{"set", "key", "values"}`; without `key` a new object |
 //! | `POST /_admin/delete` | deletes for good: `{"set", "key"}` |
 //! | `POST /_admin/touch` | writes records again: `{"set", "from", "count"}` |
+//! | `POST /_admin/schema` | an update of the configuration: `{"set", "attribute", "rename"}`, `{"set", "attribute", "becomes": "number"}`, `{"set", "unpublish": true}` |
 //! | `POST /_admin/note` | notes every record of a set for every node: `{"set"}` |
 
 use axum::body::Bytes;
@@ -21,7 +22,7 @@ use super::answer::{Answer, JSON};
 use super::{Shared, fields};
 use crate::data::Base;
 use crate::refusal::Refusal;
-use crate::schema::Origin;
+use crate::schema::{Origin, Type};
 use crate::value::Value;
 
 /// A write as somebody in 1C does it.
@@ -40,6 +41,48 @@ pub struct Write {
     pub count: u32,
 }
 
+/// An update of the configuration.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Reshape {
+    /// The set.
+    pub set: String,
+    /// One of its attributes.
+    pub attribute: String,
+    /// Its new name: the old one is gone, and the new one is there.
+    pub rename: Option<String>,
+    /// Its new type: `text`, `number` or `date`. Values stay what they were.
+    pub becomes: Option<String>,
+    /// The whole set leaves the composition of the interface.
+    pub unpublish: bool,
+}
+
+impl Reshape {
+    /// Does it.
+    pub(crate) fn run(&self, base: &mut Base) -> Result<(), String> {
+        let entities = &mut base.schema.entities;
+        if self.unpublish {
+            let before = entities.len();
+            entities.retain(|entity| entity.name != self.set);
+            return if entities.len() < before { Ok(()) } else { Err("no such set".to_owned()) };
+        }
+        let entity = entities.iter_mut().find(|entity| entity.name == self.set).ok_or("no such set")?;
+        let property = entity.properties.iter_mut().find(|property| property.name == self.attribute);
+        let property = property.ok_or("no such attribute")?;
+        if let Some(name) = &self.rename {
+            property.name.clone_from(name);
+        }
+        match self.becomes.as_deref() {
+            None => {}
+            Some("text") => property.kind = Type::Text { length: None, fixed: false },
+            Some("number") => property.kind = Type::Double,
+            Some("date") => property.kind = Type::Date,
+            Some(_) => return Err("text, number or date".to_owned()),
+        }
+        Ok(())
+    }
+}
+
 pub(super) fn handle(shared: &Shared, method: &Method, path: &str, _query: &str, body: &Bytes) -> Response {
     let answer = match (method.as_str(), path) {
         ("GET", "faults") => Ok(json!(*shared.faults())),
@@ -49,6 +92,10 @@ pub(super) fn handle(shared: &Shared, method: &Method, path: &str, _query: &str,
         }),
         ("GET", "seen") => Ok(json!(shared.seen())),
         ("GET", "changes") => Ok(changes(shared)),
+        ("POST", "schema") => serde_json::from_slice(body)
+            .map_err(|error| error.to_string())
+            .and_then(|change: Reshape| change.run(&mut shared.base()))
+            .map(|()| json!({})),
         ("POST", what) => serde_json::from_slice(body)
             .map_err(|error| error.to_string())
             .and_then(|order: Write| order.run(&mut shared.base(), what)),

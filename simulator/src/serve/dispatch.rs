@@ -44,7 +44,9 @@ fn address(shared: &Shared, asked: &Asked<'_>, options: &Options) -> Result<Answ
     let path = segments(asked.path)?;
     let Some((first, rest)) = path.split_first() else { return root(shared, asked, options) };
     match first.name.as_str() {
-        "$metadata" => return only_get(asked).map(|()| Answer::new(200, XML, shared.metadata.clone())),
+        "$metadata" => {
+            return only_get(asked).map(|()| Answer::new(200, XML, crate::schema::edmx::write(&shared.base().schema)));
+        }
         "$batch" => return Err(Refusal::not_supported()),
         "SelectChanges" => return plan::select(shared, asked, options),
         "NotifyChangesReceived" => return plan::notify(shared, asked, options),

@@ -26,7 +26,7 @@ mod sessions;
 mod table;
 mod write;
 
-pub use admin::Write;
+pub use admin::{Reshape, Write};
 pub use faults::Faults;
 pub use sessions::{Mode, Pool};
 
@@ -75,7 +75,6 @@ pub(crate) struct Shared {
     sessions: Sessions,
     seen: Mutex<VecDeque<Seen>>,
     orders: Mutex<Orders>,
-    metadata: String,
     infobase: String,
     user: Option<(String, String)>,
 }
@@ -88,7 +87,6 @@ pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Shared {
     pub(crate) fn new(base: Base, options: &crate::Options) -> Arc<Self> {
         Arc::new(Self {
-            metadata: crate::schema::edmx::write(&base.schema),
             base: Mutex::new(base),
             faults: Mutex::new(options.faults.clone()),
             sessions: Sessions::new(options.pool),

@@ -77,7 +77,13 @@ impl JoinSource {
     async fn numbers(&self) -> Result<(i64, i64, Vec<i64>), StateError> {
         let number = |name: &StreamName| {
             let name = name.clone();
-            async move { self.database.number(Kind::Stream, name.as_str()).await }
+            async move {
+                // Looked up first: a person may look with nothing but reading allowed.
+                match self.database.known_number(Kind::Stream, name.as_str()).await? {
+                    Some(known) => Ok(known),
+                    None => self.database.number(Kind::Stream, name.as_str()).await,
+                }
+            }
         };
         let mut with = Vec::with_capacity(self.plan.with.len());
         for part in &self.plan.with {

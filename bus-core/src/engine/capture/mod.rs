@@ -448,7 +448,9 @@ impl Capture {
     fn succeeded(&self) {
         let now = Moment::now();
         self.metrics.last_round.with_label_values(&[self.plan.name.as_str()]).set(now.0 / 1000);
-        for kind in [Kind::SourceFailing, Kind::SourceMaintenance, Kind::FeedStopped, Kind::SourceChanged] {
+        let over =
+            [Kind::SourceFailing, Kind::SourceMaintenance, Kind::FeedStopped, Kind::SourceChanged, Kind::SchemaDrift];
+        for kind in over {
             self.incidents.close(kind, self.plan.name.as_str());
         }
         self.status.send_modify(|status| {
@@ -465,22 +467,26 @@ impl Capture {
             status.error = Some(message.clone());
             status.stopped = stopped;
         });
-        let another = matches!(error, RoundError::Source(SourceError { fault: SourceFault::AnotherBase, .. }));
-        let misconfigured = matches!(error, RoundError::Source(SourceError { fault: SourceFault::Misconfigured, .. }));
-        let closed = matches!(error, RoundError::Source(SourceError { fault: SourceFault::Maintenance, .. }));
-        if closed {
+        let fault = if let RoundError::Source(error) = error { Some(error.fault) } else { None };
+        if fault == Some(SourceFault::Maintenance) {
             let remedy = "nothing to do here: reading goes on by itself when the base is open again";
             self.incidents.open(Kind::SourceMaintenance, feed, &message, remedy);
         } else if stopped {
             let remedy = "the feed does not go on by itself: find the cause, then restart the bus";
             self.incidents.open(Kind::FeedStopped, feed, &message, remedy);
-        } else if another {
+        } else if fault == Some(SourceFault::AnotherBase) {
             let remedy = format!(
                 "nothing is read meanwhile; if this base is right, `bus accept-source {feed}`, and compare everything once \
                  if changes may be missing; if not, correct the address"
             );
             self.incidents.open(Kind::SourceChanged, feed, &message, &remedy);
-        } else if misconfigured || failures >= 3 {
+        } else if fault == Some(SourceFault::SchemaChanged) {
+            let remedy = format!(
+                "nothing is read meanwhile, and nothing is lost; mend the routes that read these fields (`bus reload`), then \
+                 `bus accept-source {feed}`; put back in 1C, it goes on by itself"
+            );
+            self.incidents.open(Kind::SchemaDrift, feed, &message, &remedy);
+        } else if fault == Some(SourceFault::Misconfigured) || failures >= 3 {
             let remedy = "the feed tries again by itself, at most a minute apart; check the system and the query";
             self.incidents.open(Kind::SourceFailing, feed, &message, remedy);
         } else {

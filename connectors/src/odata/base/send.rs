@@ -7,8 +7,10 @@ use bytes::Bytes;
 use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 
-use super::{Answer, Base, Failed, MODEL_AGE, Model, REFUSAL_BYTES, cut, wire};
+use super::{Answer, Base, Failed, REFUSAL_BYTES, cut, wire};
+use crate::odata::model::Model;
 use crate::odata::trouble::Trouble;
+use crate::tape::Track;
 
 /// `ОбменДанными.Загрузка` of the objects that are written.
 static LOAD_MODE: HeaderName = HeaderName::from_static("1c_odata-dataloadmode");
@@ -28,9 +30,7 @@ pub struct Sent<'a> {
 impl Base {
     /// What is known of the base without asking it.
     pub async fn known_model(&self) -> Option<Arc<Model>> {
-        let known = self.shared.model.lock().await;
-        let (model, read) = known.as_ref()?;
-        (read.elapsed() < MODEL_AGE).then(|| Arc::clone(model))
+        self.shared.model.lock().await.model().cloned()
     }
 
     /// One request and its whole answer, of at most `most` bytes, within `within` from its begin. A session is waited for
@@ -56,7 +56,8 @@ impl Base {
             };
             let response = request.send().await.map_err(|error| wire(&error, self.timeout))?;
             let status = response.status();
-            let mut answer = Answer { response, begun: None, timeout: self.timeout, _session: session };
+            let mut answer =
+                Answer { response, begun: None, timeout: self.timeout, _session: session, track: Track::default() };
             if !status.is_success() {
                 let body = answer.up_to(REFUSAL_BYTES).await;
                 return Err(Failed::Trouble(Trouble::read(status.as_u16(), &body)));

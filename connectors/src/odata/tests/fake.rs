@@ -84,6 +84,7 @@ impl Fake {
                 timeout: Duration::from_secs(20),
                 sessions: 2,
                 zone: None,
+                cache: None,
             },
             serves: Serves::One(Served {
                 stream: stream.clone(),
@@ -104,8 +105,11 @@ impl Fake {
                 keep: Keep::default(),
                 plain_dates: false,
                 marked_is_deleted: false,
+                readers: vec![],
             }],
             changes,
+            seen: None,
+            signs: crate::odata::Signs::default(),
         }
     }
 

@@ -25,7 +25,7 @@ use super::position::{Pending, Position};
 use super::query::Query;
 use super::row::{Content, key_columns};
 use super::{CursorColumn, Options, Overlap};
-use crate::Served;
+use crate::{Served, Tape};
 
 /// Rows taken from the server at once: few round trips, little left over when a page ends among them.
 const FETCH_ROWS: usize = 512;
@@ -480,11 +480,16 @@ async fn declare(
     let sql = format!("DECLARE bus NO SCROLL CURSOR FOR {statement}{}", within.condition);
     let start = shape.cursor.is_some().then_some(start);
     let bound: Vec<&str> = start.into_iter().chain(within.values.iter().map(String::as_str)).collect();
+    session.track = Tape::request(asked.options.tape.as_ref(), || format!("{sql}\n-- bound: {}", bound.join(", ")));
     session.rows(sql, arguments(&bound)?).await.map(drop)
 }
 
 async fn fetch_rows(session: &mut Session, count: usize) -> Result<Vec<PgRow>, SourceError> {
-    session.rows(format!("FETCH {count} FROM bus"), PgArguments::default()).await
+    let rows = session.rows(format!("FETCH {count} FROM bus"), PgArguments::default()).await?;
+    if session.track.is_on() {
+        rows.iter().for_each(|row| session.track.answer(rows::line(row).as_bytes()));
+    }
+    Ok(rows)
 }
 
 /// The parameter at its least, if the query takes one.

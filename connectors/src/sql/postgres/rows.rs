@@ -62,6 +62,17 @@ pub(super) fn take(row: &PgRow, shape: &Shape, options: &Options) -> Result<Row<
     Ok(Row { cursor, fresh, content })
 }
 
+/// A row as it came: the texts of its columns by name.
+pub(super) fn line(row: &PgRow) -> String {
+    use sqlx::Column as _;
+    let columns = row.columns().iter().enumerate();
+    let columns = columns.map(|(at, column)| match value(row, at) {
+        Ok(Some(text)) => format!("{}={text}", column.name()),
+        _ => format!("{} is NULL", column.name()),
+    });
+    columns.collect::<Vec<_>>().join("  ") + "\n"
+}
+
 /// NULL comes before or after everything, and after an infinite value nothing would ever be new.
 fn no_place(column: &str, value: Option<&str>) -> Option<String> {
     match value {

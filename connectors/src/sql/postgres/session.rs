@@ -9,6 +9,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection, Row, Statement
 
 use super::classify;
 use crate::sql::Options;
+use crate::tape::Track;
 
 /// A connection that takes longer is no connection.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
@@ -25,6 +26,8 @@ const SETTINGS: &str = "SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, 
 pub(super) struct Session {
     connection: PgConnection,
     timeout: Duration,
+    /// What is noted of the statement under way, while a person looks.
+    pub(super) track: Track,
 }
 
 impl Session {
@@ -38,7 +41,7 @@ impl Session {
         }
         let limit = CONNECT_WITHIN.min(options.timeout);
         match tokio::time::timeout(limit, connect.connect()).await {
-            Ok(Ok(connection)) => Ok(Self { connection, timeout: options.timeout }),
+            Ok(Ok(connection)) => Ok(Self { connection, timeout: options.timeout, track: Track::default() }),
             Ok(Err(error)) => Err(classify::error(&error)),
             Err(_) => Err(SourceError::new(
                 SourceFault::Unavailable,

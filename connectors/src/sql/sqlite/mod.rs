@@ -25,7 +25,8 @@ use super::query::Query;
 use super::row::{self, Row, key_columns};
 use super::source::misconfigured;
 use super::{CursorColumn, Options};
-use crate::Served;
+use crate::tape::Track;
+use crate::{Served, Tape};
 
 /// The reader of one query.
 pub(super) struct Sqlite {
@@ -207,6 +208,22 @@ impl Shape {
         self.cursor.map_or(Place::Integer(i64::MIN), |at| self.declared[at].minimum())
     }
 
+    /// A row as it came: the values of its columns by name.
+    fn tell(&self, row: &SqliteRow<'_>, track: &mut Track) {
+        if !track.is_on() {
+            return;
+        }
+        let value = |at: usize| match row.get_ref(at) {
+            Ok(ValueRef::Null) | Err(_) => "NULL".to_owned(),
+            Ok(ValueRef::Integer(number)) => number.to_string(),
+            Ok(ValueRef::Real(number)) => format!("{number:?}"),
+            Ok(ValueRef::Text(text)) => String::from_utf8_lossy(text).into_owned(),
+            Ok(ValueRef::Blob(bytes)) => format!("(binary, {} bytes)", bytes.len()),
+        };
+        let columns = self.names.iter().enumerate().map(|(at, name)| format!("{name}={}", value(at)));
+        track.answer((columns.collect::<Vec<_>>().join("  ") + "\n").as_bytes());
+    }
+
     fn take(&self, row: &SqliteRow<'_>, options: &Options, start: &Place) -> Result<Row<Place>, SourceError> {
         let values: Vec<ValueRef<'_>> = (0..self.names.len())
             .map(|index| row.get_ref(index))
@@ -238,6 +255,14 @@ impl Shape {
     }
 }
 
+/// Notes a statement, while a person looks.
+fn noted(options: &Options, query: &Query, start: Option<&Place>) -> Track {
+    Tape::request(options.tape.as_ref(), || match start {
+        Some(start) => format!("{}\n-- ?1: {start:?}", query.with("?1")),
+        None => query.with("?1"),
+    })
+}
+
 fn fetch(
     connection: &Connection,
     options: &Options,
@@ -254,8 +279,10 @@ fn fetch(
     };
     let mut page = Page::<Place>::new(limit);
     let mut more = false;
+    let mut track = noted(options, query, Some(&start));
     let mut rows = statement.query([&start]).map_err(|error| classify::error(&error))?;
     while let Some(row) = rows.next().map_err(|error| classify::error(&error))? {
+        shape.tell(row, &mut track);
         let row = shape.take(row, options, &start)?;
         if let (Some(value), Some(last)) = (&row.cursor, page.values.last())
             && last.is_above(value)

@@ -8,7 +8,7 @@ use bus_core::vocabulary::Period;
 use rusqlite::ToSql;
 use tokio::sync::mpsc;
 
-use super::{Shape, classify, open};
+use super::{Shape, classify, noted, open};
 use crate::sql::postgres::Asked;
 use crate::sql::row::Content;
 use crate::sql::{Options, query::Query};
@@ -97,8 +97,10 @@ fn read(
         values.extend(entity.iter().map(|entity| entity as &dyn ToSql));
     }
     // One statement sees one snapshot.
+    let mut track = noted(options, query, query.takes_cursor().then_some(&minimum));
     let mut rows = statement.query(values.as_slice()).map_err(|error| classify::error(&error))?;
     while let Some(row) = rows.next().map_err(|error| classify::error(&error))? {
+        shape.tell(row, &mut track);
         let content = shape.take(row, options, &minimum)?.content;
         if sender.blocking_send(Item::Row(content)).is_err() {
             return Ok(());

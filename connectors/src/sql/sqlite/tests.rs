@@ -40,6 +40,7 @@ fn options(shop: &Shop, query: &str, cursor: Option<(&str, Overlap)>) -> Options
         query: query.into(),
         cursor: cursor.map(|(column, overlap)| CursorColumn { column: column.into(), overlap }),
         timeout: Duration::from_secs(10),
+        tape: None,
     }
 }
 

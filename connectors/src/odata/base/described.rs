@@ -1,0 +1,115 @@
+//! `$metadata`: asked for, kept on disk, and for how long what is known of it holds.
+
+use std::fs::File;
+use std::io::{self, BufReader, Seek, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use reqwest::Method;
+use tempfile::NamedTempFile;
+
+use super::{Base, Failed};
+use crate::odata::metadata::{self, MetadataError};
+use crate::odata::model::Model;
+
+/// Where the base describes itself.
+pub(super) const METADATA: &str = "/$metadata";
+/// `$metadata` of the largest known base has 17 MB.
+const METADATA_BYTES: usize = 256 * 1024 * 1024;
+/// After this time it is read again, because what a base publishes changes with its configuration.
+const MODEL_AGE: Duration = Duration::from_secs(3600);
+/// A record that does not fit is a reason to ask again, but 1C works half a minute on the answer.
+const SUSPECTED_EVERY: Duration = Duration::from_secs(600);
+
+/// What is known of a base.
+#[derive(Default)]
+pub(super) struct Known {
+    model: Option<(Arc<Model>, SystemTime)>,
+    suspected: Option<Instant>,
+}
+
+impl Known {
+    /// What still holds.
+    pub(super) fn model(&self) -> Option<&Arc<Model>> {
+        let (model, read) = self.model.as_ref()?;
+        // A clock that was put back makes it old.
+        (read.elapsed().ok()? < MODEL_AGE).then_some(model)
+    }
+}
+
+impl Base {
+    /// What the base publishes: for an hour as it was read last, a restart included; asked for again after that, or when
+    /// `fresh` says so.
+    pub async fn model(&self, fresh: bool) -> Result<Arc<Model>, Failed> {
+        let mut known = self.shared.model.lock().await;
+        if !fresh && known.model.is_none() {
+            known.model = self.kept().await;
+        }
+        if let (Some(model), false) = (known.model(), fresh) {
+            return Ok(Arc::clone(model));
+        }
+        let model = Arc::new(self.described().await?);
+        known.model = Some((Arc::clone(&model), SystemTime::now()));
+        Ok(model)
+    }
+
+    /// As [`Base::model`], after a record that does not fit what is known; asked for again at most every ten minutes.
+    pub async fn suspected(&self) -> Result<Arc<Model>, Failed> {
+        let mut known = self.shared.model.lock().await;
+        let fresh = known.suspected.is_none_or(|last| last.elapsed() >= SUSPECTED_EVERY);
+        if fresh {
+            known.suspected = Some(Instant::now());
+        }
+        drop(known);
+        self.model(fresh).await
+    }
+
+    /// As it was kept by an earlier process, if it can be used.
+    async fn kept(&self) -> Option<(Arc<Model>, SystemTime)> {
+        let file = self.cache.clone()?;
+        let read = move || {
+            let file = File::open(file).ok()?;
+            let at = file.metadata().ok()?.modified().ok()?;
+            Some((Arc::new(metadata::read(BufReader::new(file)).ok()?), at))
+        };
+        tokio::task::spawn_blocking(read).await.ok().flatten()
+    }
+
+    async fn described(&self) -> Result<Model, Failed> {
+        let broken = |error: io::Error| Failed::Broken(format!("$metadata cannot be kept on disk: {error}"));
+        let mut answer = self.ask(Method::GET, METADATA, false).await?;
+        // Only a feed that runs makes the folder: who looks leaves nothing behind.
+        let cache = self.cache.clone().filter(|file| file.parent().is_some_and(Path::is_dir));
+        // It need not be in memory as text while it is read.
+        let mut file = part(cache.as_deref()).map_err(broken)?;
+        let mut bytes = 0;
+        while let Some(chunk) = answer.chunk().await? {
+            bytes += chunk.len();
+            if bytes > METADATA_BYTES {
+                return Err(Failed::Broken("$metadata has more than 256 MB".to_owned()));
+            }
+            file.write_all(&chunk).map_err(broken)?;
+        }
+        drop(answer);
+        let read = tokio::task::spawn_blocking(move || {
+            file.rewind().map_err(|error| MetadataError::Malformed(error.to_string()))?;
+            let model = metadata::read(BufReader::new(file.as_file()))?;
+            if let Some(cache) = cache {
+                // Whole or not at all. What is lost with the machine is only asked for again.
+                file.persist(cache).map_err(|error| MetadataError::Malformed(error.to_string()))?;
+            }
+            Ok::<_, MetadataError>(model)
+        });
+        let model = read.await.map_err(|_| Failed::Broken("reading $metadata failed".to_owned()))?;
+        model.map_err(|error| Failed::Broken(error.to_string()))
+    }
+}
+
+/// Beside the file that it will be.
+fn part(cache: Option<&Path>) -> io::Result<NamedTempFile> {
+    match cache.and_then(Path::parent) {
+        Some(folder) => NamedTempFile::new_in(folder),
+        None => NamedTempFile::new(),
+    }
+}
