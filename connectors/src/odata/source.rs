@@ -84,11 +84,10 @@ impl OdataSource {
     /// Whether records that came fit what is known of them. If not, 1C is asked what it publishes now, before anybody sees
     /// them.
     async fn fits(&mut self, tables: &[Table], permits: &Permits) -> Result<(), SourceError> {
-        if self.drift.is_none() || !tables.iter().any(Table::is_strange) {
-            return Ok(());
-        }
+        let strange = tables.iter().find(|table| table.is_strange()).filter(|_| self.drift.is_some());
+        let Some(strange) = strange else { return Ok(()) };
         let _permit = permits.take().await.map_err(closed)?;
-        let model = self.base.suspected().await.map_err(Failed::error)?;
+        let model = self.base.doubted(strange.model()).await.map_err(Failed::error)?;
         self.made_for(&model).map(drop)
     }
 

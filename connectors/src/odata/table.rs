@@ -223,6 +223,11 @@ impl Table {
         self.strange.load(Ordering::Relaxed)
     }
 
+    /// What it was made of.
+    pub fn model(&self) -> &Arc<Model> {
+        &self.model
+    }
+
     /// Looks at one record in many. A virtual table leaves out what it was not asked for.
     fn suspect(&self, of: &Type, fields: &Map<String, Value>) {
         if self.is_virtual() || !self.made.fetch_add(1, Ordering::Relaxed).is_multiple_of(LOOKED_AT) {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Seek, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use reqwest::Method;
 use tempfile::NamedTempFile;
@@ -19,14 +19,13 @@ pub(super) const METADATA: &str = "/$metadata";
 const METADATA_BYTES: usize = 256 * 1024 * 1024;
 /// After this time it is read again, because what a base publishes changes with its configuration.
 const MODEL_AGE: Duration = Duration::from_secs(3600);
-/// A record that does not fit is a reason to ask again, but 1C works half a minute on the answer.
-const SUSPECTED_EVERY: Duration = Duration::from_secs(600);
 
 /// What is known of a base.
 #[derive(Default)]
 pub(super) struct Known {
     model: Option<(Arc<Model>, SystemTime)>,
-    suspected: Option<Instant>,
+    /// Read because of a record that did not fit what was known before.
+    doubted: Option<Arc<Model>>,
 }
 
 impl Known {
@@ -49,20 +48,28 @@ impl Base {
         if let (Some(model), false) = (known.model(), fresh) {
             return Ok(Arc::clone(model));
         }
+        self.renew(&mut known).await
+    }
+
+    async fn renew(&self, known: &mut Known) -> Result<Arc<Model>, Failed> {
         let model = Arc::new(self.described().await?);
         known.model = Some((Arc::clone(&model), SystemTime::now()));
         Ok(model)
     }
 
-    /// As [`Base::model`], after a record that does not fit what is known; asked for again at most every ten minutes.
-    pub async fn suspected(&self) -> Result<Arc<Model>, Failed> {
+    /// What the base publishes, after a record that does not fit `model`: asked for again, once for each answer. A base whose records
+    /// do not fit what it has just said itself is believed.
+    pub async fn doubted(&self, model: &Arc<Model>) -> Result<Arc<Model>, Failed> {
         let mut known = self.shared.model.lock().await;
-        let fresh = known.suspected.is_none_or(|last| last.elapsed() >= SUSPECTED_EVERY);
-        if fresh {
-            known.suspected = Some(Instant::now());
+        if let Some(newer) = known.model().filter(|newer| !Arc::ptr_eq(newer, model)) {
+            return Ok(Arc::clone(newer));
         }
-        drop(known);
-        self.model(fresh).await
+        if known.doubted.as_ref().is_some_and(|doubted| Arc::ptr_eq(doubted, model)) {
+            return Ok(Arc::clone(model));
+        }
+        let model = self.renew(&mut known).await?;
+        known.doubted = Some(Arc::clone(&model));
+        Ok(model)
     }
 
     /// As it was kept by an earlier process, if it can be used.
