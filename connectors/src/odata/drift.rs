@@ -218,7 +218,7 @@ fn is_within(path: &str, of: &str) -> bool {
 /// A change with those who read it; `None` if nobody does.
 fn tell(change: &Change, read: &Read, served: &Served) -> Option<String> {
     let first = change.path.split('.').next().unwrap_or_default();
-    let own = served.key.iter().chain(&served.label).any(|name| name == first)
+    let own = served.key.iter().chain(&served.label).chain(&served.date).any(|name| name == first)
         || read.equals.iter().any(|(name, _)| name == first);
     if !own && !read.select.is_empty() && !read.select.iter().any(|name| name == first) {
         return None;
