@@ -323,6 +323,8 @@ pub enum Changes {
     Diff {
         /// The share of deletions above which a person must agree, from 0.0 to 1.0.
         guard: f64,
+        /// Of a base of 1C: by `DataVersion` first, and the records of which it is another.
+        by_version: bool,
     },
     /// By what a base of 1C registers for a node.
     Plan {

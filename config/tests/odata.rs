@@ -56,6 +56,24 @@ fn what_is_said_of_a_base_and_a_stream_arrives() {
 }
 
 #[test]
+fn versions_are_compared_of_1c_and_of_records_alone() {
+    let changes = "changes = { cursor = \"Date\", overlap = \"1d\", recheck = \"Sun 04:00\" }";
+    for written in ["\"data_version\"", "{ data_version = true, guard = \"5%\" }"] {
+        let (checked, text) = checked(&GOOD.replace(changes, &format!("changes = {written}")));
+        let landscape = checked.landscape.unwrap_or_else(|| panic!("{text}"));
+        let FeedSource::Odata { changes, .. } = &landscape.feeds[0].source else { panic!("{:?}", landscape.feeds) };
+        assert!(matches!(changes, Changes::Diff { by_version: true, .. }), "{changes:?}");
+    }
+    let versions = GOOD.replace(changes, "changes = \"data_version\"");
+    let expanded = versions.replace("keep = \"padding\"", "expand = \"Контрагент\"");
+    assert!(self::checked(&expanded).1.contains("without a new version of this one"));
+    let sql = GOOD
+        .replace("kind = \"1c-odata\"\nurl = \"http://erp/trade/odata/standard.odata\"\nuser = \"bus\"\npassword = { env = \"ERP_PASSWORD\" }", "kind = \"sql\"\nurl = \"sqlite:x\"")
+        .replace(changes, "changes = \"data_version\"");
+    assert!(self::checked(&sql).1.contains("`data_version` is of 1C"));
+}
+
+#[test]
 fn objects_are_named_in_either_form() {
     let russian = GOOD.replace("Document_ЗаказКлиента", "Документ.ЗаказКлиента").replace(
         "user = \"bus\"",
@@ -84,6 +102,7 @@ fn each_mistake_has_its_code_and_hint() {
     for (replaced, by, code, part) in [
         (changes, "changes = { cursor = \"Date\" }", "BUS-C050", "back-dated"),
         (changes, "changes = { cursor = \"Date\", overlap = 5, recheck = \"Sun 04:00\" }", "BUS-C014", "is a time"),
+        (changes, "changes = { data_version = false }", "BUS-C006", "says nothing"),
         ("entity = \"Document_ЗаказКлиента\"\n", "", "BUS-C004", "`entity` is required"),
         ("schedule = \"1m\"\n", "", "BUS-C004", "`schedule` is required"),
         ("key = \"Ref_Key\"", "key = \"Ref_Key\"\nquery = \"SELECT 1\"", "BUS-C014", "a `query` is for databases"),

@@ -227,3 +227,33 @@ async fn a_copy_is_told_by_the_constant_that_copies_have_changed() -> Result<()>
     .await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn versions_find_changes_and_deletions() -> Result<()> {
+    let simulator = Simulator::start(Options { size: 12, ..Options::default() }).await?;
+    let mut at = reads(&simulator, "").await?;
+    let routes = std::fs::read_to_string(at.bus.directory().join("routes.toml"))?;
+    let routes = routes.replace("changes = \"diff\"", "changes = \"data_version\"");
+    at.bus.routes(
+        &routes.replace("fields =", "on_delete = { method = \"DELETE\", path = \"/orders/{key}\" }\nfields ="),
+    )?;
+    at.bus.start().await?;
+    let first = order(&simulator, "первый")?;
+    order(&simulator, "второй")?;
+    at.arrives("первый").await?;
+    at.arrives("второй").await?;
+    simulator.write(ORDERS, &first, json!({ "Комментарий": "исправлен" })).map_err(anyhow::Error::msg)?;
+    at.arrives("исправлен").await?;
+    let gone = Write { set: ORDERS.into(), key: first.clone(), ..Write::default() };
+    simulator.base(|base| gone.run(base, "delete")).map_err(anyhow::Error::msg)?;
+    eventually("the deletion", LIMIT, || async {
+        let deleted =
+            |entry: &bus_tests::receiver::Entry| entry.method == "DELETE" && entry.path.ends_with(guid(&first));
+        Ok::<_, anyhow::Error>(at.receiver.ledger()?.applied().any(deleted).then_some(()))
+    })
+    .await?;
+    // Nothing was sent twice, and the others were not read again and again.
+    let sent = at.receiver.ledger()?.applied().filter(|entry| entry.method == "PUT").count();
+    assert_eq!(sent, 15);
+    Ok(())
+}

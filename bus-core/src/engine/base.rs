@@ -154,6 +154,12 @@ impl Source for Watched {
         self.noted(page)
     }
 
+    async fn compare(&mut self, restart: bool, limit: BatchLimit, permits: &Permits) -> Result<ScanPage, SourceError> {
+        self.same(permits).await?;
+        let page = self.inner.compare(restart, limit, permits).await;
+        self.noted(page)
+    }
+
     async fn present(
         &mut self,
         stream: &StreamName,

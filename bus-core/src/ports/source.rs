@@ -43,6 +43,12 @@ pub trait Source: Send {
         Err(SourceError::new(SourceFault::Misconfigured, why))
     }
 
+    /// As [`Source::scan`], for the comparison with what was published: what is known to be as it was may be named by its key
+    /// alone. The next page is asked for when everything of this one was published.
+    async fn compare(&mut self, restart: bool, limit: BatchLimit, permits: &Permits) -> Result<ScanPage, SourceError> {
+        self.scan(restart, limit, permits).await
+    }
+
     /// Asks of each key whether its record exists now: the point check before a deletion found by a scan leaves.
     async fn present(&mut self, stream: &StreamName, keys: &[Key], permits: &Permits)
     -> Result<Vec<bool>, SourceError>;
@@ -107,6 +113,8 @@ pub struct ScanPage {
     pub records: Vec<Record>,
     /// Rows nobody can seal.
     pub unreadable: Vec<UnreadableRecord>,
+    /// Records that are there and as they were when they were published; only in a comparison.
+    pub unchanged: Vec<(StreamName, Key)>,
     /// Every record of the entity has been seen since the scan began: only now may absence mean deletion.
     pub complete: bool,
 }

@@ -103,6 +103,6 @@ fn engine_changes(changes: &bus_config::Changes) -> Changes {
         bus_config::Changes::Cursor { recheck, .. } | bus_config::Changes::Plan { recheck, .. } => Changes::Cursor {
             recheck: recheck.as_ref().map(|recheck| (recheck.schedule.clone(), guard(recheck.guard))),
         },
-        bus_config::Changes::Diff { guard: share } => Changes::Diff(guard(*share)),
+        bus_config::Changes::Diff { guard: share, .. } => Changes::Diff(guard(*share)),
     }
 }

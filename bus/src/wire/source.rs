@@ -99,6 +99,7 @@ fn odata(
 
 fn odata_changes(landscape: &Landscape, feed: &Feed, changes: &Changes) -> odata::Changes {
     match changes {
+        Changes::Diff { by_version: true, .. } => odata::Changes::Versions,
         Changes::Diff { .. } => odata::Changes::Diff,
         Changes::Plan { plan, node, point, quiet, .. } => odata::Changes::Plan(odata::Plan {
             plan: plan.clone(),

@@ -107,6 +107,17 @@ options! {
 }
 
 options! {
+    /// Changes of a base of 1C are found by comparing `DataVersion`, and only records of which it is another are read whole. `"data_version"` for
+    /// short.
+    pub struct VersionChanges("changes = { data_version = true }") {
+        /// Says that versions are compared.
+        data_version: bool, required;
+        /// A comparison that would delete a greater share than this waits for a person.
+        guard: Percent = "10%";
+    }
+}
+
+options! {
     /// Changes are what a base of 1C registers for a node of its exchange plan.
     pub struct PlanChanges("changes = { exchange_plan = … }") {
         /// The plan's name in the interface.
@@ -132,6 +143,8 @@ pub enum Changes {
     Cursor(CursorChanges),
     /// By comparing.
     Diff(DiffChanges),
+    /// By comparing versions.
+    Version(VersionChanges),
     /// By an exchange plan.
     Plan(PlanChanges),
 }
@@ -143,7 +156,10 @@ impl OptionValue for Changes {
                 let guard = Percent::ten();
                 return Some(Self::Diff(DiffChanges { diff: true, guard }));
             }
-            node.not_a_choice(word, &["diff"], &[], report);
+            if word == "data_version" {
+                return Some(Self::Version(VersionChanges { data_version: true, guard: Percent::ten() }));
+            }
+            node.not_a_choice(word, &["diff", "data_version"], &[], report);
             return None;
         }
         if !node.value().is_table() {
@@ -152,6 +168,14 @@ impl OptionValue for Changes {
         }
         if node.has("exchange_plan") || node.has("node") {
             return PlanChanges::read(node, report).map(Self::Plan);
+        }
+        if node.has("data_version") {
+            let changes = VersionChanges::read(node, report)?;
+            if !changes.data_version {
+                node.bad_value("`data_version = false` says nothing", "write changes = \"data_version\"", report);
+                return None;
+            }
+            return Some(Self::Version(changes));
         }
         if !node.has("diff") {
             return CursorChanges::read(node, report).map(Self::Cursor);
@@ -164,14 +188,15 @@ impl OptionValue for Changes {
         Some(Self::Diff(changes))
     }
     fn kind() -> Cow<'static, str> {
-        "`\"diff\"`, table `changes = { cursor = … }`, table `changes = { exchange_plan = … }` or table `changes = { diff = true }`".into()
+        "`\"diff\"`, `\"data_version\"`, table `changes = { cursor = … }`, table `changes = { exchange_plan = … }` or table `changes = { diff = true }`".into()
     }
     fn schema() -> Value {
-        json!({"anyOf": [{"const": "diff"}, CursorChanges::schema(), DiffChanges::schema(), PlanChanges::schema()]})
+        json!({"anyOf": [{"const": "diff"}, {"const": "data_version"}, VersionChanges::schema(), CursorChanges::schema(), DiffChanges::schema(), PlanChanges::schema()]})
     }
     fn tables(out: &mut Vec<Declaration>) {
         out.push(CursorChanges::declaration());
         out.push(DiffChanges::declaration());
+        out.push(VersionChanges::declaration());
         out.push(PlanChanges::declaration());
     }
 }

@@ -162,9 +162,14 @@ pub fn source(reading: &Reading<'_>, systems: &Systems, report: &mut Report) -> 
         let hint = "`from` names a system with kind = \"sql\"";
         report.add_with_hint(codes::CONTRADICTION, at, format!("`{from}` cannot be read"), hint);
     }
-    if let Some(WrittenChanges::Plan(_)) = changes.map(|changes| &changes.value) {
+    let of_1c = match changes.map(|changes| &changes.value) {
+        Some(WrittenChanges::Plan(_)) => Some("exchange plans are of 1C"),
+        Some(WrittenChanges::Version(_)) => Some("`data_version` is of 1C"),
+        _ => None,
+    };
+    if let Some(message) = of_1c {
         let hint = format!("give `{from}` kind = \"1c-odata\", or find changes by `cursor` or \"diff\"");
-        report.add_with_hint(codes::CONTRADICTION, at, "exchange plans are of 1C", hint);
+        report.add_with_hint(codes::CONTRADICTION, at, message, hint);
         return None;
     }
     let (query, changes) = ((*query)?, (*changes)?);
@@ -224,7 +229,8 @@ pub fn guarded(changes: &WrittenChanges, report: &mut Report) {
 
 pub fn changes(changes: &WrittenChanges) -> Changes {
     match changes {
-        WrittenChanges::Diff(diff) => Changes::Diff { guard: diff.guard.share() },
+        WrittenChanges::Diff(diff) => Changes::Diff { guard: diff.guard.share(), by_version: false },
+        WrittenChanges::Version(version) => Changes::Diff { guard: version.guard.share(), by_version: true },
         WrittenChanges::Plan(plan) => Changes::Plan {
             plan: plan.exchange_plan.0.clone(),
             node: plan.node.0.clone(),

@@ -45,6 +45,7 @@ pub fn source(reading: &Reading<'_>, from: &SystemName, at: &Span, report: &mut 
     }
     let written = reading.changes?;
     date(&written.value, &written.span, report);
+    versions(reading, &written.value, report);
     if let (Some(entity), Some(odata)) = (reading.entity, reading.odata) {
         virtual_table(entity, &odata.value, report);
     }
@@ -119,6 +120,17 @@ pub fn of_a_plan(written: &Located<language::OdataRead>, report: &mut Report) {
         let message = format!("`{name}` is no question to an exchange plan, which gives records whole");
         let hint = "remove it; choose in the route, by `when` and `fields`";
         report.add_with_hint(codes::CONTRADICTION, &written.span, message, hint);
+    }
+}
+
+/// What is read of other records changes without this one being written.
+fn versions(reading: &Reading<'_>, changes: &Changes, report: &mut Report) {
+    let (Changes::Version(_), Some(odata)) = (changes, reading.odata) else { return };
+    let mut selected = odata.value.select.iter().flat_map(|select| &select.0);
+    if odata.value.expand.is_some() || selected.any(|name| name.0.contains("Presentation") || name.0.contains('/')) {
+        let message = "what is shown of other records changes without a new version of this one";
+        let hint = "leave out `expand` and presentations, or say changes = \"diff\"";
+        report.add_with_hint(codes::CONTRADICTION, &odata.span, message, hint);
     }
 }
 

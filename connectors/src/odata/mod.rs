@@ -15,6 +15,7 @@
 //! | `rows.rs`, `table.rs`, `pages.rs` | the records of an answer, of a stream, of a whole list |
 //! | `position.rs` | what is kept in a cursor by date |
 //! | `plan.rs`, `node.rs`, `spool.rs` | an exchange plan as a feed: the cursor, the numbers of its node, answers on disk |
+//! | `versions.rs` | comparing by `DataVersion` |
 //! | `source.rs` | the `Source` |
 //! | `base/send.rs`, `target/` | the `Target` |
 
@@ -44,6 +45,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod trouble;
+mod versions;
 
 /// The parsers alone, for the benchmark that stands them beside others.
 #[doc(hidden)]

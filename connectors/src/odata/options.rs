@@ -52,6 +52,8 @@ pub struct Options {
 pub enum Changes {
     /// By comparing everything.
     Diff,
+    /// By comparing `DataVersion`, and everything once in each process.
+    Versions,
     /// By a business date, which misses what is written back-dated.
     Cursor {
         /// A property that holds a date.

@@ -45,7 +45,7 @@ impl Size {
     }
 
     /// After a page of so many records and bytes. Grows in steps: a list begins with small records at times.
-    fn learn(&mut self, records: usize, bytes: usize, limit: BatchLimit) {
+    pub fn learn(&mut self, records: usize, bytes: usize, limit: BatchLimit) {
         if let Some(each) = bytes.checked_div(records) {
             let fits = limit.bytes / each.max(1);
             self.top = fits.clamp(1, self.ceiling).min(self.top.saturating_mul(8));
@@ -53,7 +53,7 @@ impl Size {
     }
 
     /// After a failure; `false` where one record already was too much.
-    fn divide(&mut self) -> bool {
+    pub fn divide(&mut self) -> bool {
         if self.top <= 1 {
             return false;
         }

@@ -152,7 +152,7 @@ impl Reader {
         let mut batch = Batch::default();
         let (at, done) = self.hand_out(at, served, limit, &mut batch)?;
         self.compared = Some((head.number, at, done));
-        Ok(Some(ScanPage { records: batch.records, unreadable: batch.unreadable, complete: false }))
+        Ok(Some(ScanPage { records: batch.records, unreadable: batch.unreadable, ..ScanPage::default() }))
     }
 
     fn begin(&self, first: Option<&str>) -> Position {

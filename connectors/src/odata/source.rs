@@ -22,6 +22,7 @@ use super::plan::Reader;
 use super::position::{self, Position};
 use super::rows::{Row, Rows};
 use super::table::{Made, Part as ListPart, Table};
+use super::versions::Versions;
 use crate::Tape;
 
 /// Reads the streams of one feed. Holds no session between requests, but for a virtual table that is being read.
@@ -32,6 +33,9 @@ pub struct OdataSource {
     scan: Option<Scan>,
     plan: Option<Reader>,
     drift: Option<Drift>,
+    versions: Option<Versions>,
+    /// Of a comparison of versions: the table, and the light one.
+    versioned: Option<(Table, Table)>,
 }
 
 /// A scan under way.
@@ -49,10 +53,11 @@ impl OdataSource {
         let base = Base::new(&options.base)?;
         let plan = match &options.changes {
             Changes::Plan(plan) => Some(Reader::new(plan.clone())?),
-            Changes::Diff | Changes::Cursor { .. } => None,
+            Changes::Diff | Changes::Versions | Changes::Cursor { .. } => None,
         };
+        let versions = (options.changes == Changes::Versions).then(Versions::default);
         let drift = options.seen.clone().map(Drift::new);
-        Ok(Self { options, base, size: Size::default(), scan: None, plan, drift })
+        Ok(Self { options, base, size: Size::default(), scan: None, plan, drift, versions, versioned: None })
     }
 
     /// Notes from now on what is asked and answered.
@@ -94,7 +99,7 @@ impl OdataSource {
     fn cursor(&self) -> Result<(&str, std::time::Duration), SourceError> {
         match &self.options.changes {
             Changes::Cursor { column, overlap } => Ok((column, *overlap)),
-            Changes::Diff | Changes::Plan(_) => {
+            Changes::Diff | Changes::Versions | Changes::Plan(_) => {
                 Err(misconfigured("the stream has no cursor; it can only be compared as a whole".to_owned()))
             }
         }
@@ -113,8 +118,7 @@ impl OdataSource {
             }
         }
         // Taken out while it works: a dropped wait leaves no half of a page behind.
-        let cut = || SourceError::new(SourceFault::Unavailable, "the scan was cut: it has to begin again");
-        let mut scan = self.scan.take().ok_or_else(cut)?;
+        let mut scan = self.scan.take().ok_or_else(cut_scan)?;
         let Some(table) = scan.tables.get(scan.at).filter(|_| scan.at < scan.range.end) else {
             return Ok(ScanPage { complete: true, ..ScanPage::default() });
         };
@@ -268,6 +272,28 @@ impl Source for OdataSource {
         self.page(true, limit, permits).await
     }
 
+    async fn compare(&mut self, restart: bool, limit: BatchLimit, permits: &Permits) -> Result<ScanPage, SourceError> {
+        if self.versions.is_none() {
+            return self.scan(restart, limit, permits).await;
+        }
+        if restart {
+            let mut table = self.tables(permits, false).await?.into_iter().next().ok_or_else(cut_scan)?;
+            let light = table.versioned()?;
+            self.versioned = Some((table, light));
+        }
+        let (table, light) = self.versioned.take().ok_or_else(cut_scan)?;
+        let Some(versions) = &mut self.versions else { return Err(cut_scan()) };
+        let page = match versions.compare(restart, &self.base, (&table, &light), (limit, permits)).await {
+            Ok(page) => page,
+            Err(error) => return Err(self.forget(error).await),
+        };
+        let whole = [table];
+        self.fits(&whole, permits).await?;
+        let [table] = whole;
+        self.versioned = Some((table, light));
+        Ok(page)
+    }
+
     async fn present(
         &mut self,
         stream: &StreamName,
@@ -349,6 +375,10 @@ fn made(table: &Table, rows: Vec<Row>) -> ScanPage {
 
 pub(super) fn closed(closed: bus_core::ports::permits::Closed) -> SourceError {
     SourceError::new(SourceFault::Unavailable, closed.to_string())
+}
+
+pub(super) fn cut_scan() -> SourceError {
+    SourceError::new(SourceFault::Unavailable, "the scan was cut: it has to begin again")
 }
 
 fn misconfigured(message: String) -> SourceError {

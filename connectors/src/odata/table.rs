@@ -16,6 +16,7 @@ use crate::serves::unreadable;
 
 /// Of an address; IIS takes 2048 bytes of query by default.
 const QUERY_BYTES: usize = 1800;
+const VERSION: &str = "DataVersion";
 const MARK: &str = "DeletionMark";
 /// The first of so many records is compared with what the base declares.
 const LOOKED_AT: usize = 100;
@@ -27,6 +28,8 @@ pub struct Table {
     shape: Shape,
     model: Arc<Model>,
     filter: Vec<String>,
+    /// Its version is asked for, but is none of its fields.
+    own_version: bool,
     /// Records made.
     made: AtomicUsize,
     strange: AtomicBool,
@@ -75,7 +78,30 @@ impl Table {
         let zone = zone.filter(|_| !read.plain_dates);
         let shape = Shape { keep: read.keep, zone };
         let (made, strange) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Ok(Self { read: read.clone(), served: served.clone(), shape, model, filter, made, strange })
+        Ok(Self { read: read.clone(), served: served.clone(), shape, model, filter, own_version: false, made, strange })
+    }
+
+    /// The same records with their keys and versions only; `self` asks for versions too from now on. The error says what has none.
+    pub fn versioned(&mut self) -> Result<Self, SourceError> {
+        let wrong = |what: String| SourceError::new(SourceFault::Misconfigured, what);
+        let of = self.its_type()?;
+        if self.is_virtual() || of.property(VERSION).is_none() || self.served.key != ["Ref_Key"] {
+            return Err(wrong(format!(
+                "stream {}: {} has no DataVersion, or its key is not Ref_Key; say changes = \"diff\"",
+                self.read.stream, self.read.entity
+            )));
+        }
+        let mut read = self.read.clone();
+        (read.select, read.expand) = (vec![VERSION.to_owned()], Vec::new());
+        let mut light = Self::new(&read, &self.served, None, Arc::clone(&self.model))?;
+        light.served.label = None;
+        self.own_version = !self.read.select.is_empty() && !self.read.select.iter().any(|name| name == VERSION);
+        Ok(light)
+    }
+
+    /// The version of a raw record.
+    pub fn version<'a>(&self, fields: &'a Map<String, Value>) -> Option<&'a str> {
+        fields.get(VERSION).and_then(Value::as_str).filter(|version| !version.is_empty())
     }
 
     /// Its type.
@@ -141,6 +167,7 @@ impl Table {
         }
         let mark = self.read.marked_is_deleted.then(|| MARK.to_owned());
         let needed = self.served.key.iter().cloned().chain(self.served.label.clone()).chain(mark);
+        let needed = needed.chain(self.own_version.then(|| VERSION.to_owned()));
         let needed = needed.chain(from.map(|(column, _)| column.clone()));
         let mut names = self.read.select.clone();
         for name in needed {
@@ -154,14 +181,27 @@ impl Table {
     /// Addresses that ask which of these keys exist, with the places of the keys that each of them asks for. A key that no
     /// filter can name is in none.
     pub fn presence(&self, keys: &[Key]) -> Result<Vec<(String, Vec<usize>)>, SourceError> {
+        let names: Vec<&str> = self.served.key.iter().map(String::as_str).collect();
+        self.by_keys(keys, &[Some(("$select", names.join(",")))])
+    }
+
+    /// Addresses of the whole records with these keys, as [`Table::presence`].
+    pub fn those(&self, keys: &[Key]) -> Result<Vec<(String, Vec<usize>)>, SourceError> {
+        self.by_keys(keys, &[self.selected(None), self.read.allowed_only.then(|| ("allowedOnly", "true".to_owned()))])
+    }
+
+    fn by_keys(
+        &self,
+        keys: &[Key],
+        asked: &[Option<(&'static str, String)>],
+    ) -> Result<Vec<(String, Vec<usize>)>, SourceError> {
         let of = self.its_type()?;
         let mut questions: Vec<(String, Vec<usize>)> = Vec::new();
         let mut group: (Vec<String>, Vec<usize>) = Default::default();
         let question = |conditions: &[String]| {
             let mut filter = self.filter.clone();
             filter.push(conditions.join(" or "));
-            let names: Vec<&str> = self.served.key.iter().map(String::as_str).collect();
-            self.address(vec![self.format(), filtered(&filter), Some(("$select", names.join(",")))])
+            self.address([&[self.format(), filtered(&filter)][..], asked].concat())
         };
         for (at, key) in keys.iter().enumerate() {
             let Some(condition) = self.condition(of, key) else { continue };
@@ -243,7 +283,10 @@ impl Table {
     }
 
     /// A record of what 1C sent.
-    pub fn record(&self, fields: Map<String, Value>) -> Made {
+    pub fn record(&self, mut fields: Map<String, Value>) -> Made {
+        if self.own_version {
+            fields.remove(VERSION);
+        }
         let key = self.key(&fields);
         let marked = self.read.marked_is_deleted && fields.get(MARK).is_some_and(|mark| mark == true || mark == "true");
         let shaped = match self.its_type() {

@@ -134,7 +134,7 @@ impl Source for JoinSource {
         };
         let read = self.read(limit, select).await?;
         self.scanned = read.last.map(|(_, key)| key);
-        Ok(ScanPage { records: read.records, unreadable: read.unreadable, complete: !read.more })
+        Ok(ScanPage { records: read.records, unreadable: read.unreadable, complete: !read.more, ..ScanPage::default() })
     }
 
     async fn present(

@@ -26,12 +26,15 @@ impl Capture {
         }
         let mut restart = true;
         loop {
-            let page = self.source.scan(restart, self.plan.limit, permits).await?;
+            let page = self.source.compare(restart, self.plan.limit, permits).await?;
             restart = false;
             self.keep_unreadable(&page.unreadable).await?;
             let mut seen: HashMap<StreamName, Vec<Key>> = HashMap::new();
             for record in &page.records {
                 seen.entry(record.stream.clone()).or_default().push(record.key.clone());
+            }
+            for (stream, key) in page.unchanged {
+                seen.entry(stream).or_default().push(key);
             }
             for (stream, keys) in seen {
                 self.store.scan_seen(&stream, &keys).await?;
