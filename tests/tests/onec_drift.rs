@@ -106,6 +106,13 @@ impl Setting {
         self.simulator.seen().iter().filter(|seen| seen.path == "$metadata").count()
     }
 
+    /// What was published before may still arrive.
+    fn nothing_without_a_number(&self) -> Result<()> {
+        let bodies = self.bodies("/products/")?;
+        ensure!(!bodies.iter().any(|body| body.contains("null") || body.contains("Какао")), "{bodies:?}");
+        Ok(())
+    }
+
     fn product(&self, name: &str) -> Result<String> {
         let values = json!({ "Description": name, "Артикул": "А-1", "АртикулПоставщика": "А-1" });
         self.simulator.write(PRODUCTS, "", values).map_err(anyhow::Error::msg)
@@ -139,7 +146,6 @@ async fn a_field_that_is_gone_stops_who_reads_it_before_a_record_without_it_leav
     at.bus.kill9();
     let asked = at.described();
     at.rename("Артикул", "АртикулПоставщика");
-    let before = at.bodies("/products/")?.len();
     at.product("Какао")?;
     at.bus.start().await?;
     let told = at.told("schema-drift").await?;
@@ -149,7 +155,7 @@ async fn a_field_that_is_gone_stops_who_reads_it_before_a_record_without_it_leav
     // Other feeds of the base go on, and nothing of this one has left.
     at.partner("7712345678")?;
     at.arrives("/partners/", "7712345678").await?;
-    assert_eq!(at.bodies("/products/")?.len(), before);
+    at.nothing_without_a_number()?;
 
     // It stays so until a person has agreed.
     at.bus.kill9();
@@ -157,7 +163,7 @@ async fn a_field_that_is_gone_stops_who_reads_it_before_a_record_without_it_leav
     at.told("schema-drift").await?;
     at.partner("7700000000")?;
     at.arrives("/partners/", "7700000000").await?;
-    assert_eq!(at.bodies("/products/")?.len(), before);
+    at.nothing_without_a_number()?;
     let (code, _, err) = at.bus.says(&["accept-source", "товары"]).await?;
     ensure!(code == 0, "{err}");
     at.arrives("/products/", r#"{"name":"Какао","sku":null}"#).await?;
