@@ -1,4 +1,4 @@
-//! What people order at any moment (pauses, loads, resends; rules L1 to L5) against everything else that may happen at that moment.
+//! What people order at any moment (pauses, loads, resends; rules L1 to L5, L8 and L9) against everything else that may happen at that moment.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../src/engine/mod.rs"]
@@ -264,8 +264,10 @@ async fn a_loaded_row_never_makes_a_message_in_hand_vanish() {
     let latch = Latch::default();
     world.receiver.script("a", [Ending::Held(latch.clone()), Ending::Accepted]);
     let worker = world.start();
-    world.publish(&[message("a", 1, 1, "1")]).await;
+    // What came last is newer than all that is loaded, so nothing older is still in the queue (L8).
+    world.publish(&[message("a", 1, 1, "1"), message("z", 1, 9, "1")]).await;
     latch.reached().await;
+    world.until("z to be settled", async |world: &World| world.receiver.numbers("z") == [9]).await;
     let load = |envelopes| {
         let (reply, answer) = oneshot::channel();
         (Command::Load(Load { envelopes, again: false, share: 50, reply }), answer)
@@ -282,6 +284,75 @@ async fn a_loaded_row_never_makes_a_message_in_hand_vanish() {
     assert_eq!(world.receiver.numbers("a"), [1, 2]);
     worker.stop().await;
     the_receiver_has_no_complaints(&world);
+}
+
+/// L8: of a key with three versions in the queue the last is loaded, or sent again, before the first was taken.
+#[tokio::test]
+async fn a_loaded_row_never_overtakes_what_is_still_in_the_queue() {
+    for again in [false, true] {
+        let world = World::new(Setup::with(Kind::Put)).await;
+        let versions: Vec<_> = (1..=3).map(|number| message("a", 1, number, &number.to_string())).collect();
+        world.publish(&versions).await;
+        // Nothing is taken as long as the system is paused.
+        world.pauses().pause(pause(Subject::System(system()))).await.unwrap();
+        let worker = world.start();
+        let offer = async || {
+            let (reply, answer) = oneshot::channel();
+            let load = Load { envelopes: vec![versions[2].clone()], again, share: 50, reply };
+            assert!(worker.handle.send(Command::Load(load)).await);
+            answer.await.unwrap() == [true]
+        };
+        assert!(!offer().await, "two older ones may be in the queue");
+        world.pauses().resume(&Subject::System(system()), "anna@erp1").await.unwrap();
+        world.until("the row to be taken", async |_: &World| offer().await).await;
+        world.until_idle().await;
+        worker.stop().await;
+        let expected: &[u64] = if again { &[1, 2, 3, 3] } else { &[1, 2, 3] };
+        assert_eq!(world.receiver.numbers("a"), expected, "again: {again}");
+    }
+}
+
+/// L9: version 2 was sent, and the process killed before that was durable; whether it was also killed before the feed
+/// knew that 2 was published (its batch is still sealed) makes no difference.
+#[tokio::test]
+async fn a_row_never_comes_after_a_newer_version_that_was_sent_before_a_crash() {
+    for sealed in [false, true] {
+        let mut world = World::new(Setup::with(Kind::Put)).await;
+        world.table.put("a", "1");
+        let mut capture = world.capture();
+        assert!(world.capture_all(&mut capture).await);
+        assert!(world.deliver_all().await);
+        world.tasks().order(&order(TaskKind::Resend)).await.unwrap();
+        let task = world.tasks().to_read(&feed()).unwrap();
+        capture.take_stock(&task).await.unwrap();
+        // Read and kept; then there is a newer one.
+        world.table.put("a", "2");
+        if sealed {
+            world.cuts.plan("store.advance", 1, Cut::CrashBefore);
+            assert!(!world.capture_all(&mut capture).await);
+            world.crash().await;
+        } else {
+            assert!(world.capture_all(&mut capture).await);
+        }
+        world.cuts.plan("target.deliver", 1, Cut::CrashAfter);
+        assert!(!world.deliver_all().await);
+        world.crash().await;
+        // The row is offered before the queue is taken from.
+        world.cuts.plan("broker.consume", 1, Cut::Fail);
+        let worker = world.start();
+        let handle = worker.handle.clone();
+        let (stop, tasks) = (CancellationToken::new(), world.tasks().clone());
+        let job = tokio::spawn(tasks.run(move |_| Some(handle.clone()), stop.clone()));
+        world.until("version 2 again", async |world: &World| world.depth().await == 0).await;
+        assert!(world.capture_all(&mut world.capture()).await);
+        world.until("the task to end", async |world: &World| open_tasks(world) == 0).await;
+        world.until_idle().await;
+        stop.cancel();
+        job.await.unwrap();
+        worker.stop().await;
+        let sent = world.receiver.effects().into_iter().map(|effect| effect.seq).collect::<Vec<_>>();
+        assert!(sent.is_sorted() && sent.len() == 3, "sealed: {sealed}: {sent:?}");
+    }
 }
 
 #[tokio::test]
@@ -330,7 +401,7 @@ async fn live_messages_are_not_kept_waiting_by_a_load() {
     let latch = Latch::default();
     world.receiver.script("first", [Ending::Held(latch.clone())]);
     let worker = world.start();
-    world.publish(&[message("first", 1, 1, "1")]).await;
+    world.publish(&[message("first", 1, 300, "1")]).await;
     latch.reached().await;
     let (reply, answer) = oneshot::channel();
     let envelopes = (0..40).map(|n| message(&format!("load-{n}"), 1, 100 + n, "1")).collect();

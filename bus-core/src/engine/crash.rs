@@ -41,6 +41,10 @@ pub enum Plant {
     CutInTie,
     /// The worker does not look at the fence.
     ForgottenFence,
+    /// A letter is put back although a newer version was settled or waits.
+    ReplayOverNewer,
+    /// The first message that a run leaves to the next one is acknowledged.
+    AckOfTheNextRun,
 }
 
 /// Whether `BUS_PLANT` plants this bug. Always false without the feature `failpoints`.
@@ -54,6 +58,8 @@ pub fn planted(bug: Plant) -> bool {
             Plant::NackOnFailure => "nack-on-failure",
             Plant::CutInTie => "cut-in-tie",
             Plant::ForgottenFence => "forgotten-fence",
+            Plant::ReplayOverNewer => "replay-over-newer",
+            Plant::AckOfTheNextRun => "ack-of-the-next-run",
         };
         PLANTED.get_or_init(|| std::env::var("BUS_PLANT").unwrap_or_default()) == name
     }

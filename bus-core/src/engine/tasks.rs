@@ -197,7 +197,14 @@ impl Tasks {
         if rows.is_empty() || room == 0 || line.waiting >= BEHIND {
             return Ok(());
         }
+        // L9: what came after it is on its way, and may have been sent before a crash.
         let (places, envelopes): (Vec<i64>, Vec<_>) = rows.into_iter().unzip();
+        let Some(latest) = store.are_latest(&task.order.feed, &envelopes).await? else { return Ok(()) };
+        let outdated: Vec<i64> =
+            places.iter().zip(&latest).filter_map(|(place, latest)| (!latest).then_some(*place)).collect();
+        if !outdated.is_empty() {
+            return store.forget_rows(task.id, &outdated).await;
+        }
         let (reply, answer) = oneshot::channel();
         let again = task.order.kind == Kind::Resend;
         let load = Load { envelopes, again, share: task.order.share, reply };

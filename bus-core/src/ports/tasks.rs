@@ -162,6 +162,9 @@ pub trait TaskStore: Send + Sync {
     async fn read_on(&self, id: i64, slice: Slice) -> Result<bool, StateError>;
     /// Kept rows in the order they were kept, with their places.
     async fn rows(&self, id: i64, limit: usize) -> Result<Vec<(i64, Envelope)>, StateError>;
+    /// L9: of each message whether nothing newer of its key was published. `None`: the feed has sealed what is not yet behind
+    /// it, so nobody knows.
+    async fn are_latest(&self, feed: &FeedName, messages: &[Envelope]) -> Result<Option<Vec<bool>>, StateError>;
     /// L5: these are durable in the route's line, or need not be there.
     async fn forget_rows(&self, id: i64, places: &[i64]) -> Result<(), StateError>;
     /// For streams whose source cannot be read again: archived messages below a place, the newest first, at most `limit`;

@@ -112,6 +112,16 @@ impl TaskStore for SqliteState {
         self.database().read(work).await
     }
 
+    async fn are_latest(&self, feed: &FeedName, messages: &[Envelope]) -> Result<Option<Vec<bool>>, StateError> {
+        let Some(first) = messages.first() else { return Ok(Some(Vec::new())) };
+        let feed = self.database().known_number(names::Kind::Feed, feed.as_str()).await?;
+        let Some(stream) = self.database().known_number(names::Kind::Stream, first.stream.as_str()).await? else {
+            return Ok(Some(vec![true; messages.len()]));
+        };
+        let messages: Vec<_> = messages.iter().map(|message| (message.key.clone(), message.seq)).collect();
+        self.database().read(move |connection| are_latest(connection, feed, stream, &messages)).await
+    }
+
     async fn forget_rows(&self, id: i64, places: &[i64]) -> Result<(), StateError> {
         let places = places.to_vec();
         let work = move |connection: &Connection| {
@@ -162,6 +172,25 @@ impl TaskStore for SqliteState {
         };
         self.database().read(work).await
     }
+}
+
+fn are_latest(
+    connection: &Connection,
+    feed: Option<i64>,
+    stream: i64,
+    messages: &[(Key, Seq)],
+) -> Result<Option<Vec<bool>>, Failure> {
+    let sealed = "SELECT 1 FROM feeds WHERE id = ?1 AND sealed IS NOT NULL";
+    if connection.prepare_cached(sealed)?.exists([feed])? {
+        return Ok(None);
+    }
+    let mut newer = connection
+        .prepare_cached("SELECT 1 FROM published WHERE stream = ?1 AND key = ?2 AND (epoch, number) > (?3, ?4)")?;
+    let mut latest = Vec::with_capacity(messages.len());
+    for (key, seq) in messages {
+        latest.push(!newer.exists((stream, key.as_str(), signed(seq.epoch), signed(seq.number)))?);
+    }
+    Ok(Some(latest))
 }
 
 fn places(connection: &Connection, stream: i64, keys: &[Key]) -> Result<Vec<Option<Place>>, Failure> {

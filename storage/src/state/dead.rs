@@ -1,5 +1,6 @@
 //! Dead letters: keeping, listing, replaying, dropping.
 
+use bus_core::engine::crash::{self, Plant};
 use bus_core::policy::{fingerprint, pattern};
 use bus_core::ports::state::{DeadFilter, DeadLetter, DeadRow, HoldReason, Replay, ReplayMode, Replayed};
 use bus_core::vocabulary::{Envelope, Exchange, MessageId, Moment, RouteName, StreamName};
@@ -127,6 +128,7 @@ pub(crate) fn replay(connection: &Connection, id: i64, mode: ReplayMode, now: Mo
     let envelope = Envelope::from_frame(frame.into()).map_err(damaged)?;
     let settled = route::fence(connection, route, &envelope.key)?;
     let waiting = route::highest_waiting(connection, route, &envelope.key)?;
+    let mode = if crash::planted(Plant::ReplayOverNewer) { ReplayMode::Forced } else { mode };
     let (obstacle, replayed) = match mode {
         ReplayMode::Careful => (settled.max(waiting), Replayed::Asked),
         ReplayMode::Return => (settled, Replayed::Asked),

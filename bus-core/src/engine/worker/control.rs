@@ -106,7 +106,7 @@ impl Worker {
                 self.reload_dead().await;
                 let _ = reply.send(outcome);
             }
-            Command::Load(load) => self.take_in(load),
+            Command::Load(load) => self.take_in(load).await,
             Command::Resume => {
                 self.paused = None;
                 // A person has looked: until the next success, rejects are the messages' own fault.

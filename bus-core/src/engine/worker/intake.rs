@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::gaps::Gaps;
 use super::item::{Item, Origin, Prepared};
+use super::passed::Passed;
 use super::pending::{After, Effect};
 use super::{Delivered, Worker};
 use crate::engine::crash::{self, Plant};
@@ -35,6 +36,7 @@ const BACKOFF: RetryPolicy = RetryPolicy {
 pub(super) struct Intake {
     link: Link,
     pub(super) gaps: Gaps,
+    pub(super) passed: Passed,
     failures: u32,
     again: Option<Instant>,
 }
@@ -130,7 +132,11 @@ impl Worker {
             }
             Incoming::Sealed(envelope) => {
                 let envelope = envelope.clone();
+                self.intake.passed.came(envelope.seq);
                 if self.is_for_the_next_run(&envelope) {
+                    if crash::planted(Plant::AckOfTheNextRun) {
+                        drop(delivery.ack().await);
+                    }
                     return; // unsettled, so it comes again with the next consumer
                 }
                 self.intake.gaps.came(envelope.seq);
@@ -187,6 +193,7 @@ impl Worker {
         tracing::warn!(route = self.plan.name.as_str(), "not taking messages, trying again: {reason}");
         self.intake.failures += 1;
         self.intake.again = Some(Instant::now() + BACKOFF.backoff(self.intake.failures, fastrand::f64()));
+        self.intake.passed.gave_back();
         self.collecting.given_back();
         self.close_consumer();
     }

@@ -1,14 +1,16 @@
-//! Rows that a task hands over (L2 to L5): they enter `waiting` in the order of this worker's commits.
+//! Rows that a task hands over (L2 to L5, L8): they enter `waiting` in the order of this worker's commits.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::pending::{After, Effect};
 use super::{Delivered, Worker};
 use crate::ports::state::{Change, HoldReason};
-use crate::vocabulary::{Envelope, Moment};
+use crate::vocabulary::{Envelope, Key, Moment};
 
 /// What a task hands to a route.
 #[derive(Debug)]
@@ -19,10 +21,13 @@ pub struct Load {
     pub again: bool,
     /// Percent of the sends that loaded rows may take while others are ready.
     pub share: u8,
-    /// Of each, whether it is durable in the line or known not to be needed there. `false`: its key is in hand now, ask
-    /// again.
+    /// Of each, whether it is durable in the line or known not to be needed there. `false`: its key is in hand now, or an
+    /// older version may still be in the queue; ask again.
     pub reply: oneshot::Sender<Vec<bool>>,
 }
+
+/// A broker that does not say how much is in a queue is asked again.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// What [`Load::reply`] waits for, and what it is to hear.
 type Answer = (oneshot::Sender<Vec<bool>>, Vec<bool>);
@@ -51,11 +56,15 @@ impl Told {
 }
 
 impl Worker {
-    pub(super) fn take_in(&mut self, load: Load) {
+    pub(super) async fn take_in(&mut self, load: Load) {
         let Load { envelopes, again, share, reply } = load;
         self.line.set_share(share);
-        // A message in hand that fails would enter `waiting` below the loaded one, and R12 would drop it.
-        let taken: Vec<bool> = envelopes.iter().map(|envelope| !self.lanes.has(&envelope.key)).collect();
+        let keys: Vec<Key> = envelopes.iter().map(|envelope| envelope.key.clone()).collect();
+        if let Err(error) = self.fences.load(&keys).await {
+            self.store_failed(&error);
+            return; // no answer: they are offered again
+        }
+        let taken: Vec<bool> = envelopes.iter().map(|envelope| self.may_enter(envelope)).collect();
         let left = taken.iter().filter(|taken| **taken).count();
         let told = Arc::new(Told { left: AtomicUsize::new(left), answer: Mutex::new(Some((reply, taken.clone()))) });
         if left == 0 {
@@ -75,5 +84,23 @@ impl Worker {
             let (key, seq, told) = (Some(key), Some(seq), Some(Arc::clone(&told)));
             self.pending.push(change, After { key, seq, told, effect: Effect::Held, ..After::default() });
         }
+    }
+
+    /// Nothing older of its key can come after it.
+    fn may_enter(&mut self, envelope: &Envelope) -> bool {
+        // L8: what is still in the queue below it would be dropped behind its fence.
+        let settled = self.fences.get(&envelope.key).is_some_and(|fence| fence.seq >= envelope.seq);
+        let passed = settled || self.intake.passed.covers(envelope.seq);
+        // L2: a message in hand that fails would enter `waiting` below it, and R12 would drop that one.
+        passed && !self.lanes.has(&envelope.key)
+    }
+
+    /// Where rows wait for what may be in the queue before them: it may hold nothing at all.
+    pub(super) async fn look_for_what_is_older(&mut self) {
+        if !self.intake.is_consuming() || !self.intake.passed.is_due(Instant::now()) {
+            return;
+        }
+        let depth = tokio::time::timeout(ANSWER, self.ports.broker.depth(&self.plan.queue)).await;
+        self.intake.passed.looked(matches!(depth, Ok(Ok(depth)) if depth.messages == 0));
     }
 }

@@ -22,6 +22,7 @@ mod item;
 mod lanes;
 mod latest;
 mod load;
+mod passed;
 mod pause;
 mod pending;
 mod rehearsal;
@@ -330,6 +331,7 @@ impl Worker {
         if !draining {
             self.spill_what_is_old();
             self.report_gaps();
+            self.look_for_what_is_older().await;
             self.tend_run().await;
             self.tend_consumer().await;
             self.wake_held();
