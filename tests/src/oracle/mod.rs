@@ -20,6 +20,7 @@ mod read;
 pub mod scene;
 mod seed;
 pub mod source;
+pub mod together;
 pub mod verdict;
 
 pub use figures::Figures;
@@ -31,10 +32,20 @@ pub use scene::{BOOKS, ORDERS, Scene, USERS, Verdicts};
 pub use seed::Seed;
 pub use verdict::{Allowance, Verdict};
 
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// The right to use the machine: scenes of one test program take turns, so that one does not starve another.
-pub async fn turn() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::const_new(());
-    TURN.lock().await
+/// Scenes at the same time. Most of a scene's time is waiting: for receivers that a killed bus leaves alone, for retries
+/// and for servers that start.
+const ABREAST: u32 = 2;
+
+static PLACES: Semaphore = Semaphore::const_new(ABREAST as usize);
+
+/// The right to use the machine beside one other scene, so that one does not starve another.
+pub async fn turn() -> SemaphorePermit<'static> {
+    PLACES.acquire().await.expect("nobody closes it")
+}
+
+/// The right to use it alone, for scenes that measure times.
+pub async fn alone() -> SemaphorePermit<'static> {
+    PLACES.acquire_many(ABREAST).await.expect("nobody closes it")
 }

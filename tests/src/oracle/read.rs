@@ -24,16 +24,23 @@ struct Body {
 /// The effects under one path, in their order.
 pub(super) fn arrivals(ledger: &Ledger, path: &str) -> Result<Vec<Arrival>> {
     let effect = |entry: &&Entry| entry.outcome == Outcome::Applied && entry.path.starts_with(path);
-    ledger.entries.iter().filter(effect).map(arrival).collect()
+    ledger.entries.iter().filter(effect).map(request).collect()
 }
 
-fn arrival(entry: &Entry) -> Result<Arrival> {
-    let body: Body = serde_json::from_str(&entry.body).with_context(|| format!("a strange body: {}", entry.body))?;
-    ensure!(body.key == entry.key, "the request for {} carries the record of {}", entry.key, body.key);
+fn request(entry: &Entry) -> Result<Arrival> {
+    let arrival = arrival(&entry.body)?;
+    let key = &arrival.version.key;
+    ensure!(*key == entry.key, "the request for {} carries the record of {key}", entry.key);
+    Ok(Arrival { answered: entry.status.is_some_and(|status| (200..300).contains(&status)), ..arrival })
+}
+
+/// What came with this body, as if it was answered.
+pub(super) fn arrival(body: &str) -> Result<Arrival> {
+    let body: Body = serde_json::from_str(body).with_context(|| format!("a strange body: {body}"))?;
     Ok(Arrival {
         digest: digest(&body.key, body.version, body.amount.as_str(), &body.payload),
         version: Version::new(body.key, body.version),
-        answered: entry.status.is_some_and(|status| (200..300).contains(&status)),
+        answered: true,
     })
 }
 

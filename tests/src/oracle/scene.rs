@@ -37,6 +37,9 @@ pub const DRAIN: Duration = Duration::from_secs(60);
 /// A fresh change must arrive within this time when nothing is wrong.
 pub const FRESH: Duration = Duration::from_secs(5);
 
+/// The key of everything that asks for one.
+pub(super) const KEY: &str = "push-key-of-a-test";
+
 /// The most unsettled messages of a route at the broker.
 const PREFETCH: usize = 256;
 
@@ -67,25 +70,33 @@ pub struct Verdicts(pub BTreeMap<&'static str, Verdict>);
 impl Scene {
     /// Everything but the bus runs.
     pub async fn new(postgres: &Postgres, landscape: &Landscape, seed: Seed) -> Result<Self> {
+        let Landscape { rabbitmq, proxied, keys, .. } = landscape.clone();
+        Self::of(postgres, rabbitmq, proxied, keys, seed, |addresses| landscape.text(addresses)).await
+    }
+
+    /// The same with another routes file.
+    pub(super) async fn of(
+        postgres: &Postgres,
+        mut rabbitmq: Option<String>,
+        proxied: bool,
+        keys: usize,
+        seed: Seed,
+        text: impl FnOnce(&Addresses<'_>) -> String,
+    ) -> Result<Self> {
         let mut bus = Bus::new()?;
-        let source = Source::create(postgres, landscape.keys).await?;
+        let source = Source::create(postgres, keys).await?;
         let (shop, books) = (Receiver::start(&Script::default()).await?, Receiver::start(&Script::default()).await?);
         let (mut database, mut shop_url, mut books_url) = (source.url().to_owned(), shop.url(), books.url());
-        let mut rabbitmq = landscape.rabbitmq.clone();
         let mut net = None;
-        if landscape.proxied {
+        if proxied {
             let net = net.insert(Net::new());
             for address in [&mut database, &mut shop_url, &mut books_url].into_iter().chain(&mut rabbitmq) {
                 *address = net.through(address).await?;
             }
         }
-        bus.routes(&landscape.text(&Addresses {
-            listen: &bus.listen(),
-            database: &database,
-            shop: &shop_url,
-            books: &books_url,
-        }))?;
-        bus.env("PUSH_KEY", "push-key-of-a-test");
+        let listen = bus.listen();
+        bus.routes(&text(&Addresses { listen: &listen, database: &database, shop: &shop_url, books: &books_url }))?;
+        bus.env("PUSH_KEY", KEY);
         if let Some(rabbitmq) = &rabbitmq {
             bus.env("RABBITMQ", rabbitmq);
         }
@@ -94,12 +105,17 @@ impl Scene {
 
     /// Where records are pushed.
     pub fn door(&self) -> Door {
-        Door { url: format!("{}/in/users", self.bus.url()), key: "push-key-of-a-test".to_owned() }
+        Door { url: format!("{}/in/users", self.bus.url()), key: KEY.to_owned() }
     }
 
     /// Something was done that explains a window of repeats.
     pub fn fault(&mut self) {
         self.faults += 1;
+    }
+
+    /// The repeats that this scene's faults explain to a route with so many keys.
+    pub(super) fn explained(&self, keys: usize) -> Allowance {
+        Allowance { faults: self.faults, window: PREFETCH.min(keys), unanswered: true }
     }
 
     /// Lets a started bus work for a random time up to `most`, then `kill -9`.
@@ -149,12 +165,11 @@ impl Scene {
     pub async fn judge(&mut self, pushed: &Issued) -> Result<Verdicts> {
         let orders = self.source.issued().await?;
         let (shop, books) = (self.shop.ledger()?, self.books.ledger()?);
-        let explained = |keys: usize| Allowance { faults: self.faults, window: PREFETCH.min(keys), unanswered: true };
         let mut verdicts = BTreeMap::new();
         for (route, ledger, path, issued, allowance) in [
-            (ORDERS, &shop, "/orders/", &orders, explained(orders.keys())),
+            (ORDERS, &shop, "/orders/", &orders, self.explained(orders.keys())),
             (BOOKS, &books, "/books/", &orders, Allowance::NONE),
-            (USERS, &shop, "/users/", pushed, explained(pushed.keys())),
+            (USERS, &shop, "/users/", pushed, self.explained(pushed.keys())),
         ] {
             let dead = read::dead(&self.bus, route).await?;
             let arrivals = read::arrivals(ledger, path)?;

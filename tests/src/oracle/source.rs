@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use fastrand::Rng;
+use sqlx::postgres::PgRow;
 use sqlx::{Connection, Executor, PgConnection, Row};
 use tokio::task::JoinSet;
 
@@ -120,6 +121,22 @@ impl Source {
             sessions.spawn(async move { session_writes(&url, session, keys, pause, rng, &stop).await });
         }
         Writing { stop, sessions }
+    }
+
+    /// The versions that lie below this value of the cursor column.
+    pub(super) async fn below(&mut self, changed_at: &str) -> Result<Vec<Version>> {
+        let select = sqlx::query("SELECT key, version FROM orders WHERE changed_at < $1::text::timestamptz");
+        let rows = select.bind(changed_at).fetch_all(&mut self.session).await?;
+        let version = |row: &PgRow| -> Result<Version> {
+            Ok(Version::new(row.try_get::<String, _>(0)?, u64::try_from(row.try_get::<i64, _>(1)?)?))
+        };
+        rows.iter().map(version).collect()
+    }
+
+    /// The lowest value of the cursor column, as PostgreSQL writes it.
+    pub(super) async fn earliest(&mut self) -> Result<String> {
+        let select = sqlx::query("SELECT coalesce(min(changed_at), now())::text FROM orders");
+        Ok(select.fetch_one(&mut self.session).await?.try_get(0)?)
     }
 
     /// The ledger as it is now.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bus_tests::oracle::pusher::Pusher;
-use bus_tests::oracle::{Figures, Scene, Seed, turn};
+use bus_tests::oracle::{Figures, Scene, Seed, alone, turn};
 use bus_tests::receiver::{Answer, Rule, Script};
 use tokio::time::Instant;
 
@@ -15,7 +15,7 @@ const END: Duration = Duration::from_secs(12);
 const STOPS: usize = 4;
 
 async fn orderly_stops(broker: Broker) {
-    let _turn = turn().await;
+    let _turn = alone().await;
     let seed = Seed::choose(&format!("orderly stops, {}", broker.name()));
     let mut scene = Scene::new(postgres().await, &broker.landscape().await, seed).await.unwrap();
     // Attempts are under way whenever the signal comes.

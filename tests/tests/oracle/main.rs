@@ -10,3 +10,4 @@ mod kills;
 mod outages;
 mod plants;
 mod servers;
+mod together;

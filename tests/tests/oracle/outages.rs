@@ -7,7 +7,7 @@ use std::time::Duration;
 use bus_tests::eventually::eventually;
 use bus_tests::oracle::pusher::Pusher;
 use bus_tests::oracle::scene::nothing_pushed;
-use bus_tests::oracle::{Figures, Landscape, ORDERS, Scene, Seed, USERS, turn};
+use bus_tests::oracle::{Figures, Landscape, ORDERS, Scene, Seed, USERS, alone};
 use tokio::time::Instant;
 
 use super::servers::{Broker, CONSUMER_TIMEOUT, postgres, rabbitmq};
@@ -85,7 +85,7 @@ async fn a_closed_window_sends_nothing_and_loses_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_receiver_does_not_slow_the_others() {
     const ROWS: usize = 1_000;
-    let _turn = turn().await;
+    let _turn = alone().await;
     let seed = Seed::choose("a dead receiver beside a living one");
     let landscape = Landscape { hold: "2s", ..Broker::RabbitMq.landscape().await };
     let mut scene = Scene::new(postgres().await, &landscape, seed).await.unwrap();
