@@ -80,6 +80,7 @@ impl Together {
         while !self.deed(deed).await? {
             ensure!(Instant::now() < deadline, "{deed:?} is refused:\n{}", self.scene.log());
             self.tasks_done().await?;
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
         Ok(())
     }
