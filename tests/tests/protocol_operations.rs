@@ -14,6 +14,7 @@ use bus_core::ports::tasks::{Kind as TaskKind, Order, TaskStore};
 use bus_core::vocabulary::{Cursor, Envelope, Moment, Seq};
 use engine::properties::*;
 use engine::*;
+use futures::StreamExt;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -140,25 +141,29 @@ async fn a_load_fills_a_receiver_whatever_is_cut() {
         ("store.waiting", 1),
         ("store.settled", 1),
     ];
+    let mut cases = Vec::new();
     for kind in [Kind::Put, Kind::Blind] {
         for (operation, nth) in cuts {
-            for cut in [Cut::CrashBefore, Cut::CrashAfter] {
-                let mut world = unfilled(kind, &["a", "b", "c", "d", "e"]).await;
-                assert!(world.receiver.holds().is_empty());
-                world.tasks().order(&order(TaskKind::Load)).await.unwrap();
-                world.cuts.plan(operation, nth, cut.clone());
-                if !fill(&world).await {
-                    world.crash().await;
-                    assert!(fill(&world).await, "{kind:?} {operation} {nth}");
-                }
-                // A receiver that is not idempotent keeps what is in doubt as a letter, as always.
-                nothing_is_lost(&world).await;
-                blind_receivers_see_no_repeat(&world);
-                the_receiver_has_no_complaints(&world);
-                effects_follow_history(&world);
-            }
+            cases.extend([Cut::CrashBefore, Cut::CrashAfter].map(|cut| (kind, operation, nth, cut)));
         }
     }
+    // They mostly wait for the queue to be seen empty.
+    let story = |(kind, operation, nth, cut)| async move {
+        let mut world = unfilled(kind, &["a", "b", "c", "d", "e"]).await;
+        assert!(world.receiver.holds().is_empty());
+        world.tasks().order(&order(TaskKind::Load)).await.unwrap();
+        world.cuts.plan(operation, nth, cut);
+        if !fill(&world).await {
+            world.crash().await;
+            assert!(fill(&world).await, "{kind:?} {operation} {nth}");
+        }
+        // A receiver that is not idempotent keeps what is in doubt as a letter, as always.
+        nothing_is_lost(&world).await;
+        blind_receivers_see_no_repeat(&world);
+        the_receiver_has_no_complaints(&world);
+        effects_follow_history(&world);
+    };
+    futures::stream::iter(cases).for_each_concurrent(8, story).await;
 }
 
 #[tokio::test]
