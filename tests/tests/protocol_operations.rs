@@ -209,7 +209,8 @@ async fn a_loaded_row_takes_the_place_of_an_older_one_that_waits_where_only_the_
         let latch = Latch::default();
         world.receiver.script("z", [Ending::Held(latch.clone())]);
         let worker = world.start();
-        world.publish(&[message("z", 1, 1, "1"), message("a", 1, 2, "1")]).await;
+        // z is newer than all that is loaded, so nothing older is still in the queue (L8).
+        world.publish(&[message("z", 1, 9, "1"), message("a", 1, 2, "1")]).await;
         latch.reached().await;
         // What is in hand of a paused route soon waits, and stays there.
         world.pauses().pause(pause(Subject::Route(route()))).await.unwrap();
