@@ -8,6 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::vocabulary::{Key, RouteName};
 
+/// A longer circle is not looked for: its time ends it.
+const CIRCLE: usize = 32;
+
 /// Shared by all routes of a process. Cloning is cheap. Each held key seeks one record at a time, so it is as large as
 /// what is held: 10 000 rows of `waiting` a route.
 #[derive(Debug, Clone, Default)]
@@ -24,10 +27,16 @@ struct Shared {
 struct State {
     /// By the key that is sought.
     sought: HashMap<Key, Vec<Seeker>>,
-    /// By seeker, the key that it seeks.
-    seeks: HashMap<(RouteName, Key), Key>,
+    /// By seeker, what it seeks.
+    seeks: HashMap<(RouteName, Key), Sought>,
     /// By route, the held keys that may go on.
     come: HashMap<RouteName, HashSet<Key>>,
+}
+
+#[derive(Debug)]
+struct Sought {
+    key: Key,
+    from: Arc<[RouteName]>,
 }
 
 #[derive(Debug)]
@@ -56,10 +65,29 @@ impl Arrivals {
     pub(super) fn seek(&self, route: &RouteName, key: &Key, sought: &Key, from: &Arc<[RouteName]>) {
         let mut state = self.lock();
         state.forget(route, key);
-        state.seeks.insert((route.clone(), key.clone()), sought.clone());
+        let seeks = Sought { key: sought.clone(), from: Arc::clone(from) };
+        state.seeks.insert((route.clone(), key.clone()), seeks);
         let seeker = Seeker { route: route.clone(), key: key.clone(), from: Arc::clone(from) };
         state.sought.entry(sought.clone()).or_default().push(seeker);
         self.note(&state);
+    }
+
+    /// Whether what `key` of `route` waits for waits for it, directly or by way of others. Who closes a circle sees it, in
+    /// whatever order they come.
+    pub(super) fn is_circle(&self, route: &RouteName, key: &Key) -> bool {
+        let state = self.lock();
+        let start = (route.clone(), key.clone());
+        let mut place = start.clone();
+        for _ in 0..CIRCLE {
+            let Some(Sought { key: sought, from }) = state.seeks.get(&place) else { return false };
+            // Another route may still bring it.
+            let [only] = from.as_ref() else { return false };
+            place = (only.clone(), sought.clone());
+            if place == start {
+                return true;
+            }
+        }
+        false
     }
 
     /// `key` of `route` waits for nothing any more.
@@ -112,7 +140,7 @@ impl Arrivals {
 
 impl State {
     fn forget(&mut self, route: &RouteName, key: &Key) {
-        let Some(sought) = self.seeks.remove(&(route.clone(), key.clone())) else { return };
+        let Some(Sought { key: sought, .. }) = self.seeks.remove(&(route.clone(), key.clone())) else { return };
         if let Some(seekers) = self.sought.get_mut(&sought) {
             seekers.retain(|seeker| seeker.route != *route || seeker.key != *key);
             if seekers.is_empty() {
@@ -146,6 +174,29 @@ mod tests {
         assert!(come().is_empty());
         let state = arrivals.lock();
         assert!(state.sought.is_empty() && state.seeks.is_empty() && state.come.is_empty());
+    }
+
+    #[test]
+    fn who_closes_a_circle_is_told() {
+        let (arrivals, key) = (Arrivals::default(), Key::from_stored);
+        let route = |name: &str| RouteName::new(name).unwrap();
+        let seek = |from: &str, who: &str, to: &[&str], what: &str| {
+            let to: Arc<[RouteName]> = to.iter().map(|name| route(name)).collect();
+            arrivals.seek(&route(from), &key(who), &key(what), &to);
+            arrivals.is_circle(&route(from), &key(who))
+        };
+        assert!(!seek("items", "a", &["groups"], "g"));
+        assert!(!seek("groups", "g", &["groups"], "h"));
+        assert!(!seek("items", "h", &["items"], "a"), "another route's record of the same key");
+        assert!(seek("groups", "h", &["items"], "a"));
+        assert!(!seek("groups", "h", &["items", "elsewhere"], "a"), "another route may bring it");
+        arrivals.found(&route("groups"), &key("g"));
+        assert!(!seek("groups", "h", &["items"], "a"), "one of them waits no more");
+        // A tail that leads into a circle is none of it.
+        assert!(!seek("x", "1", &["x"], "2"));
+        assert!(!seek("x", "2", &["x"], "3"));
+        assert!(seek("x", "3", &["x"], "2"));
+        assert!(!seek("x", "1", &["x"], "2"));
     }
 
     #[test]

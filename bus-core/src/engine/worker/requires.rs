@@ -45,6 +45,8 @@ struct Lack<'a> {
     requirement: &'a Requirement,
     first: Key,
     others: usize,
+    /// What it waits for waits for it.
+    circle: bool,
 }
 
 impl Worker {
@@ -57,7 +59,11 @@ impl Worker {
         forced: bool,
     ) -> Fate {
         let sends = matches!(fate, Fate::Send { operation: Operation::Upsert, .. });
-        if self.ports.requires.is_empty() || !sends || forced {
+        if self.ports.requires.is_empty() {
+            return fate;
+        }
+        if !sends || forced {
+            self.ports.arrivals.found(&self.plan.name, &envelope.key);
             return fate;
         }
         let requires = Arc::clone(&self.ports.requires);
@@ -68,14 +74,18 @@ impl Worker {
             };
             let Some(lack) = self.lack(requirement, envelope, keys).await else { continue };
             let late = held_since.is_some_and(|since| Moment::now() >= since.after(requirement.within));
-            if late && requirement.late == Late::Send {
+            // Time does not open a circle, so the one that closes it need not wait.
+            if (late || lack.circle) && requirement.late == Late::Send {
                 self.ports.metrics.sent_without.with_label_values(&[self.plan.name.as_str()]).inc();
                 continue;
             }
             let what = self.in_words(&lack).await;
-            let subject = format!("the delivery of what it refers to in stream {}", requirement.stream);
+            let circle = if lack.circle { " (a circle of references)" } else { "" };
+            let subject = format!("the delivery of what it refers to in stream {}{circle}", requirement.stream);
             return Fate::Lacks(Hold { what, subject, within: Some(requirement.within) });
         }
+        // It waits no more, so nobody may take it for part of a circle.
+        self.ports.arrivals.found(&self.plan.name, &envelope.key);
         fate
     }
 
@@ -96,7 +106,9 @@ impl Worker {
             self.ports.arrivals.seek(&self.plan.name, &envelope.key, &first, &requirement.from);
             missing = self.missing(requirement, missing).await;
             if missing.first() == Some(&first) {
-                return Some(Lack { requirement, first, others: missing.len() - 1 });
+                // Asked last: who is about to be sent is no part of a circle any more.
+                let circle = self.ports.arrivals.is_circle(&self.plan.name, &envelope.key);
+                return Some(Lack { requirement, first, others: missing.len() - 1, circle });
             }
         }
     }
@@ -134,10 +146,16 @@ impl Worker {
 
     /// For an operator; kept in the store, never logged.
     async fn in_words(&mut self, lack: &Lack<'_>) -> String {
-        let Lack { requirement, first, others } = lack;
+        let Lack { requirement, first, others, circle } = lack;
         let routes: Vec<&str> = requirement.from.iter().map(RouteName::as_str).collect();
         let others = if *others > 0 { format!(" and {others} others") } else { String::new() };
         let mut words = format!("{} {first}{others} to be delivered by {}", requirement.stream, routes.join(" or "));
+        if *circle {
+            words.push_str(
+                ", which waits for this one: a circle, opened by `bus dead replay --force` when its time is over",
+            );
+            return words;
+        }
         for route in requirement.from.iter() {
             let key = Some(first.as_str().to_owned());
             let filter = DeadFilter { route: Some(route.clone()), key, limit: 1, ..DeadFilter::default() };
