@@ -496,7 +496,7 @@ pub struct Http {
     /// The header by which the receiver recognises a repeat.
     pub idempotency_header: Option<String>,
     /// Several records in one request.
-    pub batch: Option<Batch>,
+    pub batch: Option<Box<Batch>>,
 }
 
 /// How records are written to a base of 1C.

@@ -150,7 +150,7 @@ fn prefetch(max: usize, concurrency: usize) -> u16 {
 /// What the engine is told of a route.
 pub fn route_plan(landscape: &Landscape, route: &Route, queue: QueueName) -> RoutePlan {
     let batch = match &route.carried {
-        Carried::Http(http) => http.batch.as_ref(),
+        Carried::Http(http) => http.batch.as_deref(),
         Carried::Odata(_) => None,
     };
     RoutePlan {

@@ -121,7 +121,7 @@ impl Http {
                 (None, Idempotency::Idempotent) => Repeats::Harmless,
                 (None, Idempotency::NonIdempotent) => Repeats::Harmful,
             },
-            batch: requests.batch.clone().map(batch),
+            batch: requests.batch.as_deref().map(batch),
         };
         HttpTarget::new(self.client.clone(), send).with_context(|| what)
     }
@@ -143,14 +143,14 @@ impl Http {
     }
 }
 
-fn batch(configured: bus_config::Batch) -> Batch {
+fn batch(configured: &bus_config::Batch) -> Batch {
     Batch {
-        form: match configured.body {
+        form: match configured.body.clone() {
             BatchBody::Array => Form::Array,
             BatchBody::Lines => Form::Lines,
             BatchBody::Within(names) => Form::Within(names),
         },
-        results: configured.results.map(|results| Results {
+        results: configured.results.clone().map(|results| Results {
             items: results.items,
             by: results.key.map(|answered| Match { answered, sent: results.sent }),
             verdict: match results.error {

@@ -123,7 +123,7 @@ fn carried(name: &Located<RouteName>, route: &language::Route, to: Option<&Syste
     }
     let (idempotency, idempotency_header) = idempotency(route.idempotent.as_ref(), send.method);
     Carried::Http(Http {
-        batch: batch::resolve(route, to, report),
+        batch: batch::resolve(route, to, report).map(Box::new),
         on_delete: match &route.on_delete.value {
             OnDelete::Send(request) => {
                 Some(DeleteRequest { method: request.method, path: request.path.value.0.clone() })
