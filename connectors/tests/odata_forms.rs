@@ -23,6 +23,7 @@ async fn read(simulator: &Simulator, entity: &str, expand: &[&str], atom: bool) 
             timeout: Duration::from_secs(20),
             sessions: 2,
             zone: None,
+            cache: None,
         },
         serves: Serves::One(Served { stream: stream.clone(), key: vec!["Ref_Key".into()], label: None, date: None }),
         reads: vec![Read {
@@ -38,8 +39,11 @@ async fn read(simulator: &Simulator, entity: &str, expand: &[&str], atom: bool) 
             keep: Keep::default(),
             plain_dates: false,
             marked_is_deleted: false,
+            readers: vec![],
         }],
         changes: Changes::Diff,
+        seen: None,
+        signs: Default::default(),
     };
     let mut source = OdataSource::new(options).unwrap();
     let (mut restart, mut found) = (true, Vec::new());

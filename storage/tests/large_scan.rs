@@ -37,7 +37,7 @@ async fn publish(file: &Path, stream: &StreamName) {
         INSERT INTO published (stream, key, generation, hash, deleted, epoch, number)
         SELECT p.stream, printf('%08x', n.i) || substr(p.key, 9), p.generation, p.hash, p.deleted, p.epoch, n.i + 1
         FROM published p, n";
-    let copied = rusqlite::Connection::open(file).unwrap().execute(copies, [KEYS]).unwrap();
+    let copied = rusqlite::Connection::open(file).unwrap().execute(copies, [i64::try_from(KEYS).unwrap()]).unwrap();
     assert_eq!(copied as u64, KEYS - 1);
 }
 
