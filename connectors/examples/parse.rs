@@ -81,7 +81,7 @@ fn bare_json(file: &str) -> Result<usize, Box<dyn Error>> {
 
 fn ours_atom(file: &str) -> Result<usize, Box<dyn Error>> {
     let (mut feed, mut records) = (Feed::new(BufReader::with_capacity(CHUNK, File::open(file)?)), 0);
-    while let Some(item) = feed.next()? {
+    while let Some(item) = feed.next_item()? {
         std::hint::black_box(item);
         records += 1;
     }

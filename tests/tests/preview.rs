@@ -179,18 +179,8 @@ async fn a_base_of_1c_is_asked_for_a_few_records_and_for_no_changes() -> Result<
         let products = previewed(&bus, &["товары", "--records", "3", "--raw"]).await?;
         let body: Value = serde_json::from_str(&bodies(&products)[0])?;
         let fields: Vec<&String> = body.as_object().context("an object")?.keys().collect();
-        assert_eq!(
-            (bodies(&products).len(), fields),
-            (
-                3,
-                vec!["Ref_Key", "Code", "Description", "Вес"]
-                    .iter()
-                    .map(|name| (*name).to_owned())
-                    .collect::<Vec<_>>()
-                    .iter()
-                    .collect()
-            )
-        );
+        assert_eq!(bodies(&products).len(), 3);
+        assert_eq!(fields, ["Ref_Key", "Code", "Description", "Вес"]);
         let heard = &products["raw"][0];
         let request = heard["request"].as_str().unwrap();
         ensure!(request.starts_with("GET http://") && request.contains("$top=3"), "{request}");

@@ -69,7 +69,7 @@ impl<R: BufRead> Feed<R> {
     }
 
     /// The next item; `None` behind the end of a whole feed. One that ends early is an error.
-    pub fn next(&mut self) -> Result<Option<Item>, Broken> {
+    pub fn next_item(&mut self) -> Result<Option<Item>, Broken> {
         loop {
             self.begun = self.reader.buffer_position();
             match self.step()? {
@@ -129,9 +129,9 @@ impl<R: BufRead> Feed<R> {
                     (Space::Atom, b"content") => fields = self.content()?,
                     (Space::Atom, b"link") => {
                         let relation = attribute(&element, b"rel")?.unwrap_or_default();
-                        match (relation.rsplit_once("/related/"), self.link(depth)?) {
-                            (Some((_, name)), Some(record)) => drop(expanded.insert(name.to_owned(), record)),
-                            _ => {}
+                        let held = self.link(depth)?;
+                        if let (Some((_, name)), Some(record)) = (relation.rsplit_once("/related/"), held) {
+                            expanded.insert(name.to_owned(), record);
                         }
                     }
                     _ => self.skip()?,
@@ -334,7 +334,7 @@ mod tests {
 
     fn items(text: &str) -> Result<Vec<Item>, Broken> {
         let (mut feed, mut found) = (Feed::new(text.as_bytes()), Vec::new());
-        while let Some(item) = feed.next()? {
+        while let Some(item) = feed.next_item()? {
             found.push(item);
         }
         Ok(found)

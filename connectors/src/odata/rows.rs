@@ -81,7 +81,7 @@ impl Rows {
             Format::Atom(body) => {
                 let mut feed = Feed::new(body.as_slice());
                 let before = self.ready.len();
-                while let Some(item) = feed.next()? {
+                while let Some(item) = feed.next_item()? {
                     if let Item::Entry { fields, .. } = item {
                         self.ready.push_back((fields, 0));
                     }

@@ -111,7 +111,7 @@ impl Spool {
         write_line(&mut out, &Head { v: VERSION, number, node: node.to_owned() })?;
         let mut count = 0;
         let broken = |error: super::json::Broken| io::Error::new(io::ErrorKind::InvalidData, error.to_string());
-        while let Some(item) = feed.next().map_err(broken)? {
+        while let Some(item) = feed.next_item().map_err(broken)? {
             count += 1;
             let line = match item {
                 Item::Entry { entity, fields } => Line::Entry { entity, fields },

@@ -11,16 +11,12 @@ use crate::proxy::{Direction, Proxy, Weather};
 const STALL: Duration = Duration::from_millis(1_300);
 
 /// Dropping it cuts everything.
+#[derive(Default)]
 pub struct Net {
     proxies: Vec<Proxy>,
 }
 
 impl Net {
-    /// No proxy yet.
-    pub fn new() -> Self {
-        Self { proxies: Vec::new() }
-    }
-
     /// The address with a proxy in front of its port on 127.0.0.1.
     pub async fn through(&mut self, url: &str) -> Result<String> {
         let (before, rest) = url.split_once("127.0.0.1:").context("an address without a port")?;

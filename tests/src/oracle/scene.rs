@@ -89,7 +89,7 @@ impl Scene {
         let (mut database, mut shop_url, mut books_url) = (source.url().to_owned(), shop.url(), books.url());
         let mut net = None;
         if proxied {
-            let net = net.insert(Net::new());
+            let net = net.insert(Net::default());
             for address in [&mut database, &mut shop_url, &mut books_url].into_iter().chain(&mut rabbitmq) {
                 *address = net.through(address).await?;
             }

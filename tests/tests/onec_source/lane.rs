@@ -51,7 +51,7 @@ impl Lane {
         let mut bus = Bus::new().unwrap();
         let mut broker = None;
         if let Some(address) = &rabbitmq {
-            let net = broker.insert(Net::new());
+            let net = broker.insert(Net::default());
             bus.env("RABBITMQ", net.through(address).await.unwrap());
         }
         let lane = Self {

@@ -23,7 +23,7 @@ fn real_answers_come_through_without_losing_a_digit() {
     let (mut entries, mut values) = (0, 0);
     for path in feeds {
         let mut feed = Feed::new(BufReader::new(File::open(&path).unwrap()));
-        while let Some(item) = feed.next().unwrap() {
+        while let Some(item) = feed.next_item().unwrap() {
             let Item::Entry { entity, fields } = item else { continue };
             let of = model.type_of(&entity).unwrap();
             let record = Shape { keep, zone: None }.record(&model, of, fields.clone());
