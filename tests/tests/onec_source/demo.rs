@@ -19,5 +19,6 @@ async fn the_demo_loses_nothing_and_says_so() {
     assert!(count("delivered") > 50 && count("skipped") > 0, "orders, products, prices and stock: {verdict}");
     let settled = count("delivered") + count("superseded") + count("skipped") + count("dead_lettered");
     assert_eq!(settled, count("issued"), "each change is accounted for: {verdict}");
-    assert_eq!(verdict["max_window_excess"], 0.0, "{verdict}");
+    // By the receivers' clocks: a busy machine lets requests that left in time arrive closer together.
+    assert!(verdict["max_window_excess"].as_f64().unwrap() < 1.0, "a whole request too many: {verdict}");
 }
