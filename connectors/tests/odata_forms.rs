@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use bus_connectors::odata::{BaseOptions, Changes, Keep, OdataSource, Options, Read};
+use bus_connectors::odata::{BaseOptions, Changes, OdataSource, Options, Read};
 use bus_connectors::{Served, Serves};
 use bus_core::ports::permits::Permits;
 use bus_core::ports::source::{BatchLimit, Source};
@@ -16,30 +16,12 @@ const LIMIT: BatchLimit = BatchLimit { records: 500, bytes: 4 << 20 };
 async fn read(simulator: &Simulator, entity: &str, expand: &[&str], atom: bool) -> Vec<Value> {
     let stream = StreamName::new("s").unwrap();
     let options = Options {
-        base: BaseOptions {
-            url: simulator.url().parse().unwrap(),
-            login: None,
-            ca_pem: None,
-            timeout: Duration::from_secs(20),
-            sessions: 2,
-            zone: None,
-            cache: None,
-        },
+        base: BaseOptions::at(simulator.url().parse().unwrap(), Duration::from_secs(20)),
         serves: Serves::One(Served { stream: stream.clone(), key: vec!["Ref_Key".into()], label: None, date: None }),
         reads: vec![Read {
-            stream,
-            entity: entity.into(),
-            select: vec![],
             expand: expand.iter().map(ToString::to_string).collect(),
-            filter: None,
-            equals: vec![],
-            parameters: vec![],
-            allowed_only: false,
             atom,
-            keep: Keep::default(),
-            plain_dates: false,
-            marked_is_deleted: false,
-            readers: vec![],
+            ..Read::all(stream, entity)
         }],
         changes: Changes::Diff,
         seen: None,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use bus_connectors::odata::{BaseOptions, Changes, Keep, OdataSource, Options, Plan, Read};
+use bus_connectors::odata::{BaseOptions, Changes, OdataSource, Options, Plan, Read};
 use bus_connectors::{Served, Serves, Several};
 use bus_core::ports::permits::Permits;
 use bus_core::ports::source::{Batch, BatchLimit, Source, SourceError, SourceFault};
@@ -24,34 +24,12 @@ fn name(text: &str) -> StreamName {
 }
 
 fn options(simulator: &Simulator, spool: &Path) -> Options {
-    let read = |stream: &str, entity: &str| Read {
-        stream: name(stream),
-        entity: entity.into(),
-        select: vec![],
-        expand: vec![],
-        filter: None,
-        equals: vec![],
-        parameters: vec![],
-        allowed_only: false,
-        atom: false,
-        keep: Keep::default(),
-        plain_dates: false,
-        marked_is_deleted: false,
-        readers: vec![],
-    };
+    let read = |stream: &str, entity: &str| Read::all(name(stream), entity);
     let served = |stream: &str| Served { stream: name(stream), key: vec!["Ref_Key".into()], label: None, date: None };
     Options {
         seen: None,
         signs: Default::default(),
-        base: BaseOptions {
-            url: simulator.url().parse().unwrap(),
-            login: None,
-            ca_pem: None,
-            timeout: Duration::from_secs(20),
-            sessions: 2,
-            zone: None,
-            cache: None,
-        },
+        base: BaseOptions::at(simulator.url().parse().unwrap(), Duration::from_secs(20)),
         serves: Serves::Several(Several {
             feed: name("erp-changes"),
             column: "entity".into(),

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bus_connectors::odata::{BaseOptions, Changes, Keep, OdataSource, Options, Read};
+use bus_connectors::odata::{BaseOptions, Changes, OdataSource, Options, Read};
 use bus_connectors::{Served, Serves};
 use bus_core::ports::permits::Permits;
 use bus_core::ports::source::{BatchLimit, ScanPage, Source, SourceFault};
@@ -18,30 +18,11 @@ const LIMIT: BatchLimit = BatchLimit { records: 4, bytes: 256 * 1024 };
 fn options(simulator: &Simulator, entity: &str, select: &[&str]) -> Options {
     let stream = StreamName::new("orders").unwrap();
     Options {
-        base: BaseOptions {
-            url: simulator.url().parse().unwrap(),
-            login: None,
-            ca_pem: None,
-            timeout: Duration::from_secs(20),
-            sessions: 2,
-            zone: None,
-            cache: None,
-        },
+        base: BaseOptions::at(simulator.url().parse().unwrap(), Duration::from_secs(20)),
         serves: Serves::One(Served { stream: stream.clone(), key: vec!["Ref_Key".into()], label: None, date: None }),
         reads: vec![Read {
-            stream,
-            entity: entity.into(),
             select: select.iter().map(|name| (*name).to_owned()).collect(),
-            expand: vec![],
-            filter: None,
-            equals: vec![],
-            parameters: vec![],
-            allowed_only: false,
-            atom: false,
-            keep: Keep::default(),
-            plain_dates: false,
-            marked_is_deleted: false,
-            readers: vec![],
+            ..Read::all(stream, entity)
         }],
         changes: Changes::Versions,
         seen: None,

@@ -67,13 +67,10 @@ fn parcel(key: &str, operation: Operation, body: &Value) -> Parcel {
 impl Setting {
     fn target(&self, write: Write) -> OdataTarget {
         let options = BaseOptions {
-            url: self.simulator.url().parse().unwrap(),
             login: Some(("Шина".into(), Secret::new("пароль"))),
-            ca_pem: None,
-            timeout: Duration::from_secs(10),
             sessions: 4,
             zone: Some(chrono_tz::Europe::Moscow),
-            cache: None,
+            ..BaseOptions::at(self.simulator.url().parse().unwrap(), Duration::from_secs(10))
         };
         OdataTarget::new(&options, write).unwrap()
     }

@@ -35,15 +35,7 @@ pub async fn init(args: cli::Init) -> anyhow::Result<ExitCode> {
         }
         (None, _) => None,
     };
-    let options = BaseOptions {
-        url: args.from_1c.clone(),
-        login,
-        ca_pem: None,
-        timeout: SILENCE,
-        sessions: 1,
-        zone: None,
-        cache: None,
-    };
+    let options = BaseOptions { login, sessions: 1, ..BaseOptions::at(args.from_1c.clone(), SILENCE) };
     let catalogue = match Catalogue::read(&options).await {
         Ok(catalogue) => catalogue,
         Err(error) => {

@@ -30,6 +30,13 @@ pub struct BaseOptions {
     pub cache: Option<PathBuf>,
 }
 
+impl BaseOptions {
+    /// A base that asks for no user, with two sessions and nothing kept on disk.
+    pub fn at(url: Url, timeout: Duration) -> Self {
+        Self { url, login: None, ca_pem: None, timeout, sessions: 2, zone: None, cache: None }
+    }
+}
+
 /// A reader, resolved.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -109,6 +116,27 @@ pub struct Read {
     pub marked_is_deleted: bool,
     /// Who reads which fields of it.
     pub readers: Vec<Reader>,
+}
+
+impl Read {
+    /// All records of an object, with all of their fields, as JSON.
+    pub fn all(stream: StreamName, entity: impl Into<String>) -> Self {
+        Self {
+            stream,
+            entity: entity.into(),
+            select: Vec::new(),
+            expand: Vec::new(),
+            filter: None,
+            equals: Vec::new(),
+            parameters: Vec::new(),
+            allowed_only: false,
+            atom: false,
+            keep: Keep::default(),
+            plain_dates: false,
+            marked_is_deleted: false,
+            readers: Vec::new(),
+        }
+    }
 }
 
 /// Somebody who takes the stream.

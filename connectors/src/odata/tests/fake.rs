@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use bus_core::vocabulary::StreamName;
 
 use crate::odata::samples;
-use crate::odata::{BaseOptions, Changes, Keep, OdataSource, Options, Read};
+use crate::odata::{BaseOptions, Changes, OdataSource, Options, Read};
 use crate::{Served, Serves};
 
 /// What it does instead of answering.
@@ -77,36 +77,14 @@ impl Fake {
     pub fn options(&self, changes: Changes) -> Options {
         let stream = StreamName::new("заказы").unwrap();
         Options {
-            base: BaseOptions {
-                url: self.url.parse().unwrap(),
-                login: None,
-                ca_pem: None,
-                timeout: Duration::from_secs(20),
-                sessions: 2,
-                zone: None,
-                cache: None,
-            },
+            base: BaseOptions::at(self.url.parse().unwrap(), Duration::from_secs(20)),
             serves: Serves::One(Served {
                 stream: stream.clone(),
                 key: vec!["Ref_Key".into()],
                 label: Some("Number".into()),
                 date: None,
             }),
-            reads: vec![Read {
-                stream,
-                entity: "Document_Заказ".into(),
-                select: vec![],
-                expand: vec![],
-                filter: None,
-                equals: vec![],
-                parameters: vec![],
-                allowed_only: false,
-                atom: false,
-                keep: Keep::default(),
-                plain_dates: false,
-                marked_is_deleted: false,
-                readers: vec![],
-            }],
+            reads: vec![Read::all(stream, "Document_Заказ")],
             changes,
             seen: None,
             signs: crate::odata::Signs::default(),
