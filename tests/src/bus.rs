@@ -80,6 +80,14 @@ impl Bus {
         self.environment.insert(name.to_owned(), value.into());
     }
 
+    /// The line of `[bus]` that puts it on this RabbitMQ, whose address goes into the environment; empty without one.
+    pub fn on(&mut self, rabbit: Option<String>) -> &'static str {
+        rabbit.map_or("", |url| {
+            self.env("RABBITMQ", url);
+            "broker = { env = \"RABBITMQ\" }"
+        })
+    }
+
     /// Where programs started from now on abort, as `capture.sealed:3`: at the third passage; an empty text is nowhere.
     pub fn crash_at(&mut self, place: &str) {
         self.env_unless_empty("BUS_CRASH_AT", place);

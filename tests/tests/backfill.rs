@@ -30,10 +30,7 @@ impl Setting {
         let receiver = Receiver::start(&Script::default()).await?;
         let mut bus = Bus::new()?;
         bus.env("PUSH_KEY", "push-secret");
-        let broker = rabbit.map_or("", |url| {
-            bus.env("RABBITMQ", url);
-            "broker = { env = \"RABBITMQ\" }"
-        });
+        let broker = bus.on(rabbit);
         let mut setting = Self { bus, receiver, broker };
         let table = "CREATE TABLE orders (id INTEGER PRIMARY KEY, сумма INTEGER NOT NULL, день TEXT NOT NULL, v INTEGER NOT NULL)";
         setting.sql(table).await?;

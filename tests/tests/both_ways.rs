@@ -63,10 +63,7 @@ impl Setting {
         let (oms, erp) = (Receiver::start(&Script::default()).await?, Receiver::start(&Script::default()).await?);
         let mut bus = Bus::new()?;
         bus.env("PUSH_KEY", "push-secret");
-        let broker = rabbit.map_or("", |url| {
-            bus.env("RABBITMQ", url);
-            "broker = { env = \"RABBITMQ\" }"
-        });
+        let broker = bus.on(rabbit);
         bus.routes(&routes(&bus, &oms, &erp, broker))?;
         bus.start().await?;
         Ok(Self { bus, oms, erp, pushed: 0 })

@@ -12,17 +12,6 @@ use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(40);
 
-fn broker(bus: &mut Bus, rabbit: Option<String>) -> &'static str {
-    bus.env("PUSH_KEY", "push-secret");
-    match rabbit {
-        Some(url) => {
-            bus.env("RABBITMQ", url);
-            "{ env = \"RABBITMQ\" }"
-        }
-        None => "\"embedded\"",
-    }
-}
-
 async fn route(bus: &Bus, name: &str) -> Result<Value> {
     let (_, status, _) = bus.says(&["status", "--json"]).await?;
     let status: Value = serde_json::from_str(&status)?;
@@ -38,13 +27,14 @@ async fn until_route(bus: &Bus, name: &str, what: &str, test: impl Fn(&Value) ->
 async fn an_order_waits_for_its_products(rabbit: Option<String>) -> Result<()> {
     let receiver = Receiver::start(&Script::default()).await?;
     let mut bus = Bus::new()?;
-    let broker = broker(&mut bus, rabbit);
+    bus.env("PUSH_KEY", "push-secret");
+    let broker = bus.on(rabbit);
     let (listen, url) = (bus.listen(), receiver.url());
     bus.routes(&format!(
         r#"
         [bus]
         listen = "{listen}"
-        broker = {broker}
+        {broker}
         [systems.shop]
         kind = "http"
         url = "{url}"
@@ -112,14 +102,15 @@ async fn a_run_goes_on(rabbit: Option<String>) -> Result<()> {
     let slow = Rule::always(Answer::Slow { ms: 150 });
     let receiver = Receiver::start(&Script { rules: vec![slow], ..Script::default() }).await?;
     let mut bus = Bus::new()?;
-    let broker = broker(&mut bus, rabbit);
+    bus.env("PUSH_KEY", "push-secret");
+    let broker = bus.on(rabbit);
     let (listen, url) = (bus.listen(), receiver.url());
     let routes = |schedule: &str| {
         format!(
             r#"
             [bus]
             listen = "{listen}"
-            broker = {broker}
+            {broker}
             [systems.shop]
             kind = "http"
             url = "{url}"
@@ -189,13 +180,14 @@ async fn records_share_requests(rabbit: Option<String>) -> Result<()> {
     ];
     let receiver = Receiver::start(&Script { rules, ..Script::default() }).await?;
     let mut bus = Bus::new()?;
-    let broker = broker(&mut bus, rabbit);
+    bus.env("PUSH_KEY", "push-secret");
+    let broker = bus.on(rabbit);
     let (listen, url) = (bus.listen(), receiver.url());
     bus.routes(&format!(
         r#"
         [bus]
         listen = "{listen}"
-        broker = {broker}
+        {broker}
         [systems.shop]
         kind = "http"
         url = "{url}"
@@ -256,14 +248,15 @@ async fn records_share_requests_over_rabbitmq() -> Result<()> {
 async fn edited_kinds_are_taken_over(rabbit: Option<String>) -> Result<()> {
     let receiver = Receiver::start(&Script::default()).await?;
     let mut bus = Bus::new()?;
-    let broker = broker(&mut bus, rabbit);
+    bus.env("PUSH_KEY", "push-secret");
+    let broker = bus.on(rabbit);
     let (listen, url) = (bus.listen(), receiver.url());
     let routes = |requires: &str, schedule: &str| {
         format!(
             r#"
             [bus]
             listen = "{listen}"
-            broker = {broker}
+            {broker}
             [systems.shop]
             kind = "http"
             url = "{url}"

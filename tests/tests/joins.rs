@@ -48,13 +48,7 @@ impl Setting {
         let receiver = Receiver::start(&Script::default()).await?;
         let mut bus = Bus::new()?;
         bus.env("PUSH_KEY", "push-secret");
-        let broker = match rabbit {
-            Some(url) => {
-                bus.env("RABBITMQ", url);
-                "broker = { env = \"RABBITMQ\" }"
-            }
-            None => "",
-        };
+        let broker = bus.on(rabbit);
         let (listen, url) = (bus.listen(), receiver.url());
         bus.routes(&format!(
             "[bus]\nlisten = \"{listen}\"\n{broker}\n[systems.shop]\nkind = \"http\"\nurl = \"{url}\"\n{STREAMS}{CARDS}"

@@ -61,13 +61,7 @@ impl Setting {
         let receiver = Receiver::start(&Script::default()).await?;
         let mut bus = Bus::new()?;
         bus.env("PUSH_KEY", "push-secret");
-        let broker = match rabbit {
-            Some(url) => {
-                bus.env("RABBITMQ", url);
-                "broker = { env = \"RABBITMQ\" }"
-            }
-            None => "",
-        };
+        let broker = bus.on(rabbit);
         std::fs::write(bus.directory().join("страны.csv"), "key;value\n7;Россия\n")?;
         bus.routes(&routes(&bus, &receiver, broker))?;
         Ok(Self { bus, receiver })

@@ -68,11 +68,7 @@ async fn work(world: &World) -> bool {
         }
         world.until_idle().await;
     };
-    let whole = tokio::select! {
-        biased;
-        () = world.cuts.crashed() => false,
-        () = whole => true,
-    };
+    let whole = world.survives(whole).await;
     stop.cancel();
     hands.abort();
     queue.abort();

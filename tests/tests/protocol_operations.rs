@@ -115,11 +115,7 @@ async fn fill(world: &World) -> bool {
         }
         world.until_idle().await;
     };
-    let whole = tokio::select! {
-        biased;
-        () = world.cuts.crashed() => false,
-        () = whole => true,
-    };
+    let whole = world.survives(whole).await;
     stop.cancel();
     job.abort();
     worker.kill().await;

@@ -23,10 +23,7 @@ impl Setting {
         let receiver = Receiver::start(&Script::default()).await?;
         let mut bus = Bus::new()?;
         bus.env("PUSH_KEY", "push-secret");
-        let broker = rabbit.map_or("", |url| {
-            bus.env("RABBITMQ", url);
-            "broker = { env = \"RABBITMQ\" }"
-        });
+        let broker = bus.on(rabbit);
         let setting = Self { bus, receiver, broker };
         setting.routes("")?;
         Ok(setting)

@@ -118,10 +118,7 @@ impl Shop {
         for name in ["OMS_KEY", "ERP_PASSWORD", "ERP_PUSH_KEY", "OMS_PUSH_KEY", "USERS_PUSH_KEY"] {
             bus.env(name, "push-secret");
         }
-        let broker = rabbit.map_or("", |url| {
-            bus.env("RABBITMQ", url);
-            "broker = { env = \"RABBITMQ\" }"
-        });
+        let broker = bus.on(rabbit);
         copy(&bus, broker)?;
         bus.start().await?;
         Ok(Self { bus, postgres, database, receivers })

@@ -462,10 +462,15 @@ impl World {
                 }
             }
         };
+        self.survives(rounds).await
+    }
+
+    /// Runs it to its end, or until the cut: `false`.
+    pub async fn survives(&self, work: impl Future<Output = ()>) -> bool {
         tokio::select! {
             biased;
             () = self.cuts.crashed() => false,
-            () = rounds => true,
+            () = work => true,
         }
     }
 
@@ -577,11 +582,7 @@ impl World {
             route.begin_stop();
             self.until("a stopped worker to end", async |_: &World| route.has_ended()).await;
         };
-        let whole = tokio::select! {
-            biased;
-            () = self.cuts.crashed() => false,
-            () = whole => true,
-        };
+        let whole = self.survives(whole).await;
         route.kill().await;
         whole
     }
