@@ -2,9 +2,13 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::net::{Ipv4Addr, TcpListener};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::ops::Range;
+use std::os::fd::OwnedFd;
 use std::sync::{LazyLock, Mutex, PoisonError};
+
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType};
 
 /// Below the range that the kernel takes for outgoing connections (32768 and up): a client that keeps trying to reach
 /// a stopped server on a port of that range ends up connected to itself, and the server cannot come back.
@@ -35,12 +39,21 @@ fn free_in(range: Range<u16>) -> u16 {
             continue;
         }
         if let Some(lock) = lock(port)
-            && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+            && bind(port).is_ok()
         {
             taken.insert(port, lock);
             return port;
         }
     }
+}
+
+/// Binds without listening: a process that another thread starts at this moment holds a copy of the socket until its
+/// program is loaded, and a copy that listened would keep the port from the server it is for.
+fn bind(port: u16) -> io::Result<OwnedFd> {
+    let socket = net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    net::sockopt::set_socket_reuseaddr(&socket, true)?;
+    net::bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))?;
+    Ok(socket)
 }
 
 /// `None`: another test program has given this port out.
@@ -54,14 +67,23 @@ fn lock(port: u16) -> Option<File> {
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
+    use std::net::TcpListener;
 
     use super::*;
 
     #[test]
-    fn a_port_is_given_out_once_and_is_free() {
+    fn a_port_is_given_out_once() {
         let ports: HashSet<u16> = (0..50).map(|_| free()).collect();
         assert_eq!(ports.len(), 50);
         assert!(ports.iter().all(|port| lock(*port).is_none()), "another program could take it");
-        assert!(ports.iter().all(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()));
+    }
+
+    #[test]
+    fn a_copy_of_the_probe_does_not_keep_the_port_from_its_server() {
+        let port = free();
+        let _copy = bind(port).expect("nobody listens on it");
+        let _server = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+            .expect("as a process that has not loaded its program holds it");
+        assert!(bind(port).is_err(), "a port with a server is not free");
     }
 }
