@@ -12,9 +12,10 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::live::Live;
 use crate::notify;
 use crate::reload::{self, Current, Dropped, Refused, Reloader};
-use crate::server::{self, App, Live};
+use crate::server::{self, App};
 use crate::watch::{self, Oversight};
 use crate::wire::{self, Workshop, parts};
 
@@ -72,11 +73,11 @@ impl Instance {
         let (doors, outs) = (std::mem::take(&mut parts.doors), std::mem::take(&mut parts.outs));
         let jobs = parts.open(&workshop).await?;
         let channels = notify::channels(landscape)?;
-        let oversight = Arc::new(Oversight::new(landscape, Arc::clone(&workshop.watch), wire::peers(landscape)));
-        let before = oversight.store.open_incidents().await.context("the state store")?;
+        let before = workshop.watch.open_incidents().await.context("the state store")?;
         workshop.incidents.restore(before);
-        oversight.quiet.reload().await.context("the state store")?;
         let running = Arc::new(supervisor::start(queues, broker, workshop.metrics.clone(), workshop.incidents.clone()));
+        let oversight = Arc::new(Oversight::new(landscape, Arc::clone(&workshop), running.watch().clone()));
+        oversight.quiet.reload().await.context("the state store")?;
         running.launch(jobs);
         let (live_doors, live_outs) = (Arc::new(Live::default()), Arc::new(Live::default()));
         let current = Current { landscape: landscape.clone(), queues: arrangement.queues, doors, outs };
@@ -112,8 +113,8 @@ impl Instance {
         tokio::spawn(tasks.run(move |route| watch.route(route), stop.clone()));
         tokio::spawn(workshop.operations.backfills.clone().run(stop.clone()));
         let server = tokio::spawn(server::serve(listener, Arc::clone(&app), stop.clone()));
-        let mut watching = watch::start(&app, &stop);
-        watching.extend(notify::start(&app, &stop));
+        let mut watching = watch::start(&app.oversight, &stop);
+        watching.extend(notify::start(&app.channels, &app.oversight, &stop));
         Ok(Self { workshop, running, server, watching, stop, app })
     }
 

@@ -2,9 +2,11 @@
 
 mod cli;
 mod client;
+mod clock;
 mod command;
 mod demo;
 mod instance;
+mod live;
 mod logging;
 mod memory;
 mod notify;

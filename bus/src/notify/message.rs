@@ -3,9 +3,11 @@
 use std::fmt::Write;
 
 use bus_core::policy::{Cause, CauseId, Due};
-use bus_core::vocabulary::{Moment, Severity};
+use bus_core::vocabulary::Severity;
 use chrono_tz::Tz;
 use serde_json::{Value, json};
+
+use crate::clock::local;
 
 /// More than this nobody reads; the rest is counted.
 const LISTED: usize = 20;
@@ -99,19 +101,11 @@ fn paragraph(mark: &str, cause: &Cause, zone: Tz) -> String {
     out
 }
 
-/// As the clock on the wall shows it.
-pub fn local(moment: Moment, zone: Tz) -> String {
-    match chrono::DateTime::from_timestamp_millis(moment.0) {
-        Some(time) => time.with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string(),
-        None => moment.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use bus_core::policy::Topology;
-    use bus_core::vocabulary::{Incident, IncidentKind};
+    use bus_core::vocabulary::{Incident, IncidentKind, Moment};
 
     fn incident(subject: &str) -> Incident {
         Incident {

@@ -22,8 +22,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::message::Message;
-pub use self::message::local;
-use crate::server::App;
+use crate::watch::Oversight;
 
 /// How often it is looked at what is due.
 const TICK: Duration = Duration::from_millis(500);
@@ -101,18 +100,18 @@ fn channel_of(channel: &bus_config::Channel, landscape: &Landscape) -> anyhow::R
 }
 
 /// Starts to tell, until stopped.
-pub fn start(app: &Arc<App>, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
-    let run = |channel: &Arc<Channel>| tokio::spawn(run(Arc::clone(channel), Arc::clone(app), stop.clone()));
-    app.channels.iter().map(run).collect()
+pub fn start(channels: &[Arc<Channel>], oversight: &Arc<Oversight>, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
+    let run = |channel: &Arc<Channel>| tokio::spawn(run(Arc::clone(channel), Arc::clone(oversight), stop.clone()));
+    channels.iter().map(run).collect()
 }
 
-async fn run(channel: Arc<Channel>, app: Arc<App>, stop: CancellationToken) {
+async fn run(channel: Arc<Channel>, oversight: Arc<Oversight>, stop: CancellationToken) {
     let work = async {
-        let mut teller = resume(&channel, &app).await;
+        let mut teller = resume(&channel, &oversight).await;
         let mut failures = 0;
         loop {
             tokio::time::sleep(TICK).await;
-            if channel.turn(&mut teller, &app).await {
+            if channel.turn(&mut teller, &oversight).await {
                 failures = 0;
             } else {
                 failures += 1;
@@ -124,9 +123,9 @@ async fn run(channel: Arc<Channel>, app: Arc<App>, stop: CancellationToken) {
 }
 
 /// What a predecessor told, with patience: without it, everything would be told again.
-async fn resume(channel: &Channel, app: &App) -> Teller {
+async fn resume(channel: &Channel, oversight: &Oversight) -> Teller {
     loop {
-        match app.oversight.store.told(&channel.name).await {
+        match oversight.store.told(&channel.name).await {
             Ok(told) => return Teller::resume(told.into_iter().map(|told| ((told.kind, told.subject), told.at))),
             Err(error) => {
                 tracing::warn!(channel = channel.name, "what was told before cannot be read, trying again: {error}");
@@ -138,21 +137,26 @@ async fn resume(channel: &Channel, app: &App) -> Teller {
 
 impl Channel {
     /// Sends what is due; `false` if that failed.
-    async fn turn(&self, teller: &mut Teller, app: &App) -> bool {
+    async fn turn(&self, teller: &mut Teller, oversight: &Oversight) -> bool {
         let now = Moment::now();
-        let open = app.incidents.list();
-        let plan = app.oversight.plan();
+        let open = oversight.workshop.incidents.list();
+        let plan = oversight.plan();
         let topology = &plan.topology;
         let causes = topology.causes(&open);
         let exists = |id: &CauseId| open.iter().any(|incident| topology.group(incident.kind, &incident.subject) == *id);
-        let muted = |cause: &bus_core::policy::Cause| app.oversight.is_quiet(cause.system.as_deref(), now);
+        let muted = |cause: &bus_core::policy::Cause| oversight.is_quiet(cause.system.as_deref(), now);
         let due = teller.due(&self.rules, &causes, exists, muted, now);
         if !due.is_silent() {
-            let message = Message::of(&app.name, &due, &causes, self.rules.zone);
+            let message = Message::of(&oversight.name, &due, &causes, self.rules.zone);
             let sent = self.send(&message).await;
             let result = if sent.is_ok() { "ok" } else { "failed" };
-            app.metrics.notifications.with_label_values(&[self.name.as_str(), result]).inc();
-            app.metrics.notify_failing.with_label_values(&[self.name.as_str()]).set(i64::from(sent.is_err()));
+            oversight.workshop.metrics.notifications.with_label_values(&[self.name.as_str(), result]).inc();
+            oversight
+                .workshop
+                .metrics
+                .notify_failing
+                .with_label_values(&[self.name.as_str()])
+                .set(i64::from(sent.is_err()));
             let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
             status.error = sent.clone().err();
             if let Err(error) = sent {
@@ -165,7 +169,7 @@ impl Channel {
         if !due.is_silent() || !due.forgotten.is_empty() {
             let now = Moment::now();
             teller.sent(&due, now);
-            self.note(&due, app, now).await;
+            self.note(&due, oversight, now).await;
         }
         true
     }
@@ -186,11 +190,11 @@ impl Channel {
         }
     }
 
-    async fn note(&self, due: &Due, app: &App, at: Moment) {
+    async fn note(&self, due: &Due, oversight: &Oversight, at: Moment) {
         let told = |(kind, subject): &CauseId| Told { kind: *kind, subject: subject.clone(), at };
         let told: Vec<Told> = due.new.iter().chain(&due.again).map(told).collect();
         let over: Vec<CauseId> = due.over.iter().chain(&due.forgotten).cloned().collect();
-        if let Err(error) = app.oversight.store.keep_told(&self.name, &told, &over).await {
+        if let Err(error) = oversight.store.keep_told(&self.name, &told, &over).await {
             tracing::warn!(channel = self.name, "after a restart this is told again: {error}");
         }
     }

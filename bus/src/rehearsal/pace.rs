@@ -10,7 +10,7 @@ use chrono_tz::Tz;
 use serde::Serialize;
 
 use super::past::Compared;
-use crate::notify::local;
+use crate::clock::local;
 
 /// What is known of a route's work now.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]

@@ -32,11 +32,11 @@ use tokio::time::{Instant, timeout};
 
 pub use self::refused::{Refused, count};
 pub use self::seats::{Dropped, arranged};
-use crate::server::{Door, Live};
+use crate::live::Live;
 use crate::watch::{Oversight, Plan};
 use crate::wire::Workshop;
 use crate::wire::feeds::gate_of_reads;
-use crate::wire::parts::{self, Parts, QueueOf};
+use crate::wire::parts::{self, Door, Parts, QueueOf};
 
 /// Replaced jobs may finish their attempts so long; what is not finished then is cut off, and comes again.
 const DRAIN: Duration = Duration::from_secs(12);

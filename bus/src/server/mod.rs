@@ -6,7 +6,6 @@ mod backfills;
 mod feeds;
 mod guard;
 mod letters;
-mod live;
 mod out;
 mod pauses;
 mod preview;
@@ -28,26 +27,26 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::{delete, get, post};
-use bus_connectors::push::PushHandle;
 use bus_core::engine::metrics::Metrics;
 use bus_core::engine::supervisor::Watch;
 use bus_core::ports::broker::{Broker, BrokerHealth};
 use bus_core::ports::state::StateStore;
-use bus_core::vocabulary::{FeedName, Secret, SubscriptionName};
+use bus_core::vocabulary::{Secret, SubscriptionName};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::live::Live;
 use crate::notify::Channel;
 use crate::reload::Reloader;
 use crate::story::Teller;
 use crate::watch::Oversight;
 use crate::wire::gates::Gates;
 use crate::wire::operations::Operations;
+use crate::wire::parts::Door;
 
 pub use feeds::standing;
 pub use guard::CLIENT_HEADER;
 pub use letters::{summary as dead_summary, whole as dead_whole};
-pub use live::Live;
 pub use status::{Status, gather};
 pub use triage::group as dead_group;
 pub use watch::{Incident, Incidents, Window};
@@ -75,15 +74,6 @@ pub struct App {
     /// By subscription.
     pub outs: Arc<Live<HashMap<SubscriptionName, Secret>>>,
     pub reloader: Arc<Reloader>,
-}
-
-/// A path where records are pushed.
-#[derive(Clone)]
-pub struct Door {
-    pub key: Secret,
-    pub handle: PushHandle,
-    /// Whose records they are.
-    pub feed: FeedName,
 }
 
 /// Binds the address; the error names it and what to do.

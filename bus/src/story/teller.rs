@@ -11,9 +11,8 @@ use bus_core::ports::story::{
 use bus_core::vocabulary::{Moment, Operation, RouteName, StreamName, SystemName};
 
 use super::changes::changes;
-use crate::server::Live;
-
 use super::{Answer, Comparison, Journal, Object, Route, Settled, Step, Version, words};
+use crate::live::Live;
 
 /// What is asked.
 #[derive(Debug, Default)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use bus_config::{Broker as BrokerChoice, HttpSystem, Landscape, OdataSystem, SystemKind};
 use bus_core::engine::incident::Kind;
 use bus_core::policy::certificate;
 use bus_core::vocabulary::Moment;
@@ -18,7 +19,8 @@ use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::server::App;
+use super::Oversight;
+use crate::wire::secret_url;
 
 /// A certificate lasts for weeks.
 const AGAIN: Duration = Duration::from_secs(12 * 3600);
@@ -65,16 +67,42 @@ impl Peer {
     }
 }
 
+/// Servers that show a certificate.
+pub fn peers(landscape: &Landscape) -> Vec<Peer> {
+    let mut addresses = Vec::new();
+    if let BrokerChoice::Amqp { url, .. } = &landscape.bus.broker {
+        addresses.push(("broker", url));
+    }
+    for system in &landscape.systems {
+        let (SystemKind::Http(HttpSystem { url, .. })
+        | SystemKind::Sql { url, .. }
+        | SystemKind::Odata(OdataSystem { url, .. })) = &system.kind;
+        addresses.push((system.name.as_str(), url));
+    }
+    let mut peers = Vec::new();
+    for (name, url) in addresses {
+        // What is not there or is no address is told by whoever needs it: an unused system stops nothing.
+        let url = secret_url(url, name).ok().and_then(|url| url::Url::parse(url.expose()).ok());
+        peers.extend(url.and_then(|url| Peer::of(name, &url)));
+    }
+    for channel in &landscape.notify {
+        if let bus_config::Way::Email { server, .. } = &channel.way {
+            peers.extend(Peer::of(&channel.name, server));
+        }
+    }
+    peers
+}
+
 /// Looks at every peer, twice a day.
-pub async fn run(app: Arc<App>, stop: CancellationToken) {
+pub async fn run(oversight: Arc<Oversight>, stop: CancellationToken) {
     let work = async {
         loop {
-            for peer in &app.oversight.peers {
+            for peer in &oversight.peers {
                 let remedy = "renew it at the server (or at whoever issues it); nothing has failed yet";
                 match tokio::time::timeout(PATIENCE, ends(peer)).await {
                     Ok(Ok(Some(ends))) => {
                         let sign = certificate(ends, Moment::now());
-                        app.incidents.judge(Kind::CertificateEnding, &peer.name, sign, remedy);
+                        oversight.workshop.incidents.judge(Kind::CertificateEnding, &peer.name, sign, remedy);
                     }
                     Ok(Ok(None)) => {}
                     // That it cannot be reached is for whoever works with it to say.

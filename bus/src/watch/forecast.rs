@@ -10,8 +10,8 @@ use bus_core::policy::{BreakerState, Empty, Load, Micros, forecast};
 use bus_core::vocabulary::Moment;
 use chrono_tz::Tz;
 
-use crate::notify::local;
-use crate::server::App;
+use super::Oversight;
+use crate::clock::local;
 
 /// Between looks.
 const EVERY: Duration = Duration::from_secs(5);
@@ -66,16 +66,16 @@ pub struct Forecaster {
 
 impl Forecaster {
     /// Looks and foresees, every few seconds.
-    pub fn turn(&mut self, app: &App, now: Moment) {
+    pub fn turn(&mut self, oversight: &Oversight, now: Moment) {
         if self.next.is_some_and(|next| now < next) {
             return;
         }
         self.next = Some(now.after(EVERY));
         let routes: Vec<(Handle, Load, f64)> =
-            app.watch.routes().into_iter().map(|handle| self.measured(app, handle, now)).collect();
+            oversight.engine.routes().into_iter().map(|handle| self.measured(oversight, handle, now)).collect();
         let mut all = BTreeMap::new();
-        let plan = app.oversight.plan();
-        for (system, gate) in &app.gates.delivering() {
+        let plan = oversight.plan();
+        for (system, gate) in &oversight.workshop.gates.delivering() {
             let of = |name: &str| plan.topology.route.get(name).is_some_and(|to| to == system.as_str());
             let here: Vec<_> = routes.iter().filter(|(handle, ..)| of(handle.route().as_str())).collect();
             let loads: Vec<Load> = here.iter().map(|(_, load, _)| *load).collect();
@@ -89,20 +89,26 @@ impl Forecaster {
             for ((handle, ..), empty) in here.iter().zip(empties) {
                 let name = handle.route().as_str();
                 let foreseen = foreseen(empty, gate, handle, plan.zone, now);
-                app.metrics.empty_at.with_label_values(&[name]).set(seconds_of(empty, foreseen.as_ref()));
+                oversight
+                    .workshop
+                    .metrics
+                    .empty_at
+                    .with_label_values(&[name])
+                    .set(seconds_of(empty, foreseen.as_ref()));
                 all.extend(foreseen.map(|foreseen| (name.to_owned(), foreseen)));
             }
         }
-        *app.oversight.forecasts.0.lock().unwrap_or_else(PoisonError::into_inner) = all;
+        *oversight.forecasts.0.lock().unwrap_or_else(PoisonError::into_inner) = all;
     }
 
     /// The load of a route, and how long its requests take.
-    fn measured(&mut self, app: &App, handle: Handle, now: Moment) -> (Handle, Load, f64) {
-        let (plan, name) = (app.oversight.plan(), handle.route().as_str());
-        let queued = app.metrics.queue_depth.with_label_values(&[handle.queue().as_str()]).get().max(0);
+    fn measured(&mut self, oversight: &Oversight, handle: Handle, now: Moment) -> (Handle, Load, f64) {
+        let (plan, name) = (oversight.plan(), handle.route().as_str());
+        let queued = oversight.workshop.metrics.queue_depth.with_label_values(&[handle.queue().as_str()]).get().max(0);
         let settled = ["delivered", "skipped", "superseded", "dead_lettered"];
-        let settled: u64 = settled.iter().map(|o| app.metrics.settled.with_label_values(&[name, *o]).get()).sum();
-        let attempts = app.metrics.attempt_seconds.with_label_values(&[name]);
+        let settled: u64 =
+            settled.iter().map(|o| oversight.workshop.metrics.settled.with_label_values(&[name, *o]).get()).sum();
+        let attempts = oversight.workshop.metrics.attempt_seconds.with_label_values(&[name]);
         let reading = Reading {
             at: now,
             backlog: queued as f64 + handle.status().waiting as f64,

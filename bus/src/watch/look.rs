@@ -14,8 +14,7 @@ use bus_core::vocabulary::Moment;
 use tokio_util::sync::CancellationToken;
 
 use super::forecast::Forecaster;
-use super::pretend;
-use crate::server::App;
+use super::{Oversight, pretend};
 
 /// Between looks: soon enough for a person, and nothing to the machine.
 const TICK: Duration = Duration::from_secs(2);
@@ -41,7 +40,7 @@ struct Looks {
 }
 
 /// Looks until stopped.
-pub async fn run(app: Arc<App>, stop: CancellationToken) {
+pub async fn run(oversight: Arc<Oversight>, stop: CancellationToken) {
     let now = pretend::now();
     let mut looks = Looks {
         started: now,
@@ -59,47 +58,47 @@ pub async fn run(app: Arc<App>, stop: CancellationToken) {
     let work = async {
         loop {
             tick.tick().await;
-            looks.all(&app, pretend::now()).await;
+            looks.all(&oversight, pretend::now()).await;
         }
     };
     let _: Option<()> = stop.run_until_cancelled(work).await;
 }
 
 impl Looks {
-    async fn all(&mut self, app: &App, now: Moment) {
-        self.silence(app, now);
-        for handle in app.watch.routes() {
-            self.route(app, &handle, now);
-            self.dead_letters(app, &handle).await;
+    async fn all(&mut self, oversight: &Oversight, now: Moment) {
+        self.silence(oversight, now);
+        for handle in oversight.engine.routes() {
+            self.route(oversight, &handle, now);
+            self.dead_letters(oversight, &handle).await;
         }
-        self.unreadable(app).await;
-        self.forecaster.turn(app, now);
+        self.unreadable(oversight).await;
+        self.forecaster.turn(oversight, now);
         if self.next_disk <= now {
             self.next_disk = now.after(DISK);
-            self.disk(app, now).await;
+            self.disk(oversight, now).await;
         }
-        app.incidents.forget(|incident| known(app, incident), now);
+        oversight.workshop.incidents.forget(|incident| known(oversight, incident), now);
     }
 
-    fn silence(&mut self, app: &App, now: Moment) {
-        for (stream, expected) in &app.oversight.plan().expect {
-            let published = app.metrics.published.with_label_values(&[stream]).get();
+    fn silence(&mut self, oversight: &Oversight, now: Moment) {
+        for (stream, expected) in &oversight.plan().expect {
+            let published = oversight.workshop.metrics.published.with_label_values(&[stream]).get();
             let heard = self.heard.entry(stream.clone()).or_insert((published, None));
             if heard.0 != published {
                 *heard = (published, Some(now));
             }
             let sign = expected.judge(heard.1, self.started, now);
             let remedy = "look whether people work there as usual; then at the source, its job and the way to it";
-            app.incidents.judge(Kind::SourceSilent, stream, sign, remedy);
+            oversight.workshop.incidents.judge(Kind::SourceSilent, stream, sign, remedy);
         }
     }
 
-    fn route(&mut self, app: &App, handle: &Handle, now: Moment) {
-        let (plan, name, status) = (app.oversight.plan(), handle.route().as_str(), handle.status());
-        let queued = app.metrics.queue_depth.with_label_values(&[handle.queue().as_str()]).get();
+    fn route(&mut self, oversight: &Oversight, handle: &Handle, now: Moment) {
+        let (plan, name, status) = (oversight.plan(), handle.route().as_str(), handle.status());
+        let queued = oversight.workshop.metrics.queue_depth.with_label_values(&[handle.queue().as_str()]).get();
         let queued = u64::try_from(queued).unwrap_or(0);
         let system = plan.topology.route.get(name);
-        let gates = app.gates.delivering();
+        let gates = oversight.workshop.gates.delivering();
         let gate = gates.iter().find(|(of, _)| Some(of.as_str()) == system.map(String::as_str));
         let open = gate.is_none_or(|(_, gate)| {
             matches!(gate.breaker(), BreakerState::Closed { .. })
@@ -109,11 +108,11 @@ impl Looks {
         let look = ConsumerLook {
             queued,
             may_send: open && status.paused.is_none() && status.next_run.is_none(),
-            progress: progress(app, name, status.waiting),
+            progress: progress(oversight, name, status.waiting),
         };
         let sign = self.consumers.entry(name.to_owned()).or_default().judge(look, now);
         let remedy = "nothing is lost; look at the log of the bus, then restart it, and report this with the log";
-        app.incidents.judge(Kind::ConsumerStuck, name, sign, remedy);
+        oversight.workshop.incidents.judge(Kind::ConsumerStuck, name, sign, remedy);
 
         let Some(by) = plan.empty_by.get(name) else { return };
         // What is collected for the next run is not late.
@@ -122,20 +121,20 @@ impl Looks {
         let watch = self.backlogs.entry(name.to_owned()).or_insert_with(|| BacklogWatch::new(now));
         let sign = watch.judge(*by, plan.zone, backlog, now);
         let remedy = "nothing is lost; `bus status` says what it waits for and when it will be empty";
-        app.incidents.judge(Kind::BacklogLate, name, sign, remedy);
+        oversight.workshop.incidents.judge(Kind::BacklogLate, name, sign, remedy);
     }
 
-    async fn dead_letters(&mut self, app: &App, handle: &Handle) {
+    async fn dead_letters(&mut self, oversight: &Oversight, handle: &Handle) {
         let (name, keys) = (handle.route().as_str(), handle.status().dead_keys);
         let known = self.dead.entry(name.to_owned()).or_default();
         if known.0 != keys && keys > 0 {
             let filter = DeadFilter { route: Some(handle.route().clone()), limit: 1, ..DeadFilter::default() };
-            if let Ok(rows) = app.store.dead_letters(&filter).await {
+            if let Ok(rows) = oversight.workshop.store.dead_letters(&filter).await {
                 known.1 = rows.last().map(|row| row.letter.message.clone()).unwrap_or_default();
             }
         }
         known.0 = keys;
-        let sign = match (keys, app.watch.is_ready()) {
+        let sign = match (keys, oversight.engine.is_ready()) {
             // A worker that has not opened yet knows of none.
             (0, false) => Sign::Unknown,
             (0, true) => Sign::Good,
@@ -143,64 +142,69 @@ impl Looks {
             (keys, _) => Sign::Bad(format!("{keys} keys have dead letters, the last: {}", known.1)),
         };
         let remedy = format!("`bus dead list --route {name}` shows them; mend the cause, then replay or drop them");
-        app.incidents.judge(Kind::DeadLetters, name, sign, &remedy);
+        oversight.workshop.incidents.judge(Kind::DeadLetters, name, sign, &remedy);
     }
 
     /// Asks the store at the start, when a row comes that cannot be read, and while one is told of: it may be dropped.
-    async fn unreadable(&mut self, app: &App) {
-        let plan = app.oversight.plan();
-        let counted = plan.streams.iter().map(|stream| app.metrics.unreadable.with_label_values(&[stream]).get()).sum();
-        let told = |stream: &&String| app.incidents.is_open(Kind::UnreadableRecords, stream);
+    async fn unreadable(&mut self, oversight: &Oversight) {
+        let plan = oversight.plan();
+        let counted = plan
+            .streams
+            .iter()
+            .map(|stream| oversight.workshop.metrics.unreadable.with_label_values(&[stream]).get())
+            .sum();
+        let told = |stream: &&String| oversight.workshop.incidents.is_open(Kind::UnreadableRecords, stream);
         let told: Vec<&String> = plan.streams.iter().filter(told).collect();
         if self.unreadable == Some(counted) && told.is_empty() {
             return;
         }
-        let Ok(found) = app.oversight.store.unreadable().await else { return };
+        let Ok(found) = oversight.store.unreadable().await else { return };
         self.unreadable = Some(counted);
         for stream in told {
             if !found.iter().any(|one| one.stream.as_str() == stream) {
-                app.incidents.close(Kind::UnreadableRecords, stream);
+                oversight.workshop.incidents.close(Kind::UnreadableRecords, stream);
             }
         }
         for one in found.iter().filter(|one| plan.streams.contains(one.stream.as_str())) {
             let sign = Sign::Bad(format!("{} rows could not be read and are kept, the last: {}", one.count, one.last));
             let remedy = "nothing else is held up; `bus dead list` shows them: mend the rows at the source or the query, so \
                           that they are read, then `bus dead drop` them";
-            app.incidents.judge(Kind::UnreadableRecords, one.stream.as_str(), sign, remedy);
+            oversight.workshop.incidents.judge(Kind::UnreadableRecords, one.stream.as_str(), sign, remedy);
         }
     }
 
-    async fn disk(&mut self, app: &App, now: Moment) {
-        let path = app.oversight.database.clone();
+    async fn disk(&mut self, oversight: &Oversight, now: Moment) {
+        let path = oversight.database.clone();
         let asked = tokio::task::spawn_blocking(move || look_at_disk(&path));
         let Ok(Ok(Ok(look))) = tokio::time::timeout(DISK_PATIENCE, asked).await else { return };
-        app.metrics.disk_free.set(i64::try_from(look.free).unwrap_or(i64::MAX));
+        oversight.workshop.metrics.disk_free.set(i64::try_from(look.free).unwrap_or(i64::MAX));
         let sign = self.disk.judge(look, now);
         let remedy = "make room on this disk, or shorten what is kept (`keep` of subscriptions); full, the bus stops \
                       reading and sending, and loses nothing";
-        app.incidents.judge(Kind::DiskFilling, &app.name, sign, remedy);
+        oversight.workshop.incidents.judge(Kind::DiskFilling, &oversight.name, sign, remedy);
     }
 }
 
 /// Whether anybody still looks at the subject of an incident.
-fn known(app: &App, incident: &Incident) -> bool {
-    let (plan, subject) = (app.oversight.plan(), &incident.subject);
+fn known(oversight: &Oversight, incident: &Incident) -> bool {
+    let (plan, subject) = (oversight.plan(), &incident.subject);
     plan.topology.knows(incident)
         && match incident.kind {
             Kind::UnreadableRecords => plan.streams.contains(subject),
             Kind::SourceSilent => plan.expect.iter().any(|(stream, _)| stream == subject),
             Kind::BacklogLate => plan.empty_by.contains_key(subject),
-            Kind::CertificateEnding => app.oversight.peers.iter().any(|peer| peer.name == *subject),
-            Kind::DiskFilling => *subject == app.name,
+            Kind::CertificateEnding => oversight.peers.iter().any(|peer| peer.name == *subject),
+            Kind::DiskFilling => *subject == oversight.name,
             _ => true,
         }
 }
 
 /// Another number whenever the route did something.
-fn progress(app: &App, route: &str, waiting: usize) -> u64 {
+fn progress(oversight: &Oversight, route: &str, waiting: usize) -> u64 {
     let settled = ["delivered", "skipped", "superseded", "dead_lettered"];
-    let settled: u64 = settled.iter().map(|o| app.metrics.settled.with_label_values(&[route, *o]).get()).sum();
-    let attempts = app.metrics.attempt_seconds.with_label_values(&[route]).get_sample_count();
+    let settled: u64 =
+        settled.iter().map(|o| oversight.workshop.metrics.settled.with_label_values(&[route, *o]).get()).sum();
+    let attempts = oversight.workshop.metrics.attempt_seconds.with_label_values(&[route]).get_sample_count();
     // Messages put aside: their number may fall, but together with the rest it does not come back to the same.
     settled.wrapping_add(attempts).wrapping_mul(1_000_003).wrapping_add(waiting as u64)
 }

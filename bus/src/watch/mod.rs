@@ -20,17 +20,19 @@ use std::sync::Arc;
 
 use bus_config::{FeedSource, Landscape, PlannedMaintenance};
 use bus_core::engine::incident;
+use bus_core::engine::supervisor::Watch;
 use bus_core::policy::{Expectation, TimeOfDay, Topology};
 use bus_core::ports::watch::WatchStore;
 use chrono_tz::Tz;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use certificate::Peer;
+use self::certificate::Peer;
 pub use forecast::Forecasts;
 pub use maintenance::{Quiet, open as open_maintenance};
 
-use crate::server::{App, Live};
+use crate::live::Live;
+use crate::wire::Workshop;
 
 /// Looks after things, for as long as the process runs.
 pub struct Oversight {
@@ -42,6 +44,12 @@ pub struct Oversight {
     pub quiet: Quiet,
     /// What was last foreseen.
     pub forecasts: Forecasts,
+    /// The name of the bus.
+    pub name: String,
+    /// What is looked at.
+    pub workshop: Arc<Workshop>,
+    /// What runs.
+    pub engine: Watch,
     database: PathBuf,
     peers: Vec<Peer>,
 }
@@ -81,15 +89,19 @@ impl Plan {
 }
 
 impl Oversight {
-    /// Takes from the landscape what has to be looked after. `peers` show certificates.
-    pub fn new(landscape: &Landscape, store: Arc<dyn WatchStore>, peers: Vec<Peer>) -> Self {
+    /// Takes from the landscape what has to be looked after.
+    pub fn new(landscape: &Landscape, workshop: Arc<Workshop>, engine: Watch) -> Self {
+        let store = Arc::clone(&workshop.watch);
         Self {
             plan: Live::new(Plan::of(landscape)),
             quiet: Quiet::new(Arc::clone(&store)),
             store,
             forecasts: Forecasts::default(),
+            name: landscape.bus.name.clone(),
+            workshop,
+            engine,
             database: landscape.bus.state.clone(),
-            peers,
+            peers: certificate::peers(landscape),
         }
     }
 
@@ -123,11 +135,11 @@ fn topology(landscape: &Landscape) -> Topology {
 }
 
 /// Starts to look, until stopped.
-pub fn start(app: &Arc<App>, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
-    let store = Arc::clone(&app.oversight.store);
+pub fn start(oversight: &Arc<Oversight>, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
+    let store = Arc::clone(&oversight.store);
     vec![
-        tokio::spawn(incident::keep(app.incidents.clone(), store, stop.clone())),
-        tokio::spawn(look::run(Arc::clone(app), stop.clone())),
-        tokio::spawn(certificate::run(Arc::clone(app), stop.clone())),
+        tokio::spawn(incident::keep(oversight.workshop.incidents.clone(), store, stop.clone())),
+        tokio::spawn(look::run(Arc::clone(oversight), stop.clone())),
+        tokio::spawn(certificate::run(Arc::clone(oversight), stop.clone())),
     ]
 }

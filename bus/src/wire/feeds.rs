@@ -10,8 +10,8 @@ use bus_core::policy::{BreakerOptions, DEFAULT_MARGIN, Schedule};
 use bus_core::ports::source::{BatchLimit, Source};
 use bus_core::vocabulary::SystemName;
 
+use super::parts::Door;
 use super::{Workshop, joins, load, source};
-use crate::server::Door;
 
 /// One batch: enough for group commits, small enough to be read again after a crash.
 const BATCH: BatchLimit = BatchLimit { records: 1000, bytes: 4 * 1024 * 1024 };

@@ -21,7 +21,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use bus_config::{Broker as BrokerChoice, HttpSystem, Landscape, OdataSystem, SystemKind};
+use bus_config::{Broker as BrokerChoice, Landscape};
 use bus_core::engine::arrivals::Arrivals;
 use bus_core::engine::chronicle::{Chronicle, Keeping};
 use bus_core::engine::incident::Incidents;
@@ -43,7 +43,6 @@ use self::gates::Gates;
 use self::maps::Maps;
 use self::operations::Operations;
 use crate::story::Teller;
-use crate::watch::Peer;
 
 /// What all parts of one process share, for as long as it runs.
 pub struct Workshop {
@@ -116,32 +115,6 @@ fn keeping(landscape: &Landscape) -> HashMap<StreamName, Keeping> {
     landscape.streams.iter().map(|stream| (stream.name.clone(), of(stream))).collect()
 }
 
-/// Servers that show a certificate.
-pub fn peers(landscape: &Landscape) -> Vec<Peer> {
-    let mut addresses = Vec::new();
-    if let BrokerChoice::Amqp { url, .. } = &landscape.bus.broker {
-        addresses.push(("broker", url));
-    }
-    for system in &landscape.systems {
-        let (SystemKind::Http(HttpSystem { url, .. })
-        | SystemKind::Sql { url, .. }
-        | SystemKind::Odata(OdataSystem { url, .. })) = &system.kind;
-        addresses.push((system.name.as_str(), url));
-    }
-    let mut peers = Vec::new();
-    for (name, url) in addresses {
-        // What is not there or is no address is told by whoever needs it: an unused system stops nothing.
-        let url = secret_url(url, name).ok().and_then(|url| url::Url::parse(url.expose()).ok());
-        peers.extend(url.and_then(|url| Peer::of(name, &url)));
-    }
-    for channel in &landscape.notify {
-        if let bus_config::Way::Email { server, .. } = &channel.way {
-            peers.extend(Peer::of(&channel.name, server));
-        }
-    }
-    peers
-}
-
 /// The broker, and what it can do in one step.
 type Brokers = (Arc<dyn Broker>, Option<Arc<dyn OneStep>>);
 
@@ -171,7 +144,7 @@ pub fn load(secret: &SecretRef, what: &str) -> anyhow::Result<Secret> {
 }
 
 /// An address that may hold a password, so it is handled as a secret from here on.
-fn secret_url(url: &SecretOr<url::Url>, what: &str) -> anyhow::Result<Secret> {
+pub fn secret_url(url: &SecretOr<url::Url>, what: &str) -> anyhow::Result<Secret> {
     match url {
         SecretOr::Literal(url) => Ok(Secret::new(url.as_str())),
         SecretOr::Secret(secret) => load(secret, &format!("the address of {what}")),

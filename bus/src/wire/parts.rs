@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use bus_config::{Landscape, is_own_route};
+use bus_connectors::push::PushHandle;
 use bus_core::engine::base::Watched;
 use bus_core::engine::capture::{CapturePorts, Changes, FeedPlan};
 use bus_core::engine::outbox::Outbox;
@@ -19,7 +20,6 @@ use super::feeds::{self, FeedPart};
 use super::maps::{self, QueryPart};
 use super::routes::{self, RoutePart};
 use super::{Workshop, joins, subscriptions};
-use crate::server::Door;
 
 /// Which queue a route takes from.
 pub type QueueOf = HashMap<RouteName, QueueName>;
@@ -34,6 +34,15 @@ pub struct Parts {
     pub doors: HashMap<FeedName, (String, Door)>,
     /// Keys of HTTP subscriptions.
     pub outs: HashMap<SubscriptionName, Secret>,
+}
+
+/// A path where records are pushed.
+#[derive(Clone)]
+pub struct Door {
+    pub key: Secret,
+    pub handle: PushHandle,
+    /// Whose records they are.
+    pub feed: FeedName,
 }
 
 /// Builds the parts that `wanted` names. Reads secrets and certificate files; connects to nothing.
