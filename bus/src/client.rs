@@ -4,10 +4,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use bus_config::Landscape;
+use anyhow::{Context, anyhow};
+use bus_config::{Bus, Landscape};
 use bus_core::vocabulary::Secret;
+use bus_options::Diagnostic;
 use reqwest::{Method, StatusCode};
+
+use crate::reload::count;
 
 /// A command waits no longer for an answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -29,29 +32,41 @@ pub enum Answer {
     NotRunning,
 }
 
-/// Reads a configuration for a command; its mistakes go to standard error.
+/// Reads a configuration for a command that needs all of it; its mistakes go to standard error.
 pub fn landscape(file: &Path) -> anyhow::Result<Landscape> {
     let checked = bus_config::check(file);
-    match checked.landscape {
-        Some(landscape) => Ok(landscape),
-        None => {
-            eprint!("{}", bus_options::to_text(&checked.diagnostics, bus_options::Colour::Off));
-            bail!("{} has {} mistakes", file.display(), checked.diagnostics.len())
-        }
+    checked.landscape.map_or_else(|| Err(mistaken(file, &checked.diagnostics)), Ok)
+}
+
+/// Reads what a command needs to ask the running bus. Mistakes elsewhere in the file do not keep people from looking.
+pub fn bus(file: &Path) -> anyhow::Result<Bus> {
+    let checked = bus_config::check(file);
+    let Some(bus) = checked.bus else { return Err(mistaken(file, &checked.diagnostics)) };
+    if checked.landscape.is_none() {
+        let mistakes = count(checked.diagnostics.len(), "mistake");
+        eprintln!("note: {} has {mistakes} (bus check); this asks the bus that runs", file.display());
     }
+    Ok(bus)
+}
+
+fn mistaken(file: &Path, mistakes: &[Diagnostic]) -> anyhow::Error {
+    eprint!("{}", bus_options::to_text(mistakes, bus_options::Colour::Off));
+    anyhow!("{} has {}", file.display(), count(mistakes.len(), "mistake"))
 }
 
 impl Client {
-    /// Finds the address and the key in the configuration.
-    pub fn new(landscape: &Landscape) -> anyhow::Result<Self> {
-        Self::patient(landscape, TIMEOUT)
+    /// Finds the address and the key in the configuration. A bus that runs on its state may listen elsewhere, if the file
+    /// was edited since.
+    pub fn new(bus: &Bus) -> anyhow::Result<Self> {
+        Self::patient(bus, TIMEOUT)
     }
 
     /// Waits longer for an answer.
-    pub fn patient(landscape: &Landscape, timeout: Duration) -> anyhow::Result<Self> {
-        let key = landscape.bus.key.as_ref().map(|key| key.load()).transpose().context("the key of [bus]")?;
+    pub fn patient(bus: &Bus, timeout: Duration) -> anyhow::Result<Self> {
+        let key = bus.key.as_ref().map(|key| key.load()).transpose().context("the key of [bus]")?;
         let http = reqwest::Client::builder().timeout(timeout).no_proxy().build()?;
-        Ok(Self { http, base: format!("http://{}", reachable(landscape.bus.listen)), key })
+        let noted = bus_storage::holder(&bus.state).and_then(|holder| holder.listens);
+        Ok(Self { http, base: format!("http://{}", reachable(noted.unwrap_or(bus.listen))), key })
     }
 
     /// The same address with another key (a subscription's own).

@@ -24,6 +24,7 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     memory::few_arenas();
+    end_quietly_without_a_reader();
     let cli = cli::Cli::parse();
     // For every TLS connection of the process. An error means that it is installed already, which is what is wanted.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -41,4 +42,21 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// `bus dead list | head` is no failure: whoever read has enough. Rust's printing panics where it cannot write.
+fn end_quietly_without_a_reader() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let words = panic.payload_as_str().unwrap_or_default();
+        if !words.starts_with("failed printing to stdout") {
+            return usual(panic);
+        }
+        if words.contains("Broken pipe") {
+            std::process::exit(0);
+        }
+        eprintln!("bus: {words}");
+        // sysexits.h `EX_IOERR`.
+        std::process::exit(74);
+    }));
 }

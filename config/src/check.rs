@@ -1,10 +1,11 @@
 //! `check`: from a path to a landscape, or to all its mistakes.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use bus_options::{Diagnostic, codes};
 
-use crate::landscape::Landscape;
+use crate::landscape::{Bus, Landscape};
 use crate::{load, resolve};
 
 /// What a check found.
@@ -12,6 +13,8 @@ use crate::{load, resolve};
 pub struct Checked {
     /// There when there is no mistake.
     pub landscape: Option<Landscape>,
+    /// Where the bus keeps its state and listens: also where other parts hold mistakes, so that a running bus can be asked.
+    pub bus: Option<Bus>,
     /// All mistakes of all files, in the order of files and lines.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -22,9 +25,13 @@ pub fn check(path: &Path) -> Checked {
         Ok(loaded) => loaded,
         Err(error) => {
             let message = format!("{} cannot be read: {error}", path.display());
-            let hint = Some("give the path of the configuration: bus check FILE".to_owned());
+            let hint = match error.kind() {
+                ErrorKind::InvalidData => "save it as UTF-8; an editor may have written it as Windows-1251 or UTF-16",
+                _ => "give the path of the configuration: bus check FILE",
+            };
+            let hint = Some(hint.to_owned());
             let diagnostic = Diagnostic { code: codes::UNREADABLE, place: None, message, hint };
-            return Checked { landscape: None, diagnostics: vec![diagnostic] };
+            return Checked { landscape: None, bus: None, diagnostics: vec![diagnostic] };
         }
     };
     let base = path.parent().unwrap_or(Path::new(""));
@@ -32,5 +39,6 @@ pub fn check(path: &Path) -> Checked {
     loaded.report.check_names(&loaded.sources);
     let clean = loaded.report.is_clean();
     let diagnostics = loaded.report.into_diagnostics(&loaded.sources);
-    Checked { landscape: landscape.filter(|_| clean), diagnostics }
+    let bus = landscape.as_ref().map(|landscape| landscape.bus.clone());
+    Checked { landscape: landscape.filter(|_| clean), bus, diagnostics }
 }

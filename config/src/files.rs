@@ -2,17 +2,17 @@
 //! every second.
 
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use toml::de::{DeTable, DeValue};
 
 use crate::load::matching;
 
-/// The files and when each was written. Two prints differ when a file was edited, came, or went; an editor that writes a
-/// new file and renames it is noticed as well.
+/// The files and a hash of what each holds. Two prints differ when a file was edited, came, or went, and are the same
+/// when it was put back.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Print(Vec<(PathBuf, Option<SystemTime>, u64)>);
+pub struct Print(Vec<(PathBuf, u64)>);
 
 /// Looks at a configuration's files. Blocking; what cannot be read looks like nothing.
 pub fn print(path: &Path) -> Print {
@@ -26,9 +26,9 @@ pub fn print(path: &Path) -> Print {
     let base = path.parent().unwrap_or(Path::new(""));
     files.extend(includes.into_iter().filter_map(|include| matching(base, include).ok()).flatten());
     let seen = files.into_iter().map(|file| {
-        let metadata = fs::metadata(&file).ok();
-        let written = metadata.as_ref().and_then(|metadata| metadata.modified().ok());
-        (file, written, metadata.map_or(0, |metadata| metadata.len()))
+        let mut hash = DefaultHasher::new();
+        fs::read(&file).ok().hash(&mut hash);
+        (file, hash.finish())
     });
     Print(seen.collect())
 }
@@ -57,6 +57,8 @@ mod tests {
             assert!(all[index + 1..].iter().all(|other| one != other), "{one:?}");
         }
         assert_eq!(print(&main), edited);
+        fs::write(at("more/заказы.toml"), "# a").unwrap();
+        assert_eq!(print(&main), two, "put back");
         fs::remove_file(at("more/заказы.toml")).unwrap();
         assert_eq!(print(&main), alone);
     }

@@ -45,6 +45,9 @@ pub fn load(path: &Path) -> Result<Loaded, std::io::Error> {
     let file = loaded.sources.add(&name, &text);
     // Kept until all files are read: its defaults hold in them.
     let main = loaded.parse(file, &text);
+    if main.is_none() {
+        loaded.tables.bus = bus_alone(&text, file);
+    }
     let main = main.as_ref().map(|document| Node::new(document, &text, file));
     let defaults = main.and_then(|main| main.get("defaults"));
     let includes = main.map(|main| loaded.read(main.with_defaults(defaults), true)).unwrap_or_default();
@@ -134,6 +137,15 @@ impl Loaded {
             }
         }
     }
+}
+
+/// `[bus]` of a file with a mistake in its syntax, as far as the parser got.
+fn bus_alone(text: &str, file: FileId) -> Option<Located<Bus>> {
+    let (document, _) = DeTable::parse_recoverable(text);
+    let document = Spanned::new(document.span(), DeValue::Table(document.into_inner()));
+    let table = Node::new(&document, text, file).get("bus")?;
+    // Its mistakes are told when the file can be parsed.
+    Bus::read(table, &mut Report::default()).map(|value| Located { value, span: Span { file, range: 0..0 } })
 }
 
 /// Where a key in other letters than English ones stands without quotes: TOML wants them, and its parser does not say so.

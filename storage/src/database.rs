@@ -1,6 +1,7 @@
 //! The file: opening, locking, and the threads that read and write it.
 
 use std::fs::OpenOptions;
+use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -87,7 +88,8 @@ struct Inner {
     chores: Arc<Chores>,
     threads: Vec<JoinHandle<()>>,
     /// After `threads`: given up when nothing can be written any more.
-    _lock: Option<ProcessLock>,
+    lock: Option<ProcessLock>,
+    is_new: bool,
 }
 
 impl Database {
@@ -113,7 +115,7 @@ impl Database {
         let sqlite = |source| OpenError::Sqlite { path: path.to_owned(), source };
         prepare_writer(&connection).map_err(sqlite)?;
         schema::migrate(&mut connection, version).map_err(sqlite)?;
-        Self::start(path, Some((connection, lock)))
+        Self::start(path, Some((connection, lock)), version == 0)
     }
 
     /// As [`Database::open`], but waits up to `patience` for another process to end: a standby takes its turn.
@@ -136,7 +138,7 @@ impl Database {
         }
         let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         version(path, &connection)?;
-        Self::start(path, None)
+        Self::start(path, None, false)
     }
 
     /// Where the file is.
@@ -144,7 +146,19 @@ impl Database {
         &self.inner.path
     }
 
-    fn start(path: &Path, writer: Option<(Connection, ProcessLock)>) -> Result<Self, OpenError> {
+    /// Whether it was made just now: nothing is known of what was read and delivered before.
+    pub fn is_new(&self) -> bool {
+        self.inner.is_new
+    }
+
+    /// Notes where this process listens, for [`holder`](crate::holder).
+    pub fn announce(&self, listens: SocketAddr) {
+        if let Some(lock) = &self.inner.lock {
+            lock.announce(listens);
+        }
+    }
+
+    fn start(path: &Path, writer: Option<(Connection, ProcessLock)>, is_new: bool) -> Result<Self, OpenError> {
         let (reads, chores) = (Arc::new(Inbox::new()), Arc::new(Chores::default()));
         let mut threads = Vec::new();
         let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
@@ -162,7 +176,7 @@ impl Database {
             threads.push(spawn("store-writer", Box::new(move || writer::run(&connection, &inbox, &chores)))?);
         }
         let (path, names) = (path.to_owned(), Names::default());
-        Ok(Self { inner: Arc::new(Inner { path, names, writes, reads, chores, threads, _lock: lock }) })
+        Ok(Self { inner: Arc::new(Inner { path, names, writes, reads, chores, threads, lock, is_new }) })
     }
 
     /// A connection for lookups of a caller's own, which sees every write that was answered before.

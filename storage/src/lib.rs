@@ -27,6 +27,7 @@ mod writer;
 pub use database::{Database, OpenError};
 pub use joins::{JoinPlan, JoinSource, JoinedPart, StoredPart};
 pub use journal::{JournalBounds, SqliteJournal};
+pub use lock::{Holder, holder};
 pub use maps::{Gives, ReceiverIds, StoredMap};
 pub use queue::EmbeddedBroker;
 pub use runs::SqliteRuns;

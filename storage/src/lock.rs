@@ -2,11 +2,21 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// Held as long as this value lives. The file stays: removing it would let two processes lock two different files.
 pub(crate) struct ProcessLock {
-    _file: File,
+    file: File,
+}
+
+/// The process that has a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holder {
+    /// Its number.
+    pub pid: u32,
+    /// Where it listens; `None` until it does.
+    pub listens: Option<SocketAddr>,
 }
 
 /// Why the lock was not taken.
@@ -36,20 +46,43 @@ impl ProcessLock {
             .map_err(Refusal::Io)?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(Refusal::Held(holder(&mut file))),
+            Err(TryLockError::WouldBlock) => return Err(Refusal::Held(noted(&mut file).map(|holder| holder.pid))),
             Err(TryLockError::Error(error)) => return Err(Refusal::Io(error)),
         }
-        // The number is only for people: a failure to write it (full disk) must not keep the bus from starting.
-        let noted = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "{}", std::process::id()));
+        let lock = Self { file };
+        lock.note(&std::process::id().to_string());
+        Ok(lock)
+    }
+
+    /// Notes for commands where this process listens.
+    pub fn announce(&self, listens: SocketAddr) {
+        self.note(&format!("{}\n{listens}", std::process::id()));
+    }
+
+    /// A help for people and commands: a failure to write it (full disk) must not keep the bus from starting.
+    fn note(&self, text: &str) {
+        let mut file = &self.file;
+        let noted = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes()));
         if let Err(error) = noted {
-            tracing::debug!(%error, "the process number was not written to the lock file");
+            tracing::debug!(%error, "the process was not noted in the lock file");
         }
-        Ok(Self { _file: file })
     }
 }
 
-fn holder(file: &mut File) -> Option<u32> {
+/// Who has a database, as its process noted it; `None` where that has ended. Takes no lock: a bus that starts at this
+/// moment would be refused.
+pub fn holder(database: &Path) -> Option<Holder> {
+    let holder = noted(&mut File::open(beside(database)).ok()?)?;
+    let pid = rustix::process::Pid::from_raw(i32::try_from(holder.pid).ok()?)?;
+    // Of another user: it is there.
+    let alive = !matches!(rustix::process::test_kill_process(pid), Err(rustix::io::Errno::SRCH));
+    alive.then_some(holder)
+}
+
+fn noted(file: &mut File) -> Option<Holder> {
     let mut text = String::new();
     file.read_to_string(&mut text).ok()?;
-    text.trim().parse().ok()
+    let mut lines = text.lines();
+    let pid = lines.next()?.parse().ok()?;
+    Some(Holder { pid, listens: lines.next().and_then(|line| line.parse().ok()) })
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, bail, ensure};
-use bus_config::{Feed, FeedSource, Landscape};
+use bus_config::{Bus, Feed, FeedSource, Landscape};
 use bus_core::policy::parse_period;
 use bus_core::vocabulary::Period;
 use serde_json::{Value, json};
@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 use super::who::who;
 use super::{not_running, refused};
 use crate::cli::{self, BackfillCommand};
-use crate::client::{Answer, Client, landscape};
+use crate::client::{Answer, Client, bus, landscape};
 
 pub async fn backfill(args: cli::Backfill) -> anyhow::Result<ExitCode> {
     match args.command {
         None => order(args).await,
-        Some(BackfillCommand::List(list)) => self::list(&landscape(&list.config.file)?, list.json).await,
+        Some(BackfillCommand::List(list)) => self::list(&bus(&list.config.file)?, list.json).await,
         Some(BackfillCommand::Pause(one)) => set_state(&one, "paused").await,
         Some(BackfillCommand::Resume(one)) => set_state(&one, "open").await,
         Some(BackfillCommand::Cancel(one)) => set_state(&one, "cancelled").await,
@@ -43,7 +43,7 @@ async fn order(args: cli::Backfill) -> anyhow::Result<ExitCode> {
         "from": Period::write(period.from), "to": Period::write(period.to), "step_seconds": args.step.as_secs(),
         "priority": args.priority, "share": args.share.share, "who": who(),
     });
-    Ok(match Client::new(&landscape)?.post_json("/backfills", &order).await? {
+    Ok(match Client::new(&landscape.bus)?.post_json("/backfills", &order).await? {
         Answer::Ok(body) => {
             let answer: Value = serde_json::from_str(&body)?;
             println!(
@@ -82,7 +82,7 @@ fn readable<'a>(landscape: &'a Landscape, name: &str) -> anyhow::Result<&'a Feed
 }
 
 async fn set_state(one: &cli::BackfillOne, state: &str) -> anyhow::Result<ExitCode> {
-    let client = Client::new(&landscape(&one.config.file)?)?;
+    let client = Client::new(&bus(&one.config.file)?)?;
     let path = format!("/backfills/{}/{state}", one.id);
     Ok(match client.post_json(&path, &json!({ "who": who() })).await? {
         Answer::Ok(_) => {
@@ -94,8 +94,8 @@ async fn set_state(one: &cli::BackfillOne, state: &str) -> anyhow::Result<ExitCo
     })
 }
 
-async fn list(landscape: &Landscape, as_json: bool) -> anyhow::Result<ExitCode> {
-    let body = match Client::new(landscape)?.get("/backfills").await? {
+async fn list(bus: &Bus, as_json: bool) -> anyhow::Result<ExitCode> {
+    let body = match Client::new(bus)?.get("/backfills").await? {
         Answer::Ok(body) => body,
         Answer::Refused(status, body) => return Ok(refused(status, &body)),
         Answer::NotRunning => return Ok(not_running()),

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::who::who;
 use super::{EX_UNAVAILABLE, refused};
 use crate::cli;
-use crate::client::{Answer, Client, encoded, landscape};
+use crate::client::{Answer, Client, bus, encoded, landscape};
 use crate::server::standing;
 use crate::wire;
 
@@ -24,12 +24,12 @@ pub async fn cursor(command: cli::Cursor) -> anyhow::Result<ExitCode> {
 }
 
 async fn show(args: cli::CursorShow) -> anyhow::Result<ExitCode> {
-    let landscape = landscape(&args.config.file)?;
-    let rows: Vec<Value> = match Client::new(&landscape)?.get("/feeds").await? {
+    let bus = bus(&args.config.file)?;
+    let rows: Vec<Value> = match Client::new(&bus)?.get("/feeds").await? {
         Answer::Ok(body) => serde_json::from_str(&body)?,
         Answer::Refused(status, body) => return Ok(refused(status, &body)),
         Answer::NotRunning => {
-            let state = SqliteState::new(Database::open_readonly(&landscape.bus.state)?);
+            let state = SqliteState::new(Database::open_readonly(&bus.state)?);
             state.standings().await?.iter().map(standing).collect()
         }
     };
@@ -44,8 +44,10 @@ async fn show(args: cli::CursorShow) -> anyhow::Result<ExitCode> {
         let sealed = if row["sealed"] == true { "  (a batch is being published)" } else { "" };
         println!("{}  {cursor}{sealed}", row["feed"].as_str().unwrap_or("-"));
     }
-    if rows.is_empty() {
-        println!("no feed has run yet");
+    match &args.feed {
+        Some(feed) if rows.is_empty() => bail!("feed {feed} has never run; `bus cursor show` lists those that have"),
+        None if rows.is_empty() => println!("no feed has run yet"),
+        _ => {}
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -56,7 +58,7 @@ async fn rewind(args: cli::CursorRewind) -> anyhow::Result<ExitCode> {
     let path = format!("/feeds/{}/cursor", encoded(&args.feed));
     let order = json!({ "cursor": to.as_str(), "force": args.force, "who": who() });
     let (mut before, mut given_up) = (None, 0);
-    match Client::new(&landscape)?.post_json(&path, &order).await? {
+    match Client::new(&landscape.bus)?.post_json(&path, &order).await? {
         Answer::Ok(body) => {
             let answer: Value = serde_json::from_str(&body)?;
             before = answer["before"].as_str().map(str::to_owned);

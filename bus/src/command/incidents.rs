@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use super::{not_running, refused};
 use crate::cli;
-use crate::client::{Answer, Client, encoded, landscape};
+use crate::client::{Answer, Client, bus, encoded};
 use crate::server::{Incident, Incidents, Window};
 
 pub async fn incidents(args: cli::Incidents) -> anyhow::Result<ExitCode> {
-    let client = Client::new(&landscape(&args.config.file)?)?;
+    let client = Client::new(&bus(&args.config.file)?)?;
     if let Some(closed) = &args.close {
         let Some((kind, subject)) = closed.split_once(':') else {
             anyhow::bail!("--close takes KIND:SUBJECT, as in --close gap:orders-to-shop");
@@ -64,7 +64,7 @@ pub fn page(incident: &Incident) -> String {
 }
 
 pub async fn accept_source(args: cli::AcceptSource) -> anyhow::Result<ExitCode> {
-    let client = Client::new(&landscape(&args.config.file)?)?;
+    let client = Client::new(&bus(&args.config.file)?)?;
     let answer = client.post(&format!("/feeds/{}/accept", encoded(&args.feed))).await?;
     Ok(answered(answer).map_or_else(
         |code| code,
@@ -79,7 +79,7 @@ pub async fn maintenance(command: cli::Maintenance) -> anyhow::Result<ExitCode> 
     match command {
         cli::Maintenance::Start(args) => start(args).await,
         cli::Maintenance::End(args) => {
-            let client = Client::new(&landscape(&args.config.file)?)?;
+            let client = Client::new(&bus(&args.config.file)?)?;
             let answer = client.post(&format!("/maintenance/{}/end", args.id)).await?;
             Ok(answered(answer).map_or_else(
                 |code| code,
@@ -94,7 +94,7 @@ pub async fn maintenance(command: cli::Maintenance) -> anyhow::Result<ExitCode> 
 }
 
 async fn start(args: cli::MaintenanceStart) -> anyhow::Result<ExitCode> {
-    let client = Client::new(&landscape(&args.config.file)?)?;
+    let client = Client::new(&bus(&args.config.file)?)?;
     let who = args.who.unwrap_or_else(super::who::who);
     let mut path =
         format!("/maintenance?seconds={}&who={}&why={}", args.duration.as_secs(), encoded(&who), encoded(&args.why));
@@ -116,7 +116,7 @@ async fn start(args: cli::MaintenanceStart) -> anyhow::Result<ExitCode> {
 }
 
 async fn list(args: cli::Status) -> anyhow::Result<ExitCode> {
-    let client = Client::new(&landscape(&args.config.file)?)?;
+    let client = Client::new(&bus(&args.config.file)?)?;
     let body = match answered(client.get("/maintenance").await?) {
         Ok(body) => body,
         Err(code) => return Ok(code),

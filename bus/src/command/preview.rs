@@ -19,7 +19,7 @@ pub async fn preview(args: cli::Preview) -> anyhow::Result<ExitCode> {
     let wanted = Wanted { records: args.records, begin: args.begin, raw: args.raw };
     let Wanted { records, begin, raw } = &wanted;
     let path = format!("/preview/{}?records={records}&begin={begin}&raw={raw}", encoded(args.stream.as_str()));
-    let preview = match Client::patient(&landscape, PATIENCE + LONGER)?.get(&path).await? {
+    let preview = match Client::patient(&landscape.bus, PATIENCE + LONGER)?.get(&path).await? {
         Answer::Ok(body) => serde_json::from_str(&body)?,
         Answer::Refused(status, body) => return Ok(refused(status, &body)),
         Answer::NotRunning => {

@@ -29,7 +29,7 @@ pub async fn pull(args: cli::Pull) -> anyhow::Result<ExitCode> {
     let Via::Http { key } = &subscription.via else {
         bail!("{} is taken from its queue at RabbitMQ (via = \"amqp\"), not over HTTP", args.name);
     };
-    let client = Client::new(&landscape)?.with_key(key.load().context("the key of the subscription")?);
+    let client = Client::new(&landscape.bus)?.with_key(key.load().context("the key of the subscription")?);
     let path = format!("/out/{}?after={}&limit={}", encoded(&args.name), args.after, args.limit);
     match client.get(&path).await? {
         Answer::Ok(body) => {

@@ -23,7 +23,7 @@ pub async fn reload(args: cli::Reload) -> anyhow::Result<ExitCode> {
     let routes = args.drop_route.iter().map(|name| format!("drop-route={}", encoded(name.as_str())));
     let others = args.drop_subscription.iter().map(|name| format!("drop-subscription={}", encoded(name.as_str())));
     let query = routes.chain(others).collect::<Vec<_>>().join("&");
-    match Client::new(&landscape)?.post(&format!("/reload?{query}")).await? {
+    match Client::new(&landscape.bus)?.post(&format!("/reload?{query}")).await? {
         Answer::Ok(body) if args.json => println!("{body}"),
         Answer::Ok(body) => print!("{}", words(&serde_json::from_str(&body)?)),
         Answer::Refused(StatusCode::UNPROCESSABLE_ENTITY, why) => {

@@ -41,7 +41,12 @@ pub async fn run(args: cli::Run) -> anyhow::Result<ExitCode> {
         opened = open(&landscape, args.standby) => opened?,
         () = &mut stopped => return Ok(ExitCode::SUCCESS),
     };
+    if database.is_new() {
+        let state = landscape.bus.state.display();
+        tracing::warn!("{state} is a new state store: every source is read from its beginning, and all of it is delivered");
+    }
     let listener = server::bind(landscape.bus.listen).await?;
+    database.announce(listener.local_addr()?);
     let dropped = Dropped { routes: args.drop_route, ..Dropped::default() };
     let file = args.config.file.as_path();
     let instance = match Instance::start(&landscape, Some(file), &dropped, database, listener).await {

@@ -6,11 +6,11 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{not_running, refused};
 use crate::cli;
-use crate::client::{Answer, Client, landscape};
+use crate::client::{Answer, Client, bus};
 use crate::server::Status;
 
 pub async fn status(args: cli::Status) -> anyhow::Result<ExitCode> {
-    let client = Client::new(&landscape(&args.config.file)?)?;
+    let client = Client::new(&bus(&args.config.file)?)?;
     let body = match client.get("/status").await? {
         Answer::Ok(body) => body,
         Answer::Refused(status, body) => return Ok(refused(status, &body)),

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::who::who;
 use super::{not_running, refused};
 use crate::cli;
-use crate::client::{Answer, Client, landscape};
+use crate::client::{Answer, Client, bus, landscape};
 
 pub async fn load(args: cli::Load) -> anyhow::Result<ExitCode> {
     let landscape = landscape(&args.config.file)?;
@@ -57,7 +57,7 @@ async fn order(landscape: &Landscape, kind: &str, route: &str, chosen: Value, sh
         "kind": kind, "feed": feed.name, "stream": stream, "route": route, "share": share, "who": who()
     });
     order.as_object_mut().into_iter().for_each(|order| order.extend(chosen.as_object().cloned().unwrap_or_default()));
-    Ok(match Client::new(landscape)?.post_json("/tasks", &order).await? {
+    Ok(match Client::new(&landscape.bus)?.post_json("/tasks", &order).await? {
         Answer::Ok(body) => {
             let answer: Value = serde_json::from_str(&body)?;
             let (id, records) = (&answer["task"], answer["records"].as_u64().unwrap_or(0));
@@ -73,7 +73,7 @@ async fn order(landscape: &Landscape, kind: &str, route: &str, chosen: Value, sh
 }
 
 pub async fn tasks(args: cli::Tasks) -> anyhow::Result<ExitCode> {
-    let client = Client::new(&landscape(&args.config.file)?)?;
+    let client = Client::new(&bus(&args.config.file)?)?;
     let answer = match &args.command {
         Some(cli::TasksCommand::Cancel { id }) => client.delete(&format!("/tasks/{id}")).await?,
         None => client.get("/tasks").await?,

@@ -148,7 +148,7 @@ async fn ids(
 
 /// What waits now, as the running bus says, and what came in the last hour; `false` if the bus does not run.
 async fn work(old: &Landscape, journal: &SqliteJournal) -> anyhow::Result<(HashMap<String, Work>, bool)> {
-    let status: Status = match Client::new(old)?.get("/status").await? {
+    let status: Status = match Client::new(&old.bus)?.get("/status").await? {
         Answer::Ok(body) => serde_json::from_str(&body)?,
         Answer::Refused(..) | Answer::NotRunning => return Ok((HashMap::new(), false)),
     };

@@ -13,7 +13,7 @@ use chrono_tz::Tz;
 
 use super::{EX_UNAVAILABLE, refused};
 use crate::cli;
-use crate::client::{self, Client, encoded, landscape};
+use crate::client::{self, Client, bus, encoded, landscape};
 use crate::server::story::{Parameters, question};
 use crate::story::{Answer, Style, Teller, tree};
 
@@ -21,8 +21,8 @@ use crate::story::{Answer, Style, Teller, tree};
 const WIDTH: usize = 100;
 
 pub async fn whereabouts(args: cli::Where) -> anyhow::Result<ExitCode> {
-    let landscape = landscape(&args.config.file)?;
-    let zone = landscape.bus.timezone;
+    let bus = bus(&args.config.file)?;
+    let zone = bus.timezone;
     let time = |name: &str, text: Option<&String>| {
         let read = |text: &String| {
             let why = "write \"2h\", \"2026-11-22\" or \"2026-11-22 14:30\"";
@@ -41,14 +41,14 @@ pub async fn whereabouts(args: cli::Where) -> anyhow::Result<ExitCode> {
         limit: Some(args.limit),
         versions: Some(args.versions),
     };
-    let answer: Answer = match Client::new(&landscape)?.get(&path(&asked)?).await? {
+    let answer: Answer = match Client::new(&bus)?.get(&path(&asked)?).await? {
         client::Answer::Ok(body) => serde_json::from_str(&body)?,
         client::Answer::Refused(status, body) => return Ok(refused(status, &body)),
         client::Answer::NotRunning => {
-            let stories = Arc::new(SqliteJournal::readonly(Database::open_readonly(&landscape.bus.state)?));
+            let stories = Arc::new(SqliteJournal::readonly(Database::open_readonly(&bus.state)?));
             let stopped = |_: &RouteName, _: &SystemName| vec!["the bus does not run".to_owned()];
             let question = question(asked).map_err(anyhow::Error::msg)?;
-            Teller::new(&landscape, stories).tell(&question, &stopped).await?
+            Teller::new(&landscape(&args.config.file)?, stories).tell(&question, &stopped).await?
         }
     };
     if args.json {

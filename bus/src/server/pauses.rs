@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use bus_config::Landscape;
 use bus_core::engine::worker::Command;
 use bus_core::ports::pauses::{Pause, Subject};
 use bus_core::vocabulary::Moment;
@@ -44,7 +45,7 @@ pub async fn pause(
     Path((kind, name)): Path<(String, String)>,
     Json(Order { who, why }): Json<Order>,
 ) -> Response {
-    let subject = match known(&app, &kind, &name) {
+    let subject = match known(&app, &kind, &name).await {
         Ok(subject) => subject,
         Err(why) => return (StatusCode::NOT_FOUND, format!("{why}\n")).into_response(),
     };
@@ -61,7 +62,7 @@ pub async fn resume(
     Path((kind, name)): Path<(String, String)>,
     Query(Whose { who }): Query<Whose>,
 ) -> Response {
-    let subject = match known(&app, &kind, &name) {
+    let subject = match known(&app, &kind, &name).await {
         Ok(subject) => subject,
         Err(why) => return (StatusCode::NOT_FOUND, format!("{why}\n")).into_response(),
     };
@@ -87,15 +88,31 @@ pub async fn resume_route(app: State<Arc<App>>, Path(name): Path<String>) -> Res
 }
 
 /// The subject; else why there is none.
-fn known(app: &App, kind: &str, name: &str) -> Result<Subject, String> {
+async fn known(app: &App, kind: &str, name: &str) -> Result<Subject, String> {
     let subject = Subject::parse(kind, name)
         .ok_or_else(|| format!("{kind} is not one of route, feed, system"))?
         .map_err(|error| error.to_string())?;
-    let exists = match &subject {
-        Subject::Route(route) => app.watch.route(route).is_some(),
-        Subject::Feed(feed) => app.watch.feeds().iter().any(|(name, _)| name == feed),
-        // Systems that are only read are known to the configuration; a pause of another name holds nothing back.
-        Subject::System(_) => true,
+    is_known(&app.reloader.landscape().await, &subject)?;
+    Ok(subject)
+}
+
+/// A mistyped name must not look paused; the error says which names there are.
+pub fn is_known(landscape: &Landscape, subject: &Subject) -> Result<(), String> {
+    let routes: Vec<&str> = landscape.routes.iter().map(|route| route.name.as_str()).collect();
+    let feeds: Vec<&str> = landscape.feeds.iter().map(|feed| feed.name.as_str()).collect();
+    let systems: Vec<&str> = landscape.systems.iter().map(|system| system.name.as_str()).collect();
+    let all = match subject {
+        Subject::Route(_) => &routes,
+        Subject::Feed(_) => &feeds,
+        Subject::System(_) => &systems,
     };
-    if exists { Ok(subject) } else { Err(format!("there is no {subject}")) }
+    let name = subject.name();
+    if all.contains(&name) {
+        return Ok(());
+    }
+    let kinds = [("route", &routes), ("feed", &feeds), ("system", &systems)];
+    Err(match kinds.into_iter().find(|(_, names)| names.contains(&name)) {
+        Some((kind, _)) => format!("there is no {subject}, but there is {kind} {name}"),
+        None => format!("there is no {subject}; known: {}", all.join(", ")),
+    })
 }

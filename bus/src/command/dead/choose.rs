@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use bus_config::Landscape;
+use bus_config::Bus;
 use bus_core::policy::parse_moment;
 use bus_core::ports::state::{DeadFilter, StateStore};
 use bus_core::vocabulary::{Moment, RouteName};
@@ -16,12 +16,12 @@ use crate::server::dead_summary;
 
 /// Newest last; of many, the newest.
 pub(super) async fn rows(
-    landscape: &Landscape,
+    bus: &Bus,
     choice: &DeadChoice,
     limit: usize,
 ) -> anyhow::Result<Result<Vec<Value>, ExitCode>> {
     let moment = |text: &Option<String>| {
-        let parse = |text: &String| parse_moment(text, landscape.bus.timezone, Moment::now());
+        let parse = |text: &String| parse_moment(text, bus.timezone, Moment::now());
         text.as_ref().map(parse).transpose().map_err(anyhow::Error::msg)
     };
     let (since, until) = (moment(&choice.since)?, moment(&choice.until)?);
@@ -38,14 +38,14 @@ pub(super) async fn rows(
             path.push_str(&format!("&{name}={value}"));
         }
     }
-    Ok(match Client::new(landscape)?.get(&path).await? {
+    Ok(match Client::new(bus)?.get(&path).await? {
         Answer::Ok(body) => Ok(serde_json::from_str(&body)?),
         Answer::Refused(status, body) => Err(refused(status, &body)),
         Answer::NotRunning => {
             let route = choice.route.as_deref().map(RouteName::new).transpose()?;
             let DeadChoice { key, group, from, to, .. } = choice.clone();
             let filter = DeadFilter { id: None, route, key, group, from, to, since, until, limit };
-            let state = SqliteState::new(Database::open_readonly(&landscape.bus.state)?);
+            let state = SqliteState::new(Database::open_readonly(&bus.state)?);
             Ok(state.dead_letters(&filter).await?.iter().map(dead_summary).collect())
         }
     })

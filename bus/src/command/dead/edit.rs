@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 
 use super::replay;
 use crate::cli;
-use crate::client::{Answer, Client, landscape};
+use crate::client::{Answer, Client, bus};
 use crate::command::who::who;
 use crate::command::{not_running, refused};
 
 pub(super) async fn edit(args: cli::DeadEdit) -> anyhow::Result<ExitCode> {
-    let landscape = landscape(&args.config.file)?;
-    let client = Client::new(&landscape)?;
+    let bus = bus(&args.config.file)?;
+    let client = Client::new(&bus)?;
     let letter: Value = match client.get(&format!("/dead/{}", args.id)).await? {
         Answer::Ok(body) => serde_json::from_str(&body)?,
         Answer::Refused(status, body) => return Ok(refused(status, &body)),
@@ -46,7 +46,7 @@ pub(super) async fn edit(args: cli::DeadEdit) -> anyhow::Result<ExitCode> {
         Answer::NotRunning => return Ok(not_running()),
     }
     if args.replay {
-        return replay::all(&landscape, &[args.id], false, Duration::ZERO).await;
+        return replay::all(&bus, &[args.id], false, Duration::ZERO).await;
     }
     println!("to send it: bus dead replay {}", args.id);
     Ok(ExitCode::SUCCESS)

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{choose, edit, replay};
 use crate::cli;
-use crate::client::{Answer, Client, landscape};
+use crate::client::{Answer, Client, bus, landscape};
 use crate::command::who::who;
 use crate::command::{EX_UNAVAILABLE, not_running, refused};
 
@@ -20,8 +20,8 @@ const HOLDING: [&str; 8] =
 
 pub(super) async fn export(args: cli::DeadExport) -> anyhow::Result<ExitCode> {
     let landscape = landscape(&args.config.file)?;
-    let client = Client::new(&landscape)?;
-    let rows = match choose::rows(&landscape, &args.choice, replay::MOST).await? {
+    let client = Client::new(&landscape.bus)?;
+    let rows = match choose::rows(&landscape.bus, &args.choice, replay::MOST).await? {
         Ok(rows) => rows,
         Err(code) => return Ok(code),
     };
@@ -69,7 +69,7 @@ fn masked(letter: &Value, masks: &Masks) -> Value {
 }
 
 pub(super) async fn import(args: cli::DeadImport) -> anyhow::Result<ExitCode> {
-    let client = Client::new(&landscape(&args.config.file)?)?;
+    let client = Client::new(&bus(&args.config.file)?)?;
     let text = edit::read(&args.from)?;
     let (mut taken, mut unchanged, mut failed) = (0, 0, 0);
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {

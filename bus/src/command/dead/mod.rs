@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use super::{EX_UNAVAILABLE, refused};
 use crate::cli;
-use crate::client::{Answer, Client, encoded, landscape};
+use crate::client::{Answer, Client, bus, encoded};
 use crate::server::{dead_group, dead_whole};
 
 pub async fn dead(command: cli::Dead) -> anyhow::Result<ExitCode> {
@@ -34,14 +34,14 @@ pub async fn dead(command: cli::Dead) -> anyhow::Result<ExitCode> {
 }
 
 async fn groups(args: cli::DeadGroups) -> anyhow::Result<ExitCode> {
-    let landscape = landscape(&args.config.file)?;
+    let bus = bus(&args.config.file)?;
     let query = args.route.as_deref().map_or(String::new(), |route| format!("?route={}", encoded(route)));
-    let groups: Vec<Value> = match Client::new(&landscape)?.get(&format!("/dead/groups{query}")).await? {
+    let groups: Vec<Value> = match Client::new(&bus)?.get(&format!("/dead/groups{query}")).await? {
         Answer::Ok(body) => serde_json::from_str(&body)?,
         Answer::Refused(status, body) => return Ok(refused(status, &body)),
         Answer::NotRunning => {
             let route = args.route.as_deref().map(RouteName::new).transpose()?;
-            let state = SqliteState::new(Database::open_readonly(&landscape.bus.state)?);
+            let state = SqliteState::new(Database::open_readonly(&bus.state)?);
             state.dead_groups(route.as_ref()).await?.iter().map(dead_group).collect()
         }
     };
@@ -66,7 +66,7 @@ async fn groups(args: cli::DeadGroups) -> anyhow::Result<ExitCode> {
 }
 
 async fn list(args: cli::DeadList) -> anyhow::Result<ExitCode> {
-    let rows = match choose::rows(&landscape(&args.config.file)?, &args.choice, args.limit).await? {
+    let rows = match choose::rows(&bus(&args.config.file)?, &args.choice, args.limit).await? {
         Ok(rows) => rows,
         Err(code) => return Ok(code),
     };
@@ -98,12 +98,12 @@ fn line(row: &Value) -> String {
 }
 
 async fn show(args: cli::DeadOne) -> anyhow::Result<ExitCode> {
-    let landscape = landscape(&args.config.file)?;
-    let row: Value = match Client::new(&landscape)?.get(&format!("/dead/{}", args.id)).await? {
+    let bus = bus(&args.config.file)?;
+    let row: Value = match Client::new(&bus)?.get(&format!("/dead/{}", args.id)).await? {
         Answer::Ok(body) => serde_json::from_str(&body)?,
         Answer::Refused(status, body) => return Ok(refused(status, &body)),
         Answer::NotRunning => {
-            let state = SqliteState::new(Database::open_readonly(&landscape.bus.state)?);
+            let state = SqliteState::new(Database::open_readonly(&bus.state)?);
             let filter = DeadFilter { id: Some(args.id), ..DeadFilter::default() };
             let found = state.dead_letters(&filter).await?;
             let row = found.first().with_context(|| format!("there is no dead letter {}", args.id))?;
@@ -134,11 +134,11 @@ async fn show(args: cli::DeadOne) -> anyhow::Result<ExitCode> {
 }
 
 async fn drop_one(args: cli::DeadOne) -> anyhow::Result<ExitCode> {
-    let landscape = landscape(&args.config.file)?;
-    let dropped = match Client::new(&landscape)?.delete(&format!("/dead/{}", args.id)).await? {
+    let bus = bus(&args.config.file)?;
+    let dropped = match Client::new(&bus)?.delete(&format!("/dead/{}", args.id)).await? {
         Answer::Ok(_) => true,
         Answer::Refused(status, body) => return Ok(refused(status, &body)),
-        Answer::NotRunning => SqliteState::new(Database::open(&landscape.bus.state)?).drop_dead(args.id).await?,
+        Answer::NotRunning => SqliteState::new(Database::open(&bus.state)?).drop_dead(args.id).await?,
     };
     if dropped {
         println!("dead letter {} is gone", args.id);

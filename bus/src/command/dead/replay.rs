@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::ensure;
-use bus_config::Landscape;
+use bus_config::Bus;
 use bus_core::ports::state::{Replay, ReplayMode, StateStore};
 use bus_storage::{Database, SqliteState};
 
 use super::choose;
 use crate::cli;
-use crate::client::{Answer, Client, landscape};
+use crate::client::{Answer, Client, bus};
 use crate::command::EX_UNAVAILABLE;
 
 /// Letters of one command.
@@ -26,10 +26,10 @@ pub(super) async fn replay(args: cli::DeadReplay) -> anyhow::Result<ExitCode> {
         args.id.is_some() || !args.choice.is_everything(),
         "say which: a number, or --route, --group, --key, --from and --to, --since and --until"
     );
-    let landscape = landscape(&args.config.file)?;
+    let bus = bus(&args.config.file)?;
     let ids = match args.id {
         Some(id) => vec![id],
-        None => match choose::rows(&landscape, &args.choice, MOST).await? {
+        None => match choose::rows(&bus, &args.choice, MOST).await? {
             Ok(rows) => rows.iter().filter_map(|row| row["id"].as_i64()).collect(),
             Err(code) => return Ok(code),
         },
@@ -38,17 +38,17 @@ pub(super) async fn replay(args: cli::DeadReplay) -> anyhow::Result<ExitCode> {
         Ok(0) | Err(_) => rate.per(),
         Ok(events) => rate.per() / events,
     });
-    all(&landscape, &ids, args.force, between).await
+    all(&bus, &ids, args.force, between).await
 }
 
 /// Replays in turn; what is refused is said, and stays.
 pub(super) async fn all(
-    landscape: &Landscape,
+    bus: &Bus,
     ids: &[i64],
     force: bool,
     between: Duration,
 ) -> anyhow::Result<ExitCode> {
-    let client = Client::new(landscape)?;
+    let client = Client::new(bus)?;
     let (mut replayed, mut failed) = (0, 0);
     let mut offline: Option<Arc<dyn StateStore>> = None;
     let mut turn = tokio::time::interval(between.max(Duration::from_micros(1)));
@@ -60,7 +60,7 @@ pub(super) async fn all(
                 Answer::Ok(_) => Ok(()),
                 Answer::Refused(_, body) => Err(body),
                 Answer::NotRunning => {
-                    let state: Arc<dyn StateStore> = Arc::new(SqliteState::new(Database::open(&landscape.bus.state)?));
+                    let state: Arc<dyn StateStore> = Arc::new(SqliteState::new(Database::open(&bus.state)?));
                     let outcome = offline_replay(state.as_ref(), *id, force).await;
                     offline = Some(state);
                     outcome
