@@ -43,7 +43,7 @@ pub enum Command {
     Preview(Preview),
     /// Print the JSON schema of routes.toml, for editors
     Schema,
-    /// Show the bus at work, with nothing else installed: a shop's database, a receiver that sometimes fails
+    /// Show the bus at work, with nothing else installed: a base of 1C, a shop and a warehouse that sometimes fail
     Demo(Demo),
     /// Take messages of an HTTP subscription and print them, one JSON object a line
     Pull(Pull),

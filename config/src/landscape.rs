@@ -88,7 +88,7 @@ impl Landscape {
 /// The bus itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bus {
-    /// Told to systems, shown on pages.
+    /// Told to systems and people.
     pub name: String,
     /// Schedules and windows are read in it.
     pub timezone: Tz,
@@ -98,7 +98,7 @@ pub struct Bus {
     pub state: PathBuf,
     /// Pages, API, metrics, pushed records.
     pub listen: SocketAddr,
-    /// What API and pages ask for. Always there where others than this machine can reach `listen`.
+    /// What the API asks for. Always there where others than this machine can reach `listen`.
     pub key: Option<SecretRef>,
     /// How long a message may stay unsettled in memory, before it is moved to `waiting` in the state store: below the
     /// time after which the broker closes the channel.

@@ -174,6 +174,10 @@ impl Source for Watched {
         self.inner.cursor_at(value)
     }
 
+    fn skips(&self, present: &Cursor, named: &Cursor) -> Result<bool, SourceError> {
+        self.inner.skips(present, named)
+    }
+
     async fn identity(&mut self, permits: &Permits) -> Result<Option<Identity>, SourceError> {
         self.inner.identity(permits).await
     }

@@ -359,7 +359,7 @@ impl Gate {
         let open = matches!(change, Change::Opened { .. });
         self.metrics.breaker_open.with_label_values(&[system]).set(i64::from(open));
         if open {
-            let remedy = "nothing is lost: its messages wait, and it is probed until it answers; look at the system";
+            let remedy = "nothing is lost: its messages wait, and unless it is paused it is probed until it answers; look at the system";
             self.incidents.open(Kind::SystemDown, system, error, remedy);
         } else {
             self.incidents.close(Kind::SystemDown, system);

@@ -83,7 +83,11 @@ impl Metrics {
             read: counter("bus_records_read_total", "Records read from the source.", &["stream"]),
             unchanged: counter("bus_records_unchanged_total", "Records that said nothing new.", &["stream"]),
             published: counter("bus_messages_published_total", "Messages confirmed by the broker.", &["stream"]),
-            unreadable: counter("bus_records_unreadable_total", "Rows kept because nobody can seal them.", &["stream"]),
+            unreadable: counter(
+                "bus_records_unreadable_total",
+                "Rows that nobody can seal, each time they are read; each is kept once.",
+                &["stream"],
+            ),
             settled: counter("bus_messages_settled_total", "Final outcomes of messages.", &["route", "outcome"]),
             sent_without: counter(
                 "bus_messages_sent_without_total",

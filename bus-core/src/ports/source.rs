@@ -59,6 +59,12 @@ pub trait Source: Send {
         Err(SourceError::new(SourceFault::Misconfigured, why))
     }
 
+    /// Whether a position that a person named lies behind the present one in reading order, so that what is between would
+    /// never be read. An error where it cannot be a value of the same column.
+    fn skips(&self, _present: &Cursor, _named: &Cursor) -> Result<bool, SourceError> {
+        Ok(false)
+    }
+
     /// Which base answers, and how far its history has come; `None` where the system cannot say.
     async fn identity(&mut self, permits: &Permits) -> Result<Option<Identity>, SourceError> {
         let _ = permits;

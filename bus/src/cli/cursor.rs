@@ -33,6 +33,9 @@ pub struct CursorRewind {
     /// A value of the cursor column: everything from there on is read again
     #[arg(long, value_name = "VALUE")]
     pub to: String,
+    /// Also to a position ahead of the present one: what lies between is never read
+    #[arg(long)]
+    pub skip: bool,
     /// Even if a batch is sealed that has to be published first, of a feed that does not run: the batch is given up, and
     /// its records go out as they are read next. Go back far enough that they are
     #[arg(long)]

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::EX_CONFIG;
 use crate::cli;
+use crate::reload::count;
 use crate::wire;
 
 pub async fn check(args: cli::Check) -> anyhow::Result<ExitCode> {
@@ -18,7 +19,7 @@ pub async fn check(args: cli::Check) -> anyhow::Result<ExitCode> {
         } else {
             let colour = if std::io::stderr().is_terminal() { Colour::On } else { Colour::Off };
             eprint!("{}", to_text(&checked.diagnostics, colour));
-            eprintln!("{}: {} mistakes", args.file.display(), checked.diagnostics.len());
+            eprintln!("{}: {}", args.file.display(), count(checked.diagnostics.len(), "mistake"));
         }
         return Ok(ExitCode::from(EX_CONFIG));
     };

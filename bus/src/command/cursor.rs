@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 
 use anyhow::bail;
-use bus_config::{FeedSource, Landscape};
+use bus_config::{Bus, FeedSource, Landscape};
 use bus_core::ports::cursors::{CursorStore, Moved};
 use bus_core::vocabulary::{Cursor, FeedName};
 use bus_storage::{Database, SqliteState};
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use super::who::who;
@@ -24,14 +25,9 @@ pub async fn cursor(command: cli::Cursor) -> anyhow::Result<ExitCode> {
 }
 
 async fn show(args: cli::CursorShow) -> anyhow::Result<ExitCode> {
-    let bus = bus(&args.config.file)?;
-    let rows: Vec<Value> = match Client::new(&bus)?.get("/feeds").await? {
-        Answer::Ok(body) => serde_json::from_str(&body)?,
-        Answer::Refused(status, body) => return Ok(refused(status, &body)),
-        Answer::NotRunning => {
-            let state = SqliteState::new(Database::open_readonly(&bus.state)?);
-            state.standings().await?.iter().map(standing).collect()
-        }
+    let rows = match standings(&bus(&args.config.file)?).await? {
+        Ok(rows) => rows,
+        Err((status, body)) => return Ok(refused(status, &body)),
     };
     let wanted = |row: &&Value| args.feed.as_ref().is_none_or(|feed| row["feed"] == feed.as_str());
     let rows: Vec<&Value> = rows.iter().filter(wanted).collect();
@@ -52,9 +48,27 @@ async fn show(args: cli::CursorShow) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Where all feeds stand; or the refusal of the running bus.
+async fn standings(bus: &Bus) -> anyhow::Result<Result<Vec<Value>, (StatusCode, String)>> {
+    Ok(match Client::new(bus)?.get("/feeds").await? {
+        Answer::Ok(body) => Ok(serde_json::from_str(&body)?),
+        Answer::Refused(status, body) => Err((status, body)),
+        Answer::NotRunning if bus.state.exists() => {
+            let state = SqliteState::new(Database::open_readonly(&bus.state)?);
+            Ok(state.standings().await?.iter().map(standing).collect())
+        }
+        Answer::NotRunning => Ok(Vec::new()),
+    })
+}
+
 async fn rewind(args: cli::CursorRewind) -> anyhow::Result<ExitCode> {
     let landscape = landscape(&args.config.file)?;
-    let to = position(&landscape, &args.feed, &args.to)?;
+    let standings = match standings(&landscape.bus).await? {
+        Ok(rows) => rows,
+        Err((status, body)) => return Ok(refused(status, &body)),
+    };
+    let present = standings.iter().find(|row| row["feed"] == args.feed.as_str()).and_then(|row| row["cursor"].as_str());
+    let to = position(&landscape, &args, present.map(Cursor::new))?;
     let path = format!("/feeds/{}/cursor", encoded(&args.feed));
     let order = json!({ "cursor": to.as_str(), "force": args.force, "who": who() });
     let (mut before, mut given_up) = (None, 0);
@@ -95,8 +109,10 @@ async fn rewind(args: cli::CursorRewind) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The position that a value of the cursor column means, as its connector writes it.
-fn position(landscape: &Landscape, name: &str, value: &str) -> anyhow::Result<Cursor> {
+/// The position that a value of the cursor column means, as its connector writes it; not one behind which rows would be
+/// left out, unless that is wanted.
+fn position(landscape: &Landscape, args: &cli::CursorRewind, present: Option<Cursor>) -> anyhow::Result<Cursor> {
+    let (name, value) = (args.feed.as_str(), args.to.as_str());
     let Some(feed) = landscape.feeds.iter().find(|feed| feed.name.as_str() == name) else {
         let known: Vec<_> = landscape.feeds.iter().map(|feed| feed.name.as_str()).collect();
         bail!("there is no feed {name}; there are {}", known.join(", "))
@@ -108,5 +124,17 @@ fn position(landscape: &Landscape, name: &str, value: &str) -> anyhow::Result<Cu
         }
         FeedSource::Query { .. } | FeedSource::Odata { .. } => {}
     }
-    Ok(wire::source::of(landscape, feed)?.cursor_at(value)?)
+    let source = wire::source::of(landscape, feed)?;
+    let named = source.cursor_at(value)?;
+    // A position that cannot be read is what a rewind mends.
+    let present = present.filter(|present| source.skips(present, present).is_ok());
+    if let (Some(present), false) = (present, args.skip)
+        && source.skips(&present, &named)?
+    {
+        bail!(
+            "feed {name} stands at {}, before {value}: what lies between would never be read; if that is wanted, say --skip",
+            present.as_str()
+        );
+    }
+    Ok(named)
 }

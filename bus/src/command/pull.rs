@@ -24,7 +24,8 @@ pub async fn pull(args: cli::Pull) -> anyhow::Result<ExitCode> {
     let subscription = landscape.subscriptions.iter().find(|subscription| subscription.name.as_str() == args.name);
     let Some(subscription) = subscription else {
         let names: Vec<&str> = landscape.subscriptions.iter().map(|s| s.name.as_str()).collect();
-        bail!("there is no subscription {}; there are: {}", args.name, names.join(", "));
+        let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        bail!("there is no subscription {}; known: {known}", args.name);
     };
     let Via::Http { key } = &subscription.via else {
         bail!("{} is taken from its queue at RabbitMQ (via = \"amqp\"), not over HTTP", args.name);

@@ -43,7 +43,9 @@ pub async fn run(args: cli::Run) -> anyhow::Result<ExitCode> {
     };
     if database.is_new() {
         let state = landscape.bus.state.display();
-        tracing::warn!("{state} is a new state store: every source is read from its beginning, and all of it is delivered");
+        tracing::warn!(
+            "{state} is a new state store: every source is read from its beginning, and all of it is delivered"
+        );
     }
     let listener = server::bind(landscape.bus.listen).await?;
     database.announce(listener.local_addr()?);

@@ -24,7 +24,7 @@ pub async fn resend(args: cli::Resend) -> anyhow::Result<ExitCode> {
     let timed = args.since.is_some() || args.until.is_some();
     ensure!(
         args.all || timed || !args.only.is_empty(),
-        "say what: --key KEY, --label LABEL, --since TIME with --until TIME, or --all"
+        "say what: --key KEY, --label LABEL, --since TIME (and --until TIME), or --all"
     );
     let landscape = landscape(&args.config.file)?;
     let moment = |text: &Option<String>| {

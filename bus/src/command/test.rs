@@ -10,6 +10,7 @@ use serde_json::json;
 use super::{EX_CONFIG, EX_UNAVAILABLE};
 use crate::cli;
 use crate::rehearsal::{Difference, Outcome, Sign, Stage, compare};
+use crate::reload::count;
 
 /// A test that ran.
 struct Ran<'a> {
@@ -32,7 +33,7 @@ pub async fn test(args: cli::Test) -> anyhow::Result<ExitCode> {
         } else {
             let colour = if std::io::stderr().is_terminal() { Colour::On } else { Colour::Off };
             eprint!("{}", bus_options::to_text(&checked.diagnostics, colour));
-            eprintln!("{}: {} mistakes", args.file.display(), checked.diagnostics.len());
+            eprintln!("{}: {}", args.file.display(), count(checked.diagnostics.len(), "mistake"));
         }
         return Ok(ExitCode::from(EX_CONFIG));
     };

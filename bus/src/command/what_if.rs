@@ -20,6 +20,7 @@ use super::EX_CONFIG;
 use crate::cli;
 use crate::client::{Answer, Client, landscape};
 use crate::rehearsal::{Compared, Outlook, Stage, Standing, Work, compared, outlooks, told};
+use crate::reload::count;
 use crate::server::Status;
 use crate::wire::maps;
 
@@ -33,7 +34,7 @@ pub async fn what_if(args: cli::WhatIf) -> anyhow::Result<ExitCode> {
     let checked = bus_config::check(&args.new);
     let Some(new) = checked.landscape else {
         eprint!("{}", bus_options::to_text(&checked.diagnostics, bus_options::Colour::Off));
-        eprintln!("{}: {} mistakes", args.new.display(), checked.diagnostics.len());
+        eprintln!("{}: {}", args.new.display(), count(checked.diagnostics.len(), "mistake"));
         return Ok(ExitCode::from(EX_CONFIG));
     };
     let database = Database::open_readonly(&old.bus.state)

@@ -46,8 +46,8 @@ use crate::wire::parts::Door;
 
 pub use feeds::standing;
 pub use guard::CLIENT_HEADER;
-pub use pauses::is_known;
 pub use letters::{summary as dead_summary, whole as dead_whole};
+pub use pauses::is_known;
 pub use status::{Status, gather};
 pub use triage::group as dead_group;
 pub use watch::{Incident, Incidents, Window};

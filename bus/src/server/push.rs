@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -11,7 +12,7 @@ use bus_core::ports::pauses::Subject;
 use bus_core::vocabulary::Operation;
 use serde::Deserialize;
 
-use super::{App, guard};
+use super::{App, MAX_BODY, guard};
 
 #[derive(Deserialize)]
 pub struct Parameters {
@@ -24,12 +25,14 @@ pub async fn post(
     uri: Uri,
     Query(parameters): Query<Parameters>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Response {
     // As the client wrote it, in percent encoding or not.
     let path = percent_encoding::percent_decode_str(uri.path()).decode_utf8_lossy();
     let doors = app.doors.get();
-    let Some(door) = doors.get(path.as_ref()) else { return StatusCode::NOT_FOUND.into_response() };
+    let Some(door) = doors.get(path.as_ref()) else {
+        return (StatusCode::NOT_FOUND, "no stream and no feed listens on this path\n").into_response();
+    };
     if !guard::presents(&headers, &door.key) {
         return guard::refused("this path asks for its key: header X-API-Key, or Authorization: Bearer");
     }
@@ -43,6 +46,14 @@ pub async fn post(
         Some(_) => {
             return (StatusCode::BAD_REQUEST, "operation is `upsert` (the default) or `delete`\n").into_response();
         }
+    };
+    let body = match body {
+        Ok(body) => body,
+        Err(refused) if refused.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            let why = format!("at most {} MiB are taken at once: send smaller requests\n", MAX_BODY >> 20);
+            return (StatusCode::PAYLOAD_TOO_LARGE, why).into_response();
+        }
+        Err(refused) => return refused.into_response(),
     };
     match door.handle.push(&body, operation).await {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),

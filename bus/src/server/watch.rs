@@ -116,6 +116,15 @@ pub async fn close(State(app): State<Arc<App>>, Query(named): Query<Named>) -> R
     let Some(kind) = kind else {
         return (StatusCode::NOT_FOUND, "no such incident is open; `bus incidents` lists them\n").into_response();
     };
+    let by_itself = match kind {
+        Kind::DeadLetters => Some("it closes when its letters were replayed or dropped: bus dead list\n"),
+        Kind::UnreadableRecords => Some("it closes when its letters were dropped: bus dead list\n"),
+        Kind::PausedByPerson => Some("it closes with the pause: bus resume\n"),
+        _ => None,
+    };
+    if let Some(how) = by_itself {
+        return (StatusCode::CONFLICT, how).into_response();
+    }
     app.incidents.close(kind, &named.subject);
     Json(json!({ "closed": named.subject })).into_response()
 }

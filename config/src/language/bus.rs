@@ -15,7 +15,7 @@ use super::address::{self, ListenAddress};
 options! {
     /// The bus itself: where it keeps what it must not lose, and where it can be reached.
     pub struct Bus("[bus]") {
-        /// Told to systems, and shown on pages and in incidents.
+        /// Told to systems, and shown by `bus status` and in incidents.
         name: Filled = "bus";
         /// Schedules and capacity windows are read in it.
         timezone: Timezone = "UTC";
@@ -25,9 +25,9 @@ options! {
         broker_ca: Located<PathBuf>, optional;
         /// The database with cursors, what was delivered and what waits. As precious as the broker.
         state: PathBuf = "data/bus.db";
-        /// Where pages, API, `/metrics` and pushed records are served.
+        /// Where API, `/metrics` and pushed records are served.
         listen: Located<ListenAddress> = "127.0.0.1:8080";
-        /// The key that API and pages ask for; required where others than this machine can reach `listen`.
+        /// The key that the API asks for; required where others than this machine can reach `listen`.
         key: SecretRef, optional;
         /// How long a message may stay unsettled in memory; then it is moved to `waiting` in the state store, so that the
         /// broker does not close the channel (RabbitMQ's `consumer_timeout` is 30 minutes).

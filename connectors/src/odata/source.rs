@@ -319,6 +319,14 @@ impl Source for OdataSource {
         Ok(present)
     }
 
+    fn skips(&self, present: &Cursor, named: &Cursor) -> Result<bool, SourceError> {
+        if self.plan.is_some() {
+            return Ok(false);
+        }
+        let (column, _) = self.cursor()?;
+        Ok(Position::read(named, column)?.high > Position::read(present, column)?.high)
+    }
+
     fn cursor_at(&self, value: &str) -> Result<Cursor, SourceError> {
         if let Some(plan) = &self.plan {
             let first = self.options.reads.first().map(|read| read.entity.as_str());

@@ -80,6 +80,19 @@ impl<V: Serialize + DeserializeOwned> Position<V> {
     }
 }
 
+/// Whether a value that a person names comes after one of the column: as numbers, or as texts, of which dates are. `None`
+/// where it cannot be of the same column. A guard against slips: time zones are not looked at.
+pub(super) fn is_after(named: &str, present: &str) -> Option<bool> {
+    let number = |text: &str| text.parse::<f64>().ok();
+    let is_date = |text: &str| text.get(..10).is_some_and(|day| day.parse::<chrono::NaiveDate>().is_ok());
+    match (number(named), number(present)) {
+        (Some(named), Some(present)) => Some(named > present),
+        (None, Some(_)) => None,
+        _ if is_date(present) => is_date(named).then(|| named.replace('T', " ") > present.replace('T', " ")),
+        _ => Some(named > present),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -92,6 +105,18 @@ mod tests {
         position.from = Some("a".into());
         position.pending.push(Pending { high: "b".into(), xmax: 7, open: vec!["3/17".into()] });
         assert_eq!(Position::read(&position.write(), "updated_at").unwrap(), position);
+    }
+
+    #[test]
+    fn a_slip_is_told_from_a_way_back() {
+        assert_eq!(is_after("9", "10"), Some(false));
+        assert_eq!(is_after("11", "10"), Some(true));
+        assert_eq!(is_after("чушь", "10"), None);
+        assert_eq!(is_after("чушь", "2026-11-22 10:00:00+00"), None);
+        assert_eq!(is_after("2026-11-21", "2026-11-22 10:00:00+00"), Some(false));
+        assert_eq!(is_after("2026-11-22T09:00:00", "2026-11-22 10:00:00"), Some(false));
+        assert_eq!(is_after("2027-01-01", "2026-11-22 10:00:00+00"), Some(true));
+        assert_eq!(is_after("а", "я"), Some(false));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use bus_core::ports::permits::Permits;
 use bus_core::ports::source::{Batch, BatchLimit, Part, ScanPage, Source, SourceError, SourceFault, SystemReport};
 use bus_core::vocabulary::{Cursor, Identity, Key, StreamName};
 
-use super::position::Position;
+use super::position::{Position, is_after};
 use super::postgres::{Asked, Postgres};
 use super::query::{Dialect, Query};
 use super::sqlite::{Place, Sqlite};
@@ -138,6 +138,17 @@ impl Source for SqlSource {
             System::Postgres(_) => Ok(Position::at(column, value.to_owned()).write()),
             System::Sqlite(_) => Ok(Position::at(column, Place::named(value)).write()),
         }
+    }
+
+    fn skips(&self, present: &Cursor, named: &Cursor) -> Result<bool, SourceError> {
+        let column = &self.cursor()?.column;
+        let place = |cursor: &Cursor| match &self.system {
+            System::Postgres(_) => Position::<String>::read(cursor, column).map(|position| position.high),
+            System::Sqlite(_) => Position::<Place>::read(cursor, column).map(|position| position.high.to_string()),
+        };
+        let (present, named) = (place(present)?, place(named)?);
+        let fits = is_after(&named, &present);
+        fits.ok_or_else(|| misconfigured(format!("column {column:?} holds values like {present}, and {named} is none")))
     }
 
     /// An SQLite file has no name of its own, so only PostgreSQL can say.

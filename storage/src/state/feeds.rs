@@ -122,9 +122,11 @@ pub(super) fn published(connection: &Connection, stream: i64, keys: &[Key]) -> R
 
 /// The row's own hash is its identity: a source that shows the same broken row every round fills nothing.
 pub(super) fn keep_unreadable(connection: &Connection, rows: &[UnreadableRecord], now: i64) -> Result<(), Failure> {
+    // A conflict would take a number of its own each time, and people know dead letters by their numbers.
     let mut insert = connection.prepare_cached(
         "INSERT INTO dead (stream, message, at, fault, words, attempts, raw)
-         VALUES (?1, ?2, ?3, 'unreadable', ?4, 0, ?5) ON CONFLICT DO NOTHING",
+         SELECT ?1, ?2, ?3, 'unreadable', ?4, 0, ?5
+         WHERE NOT EXISTS (SELECT 1 FROM dead WHERE stream = ?1 AND message = ?2 AND route IS NULL)",
     )?;
     for row in rows {
         let stream = names::intern(connection, Kind::Stream, row.stream.as_str())?;

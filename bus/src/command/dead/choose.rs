@@ -15,11 +15,7 @@ use crate::command::refused;
 use crate::server::dead_summary;
 
 /// Newest last; of many, the newest.
-pub(super) async fn rows(
-    bus: &Bus,
-    choice: &DeadChoice,
-    limit: usize,
-) -> anyhow::Result<Result<Vec<Value>, ExitCode>> {
+pub(super) async fn rows(bus: &Bus, choice: &DeadChoice, limit: usize) -> anyhow::Result<Result<Vec<Value>, ExitCode>> {
     let moment = |text: &Option<String>| {
         let parse = |text: &String| parse_moment(text, bus.timezone, Moment::now());
         text.as_ref().map(parse).transpose().map_err(anyhow::Error::msg)

@@ -42,12 +42,7 @@ pub(super) async fn replay(args: cli::DeadReplay) -> anyhow::Result<ExitCode> {
 }
 
 /// Replays in turn; what is refused is said, and stays.
-pub(super) async fn all(
-    bus: &Bus,
-    ids: &[i64],
-    force: bool,
-    between: Duration,
-) -> anyhow::Result<ExitCode> {
+pub(super) async fn all(bus: &Bus, ids: &[i64], force: bool, between: Duration) -> anyhow::Result<ExitCode> {
     let client = Client::new(bus)?;
     let (mut replayed, mut failed) = (0, 0);
     let mut offline: Option<Arc<dyn StateStore>> = None;

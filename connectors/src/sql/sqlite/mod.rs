@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use bus_core::ports::source::{Batch, BatchLimit, Part, ScanPage, SourceError, SystemReport};
 use bus_core::vocabulary::{Cursor, Key};
+use rusqlite::config::DbConfig;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, InterruptHandle, OpenFlags, Row as SqliteRow, Statement};
 
@@ -159,6 +160,8 @@ fn open(path: &Path, options: &Options) -> Result<Connection, SourceError> {
         SourceError::new(error.fault, format!("{} ({})", error.message, path.display()))
     })?;
     connection.busy_timeout(options.timeout).map_err(|error| classify::error(&error))?;
+    // Else a mistyped column in double quotes is a text, and the query reads nothing without an error.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false).map_err(|error| classify::error(&error))?;
     Ok(connection)
 }
 

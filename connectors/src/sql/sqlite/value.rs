@@ -12,6 +12,7 @@
 //! | `…DATE…`, `…TIME…`, `BLOB`, an expression | by the value: number, string, blob as base64 |
 
 use std::cmp::Ordering;
+use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -97,6 +98,16 @@ pub(in crate::sql) enum Place {
     Integer(i64),
     Real(f64),
     Text(String),
+}
+
+impl Display for Place {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Integer(number) => number.fmt(f),
+            Self::Real(number) => number.fmt(f),
+            Self::Text(text) => text.fmt(f),
+        }
+    }
 }
 
 impl Place {
