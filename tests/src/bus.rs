@@ -55,6 +55,11 @@ impl Bus {
         })
     }
 
+    /// The program itself, for a shell.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// Where files of this installation are; the program runs in it.
     pub fn directory(&self) -> &Path {
         self.sandbox.path()

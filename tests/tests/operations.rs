@@ -329,6 +329,10 @@ async fn a_new_receiver_is_filled(rabbitmq: Option<String>) -> Result<()> {
     sqlx::query("UPDATE goods SET name = 'другой' WHERE id = 5").execute(&mut database).await?;
     database.close().await?;
     let before = shop.arrived("new", ROWS).await?;
+    for (slip, words) in [("999999", "would never be read"), ("чушь", "holds values like")] {
+        let (code, _, err) = shop.bus.says(&["cursor", "rewind", "goods", "--to", slip]).await?;
+        assert!(code != 0 && err.contains(words), "{code} {err}");
+    }
     let rewound = shop.bus.run(&["cursor", "rewind", "goods", "--to", "3"]).await?;
     anyhow::ensure!(rewound.status.success(), "{}", String::from_utf8_lossy(&rewound.stderr));
     let shown = shop.bus.run(&["cursor", "show", "goods"]).await?;

@@ -429,3 +429,19 @@ async fn an_operation_keeps_its_own_pace_and_holds_up_nobody_else() -> Result<()
     assert!(orders.last() < files.last(), "orders {orders:?}, files {files:?}");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_reader_who_has_enough_and_a_full_disk_are_no_crash() -> Result<()> {
+    let bus = Bus::new()?;
+    let program = bus.program().display().to_string();
+    for (shell, code, words) in [
+        (format!("'{program}' schema | head -c 10 > /dev/null; exit ${{PIPESTATUS[0]}}"), 0, ""),
+        (format!("'{program}' schema > /dev/full"), 74, "No space left on device"),
+    ] {
+        let output = tokio::process::Command::new("bash").args(["-c", &shell]).output().await?;
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{shell}: {err}");
+        assert!(err.contains(words) && !err.contains("panicked"), "{shell}: {err}");
+    }
+    Ok(())
+}

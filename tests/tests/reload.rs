@@ -183,12 +183,16 @@ async fn a_bad_file_changes_nothing_and_says_why_everywhere() -> Result<()> {
         assert!(err.contains(part), "{part} is missing in: {err}");
     }
     setting.bus.hangup();
-    let url = format!("{}/status", setting.bus.url());
+    // The mistakes do not keep people from asking the bus that runs.
     let status = eventually("the incident", LIMIT, || async {
-        let status: Value = serde_json::from_str(&http_client().get(&url).send().await?.text().await?)?;
+        let status = setting.status().await?;
         Ok::<_, anyhow::Error>((status["incidents"][0]["kind"] == "config-refused").then_some(status))
     })
     .await?;
+    let text = std::fs::read_to_string(setting.bus.directory().join("routes.toml"))?;
+    setting.bus.routes(&format!("{text}\n[routes.\"без скобки\"\n"))?;
+    let (code, _, err) = setting.command(&["dead", "list"]).await?;
+    assert!(code == 0 && err.contains("1 mistake"), "{code} {err}");
     let message = status["incidents"][0]["message"].as_str().context("a message")?;
     assert!(message.contains("running the routes.toml of") && message.contains("has 2 mistakes"), "{message}");
     assert!(status["config"]["note"].as_str().is_some_and(|note| note.contains("2 mistakes")), "{status}");
@@ -202,6 +206,15 @@ async fn a_bad_file_changes_nothing_and_says_why_everywhere() -> Result<()> {
     setting.bus.routes(&renamed.replacen("hold", "state = \"other.db\"\nhold", 1))?;
     let (code, _, err) = setting.command(&["reload"]).await?;
     assert!(code == 78 && err.contains("`state` of [bus] cannot change"), "{code} {err} {text}");
+
+    // It is asked where it listens, whatever the file says now.
+    file.write(&setting)?;
+    let text = std::fs::read_to_string(setting.bus.directory().join("routes.toml"))?;
+    let elsewhere = text.replace(&setting.bus.listen(), &format!("127.0.0.1:{}", bus_tests::ports::free()));
+    assert_ne!(text, elsewhere);
+    setting.bus.routes(&elsewhere)?;
+    let (code, _, err) = setting.command(&["reload"]).await?;
+    assert!(code == 78 && err.contains("`listen` of [bus] cannot change"), "{code} {err}");
 
     file.write(&setting)?;
     setting.reload().await?;

@@ -274,3 +274,12 @@ fn march_the_first(column: &str) -> Part {
     let (from, to) = period.moments(chrono_tz::Europe::Moscow);
     Part { stream: StreamName::new("заказы").unwrap(), column: column.into(), period, from, to }
 }
+
+#[tokio::test]
+async fn a_mistyped_column_in_double_quotes_is_an_error_and_not_a_text() {
+    let shop = shop("CREATE TABLE t (id INTEGER, \"изменён\" TEXT); INSERT INTO t VALUES (1, '2026-11-22')");
+    let query = "SELECT id, \"изменён\" FROM t WHERE \"изменен\" >= :cursor ORDER BY 2";
+    let mut source = source(&shop, query, Some(("изменён", Overlap::None)));
+    let error = source.check().await.unwrap_err();
+    assert_eq!(error.fault, SourceFault::Misconfigured, "{error}");
+}
