@@ -9,10 +9,25 @@ use bus_tests::bus::Bus;
 use bus_tests::eventually::eventually;
 use bus_tests::receiver::{Receiver, Script};
 use bus_tests::servers::RabbitMq;
+use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-fn routes(bus: &Bus, oms: &Receiver, erp: &Receiver, broker: &str) -> String {
+/// How requests go out.
+#[derive(Clone, Copy, PartialEq)]
+enum Requests {
+    Single,
+    /// Several records share one.
+    Shared,
+}
+
+fn routes(bus: &Bus, oms: &Receiver, erp: &Receiver, broker: &str, requests: Requests) -> String {
+    let (to_erp, to_oms, batch) = match requests {
+        Requests::Single => ("/erp/{key}", "/oms/{field:/oms}", ""),
+        Requests::Shared => {
+            ("/erp/bulk", "/oms/bulk", r#"batch = { max = 10, wait = "100ms", results = "/items/*/status" }"#)
+        }
+    };
     format!(
         r#"
         [bus]
@@ -33,16 +48,18 @@ fn routes(bus: &Bus, oms: &Receiver, erp: &Receiver, broker: &str) -> String {
         [routes.to-erp]
         stream = "oms"
         to = "erp"
-        send = {{ method = "PUT", path = "/erp/{{key}}", receiver_id = "/id" }}
-        fields = {{ status = ".status" }}
+        send = {{ method = "PUT", path = "{to_erp}", receiver_id = "/id" }}
+        {batch}
+        fields = {{ key = ".id", status = ".status" }}
         echo = {{ of = "to-oms", compare = [".status"], by = "receiver_id" }}
         [maps.ours]
         route = "to-erp"
         [routes.to-oms]
         stream = "erp"
         to = "oms"
-        send = {{ method = "PUT", path = "/oms/{{field:/oms}}", receiver_id = "/id" }}
-        transform = '''. = {{ "oms": lookup("ours", .ref), "status": ."Статус" }}'''
+        send = {{ method = "PUT", path = "{to_oms}", receiver_id = "/id" }}
+        {batch}
+        transform = '''. = {{ "oms": lookup("ours", .ref), "key": lookup("ours", .ref), "status": ."Статус" }}'''
         echo = {{ of = "to-erp", compare = {{ ".status" = '."Статус"' }}, by = "receiver_id" }}
         "#,
         bus.listen(),
@@ -59,12 +76,12 @@ struct Setting {
 }
 
 impl Setting {
-    async fn start(rabbit: Option<String>) -> Result<Self> {
+    async fn start(rabbit: Option<String>, requests: Requests) -> Result<Self> {
         let (oms, erp) = (Receiver::start(&Script::default()).await?, Receiver::start(&Script::default()).await?);
         let mut bus = Bus::new()?;
         bus.env("PUSH_KEY", "push-secret");
         let broker = bus.on(rabbit);
-        bus.routes(&routes(&bus, &oms, &erp, broker))?;
+        bus.routes(&routes(&bus, &oms, &erp, broker, requests))?;
         bus.start().await?;
         Ok(Self { bus, oms, erp, pushed: 0 })
     }
@@ -102,12 +119,17 @@ impl Setting {
     }
 }
 
-fn bodies(receiver: &Receiver) -> Result<Vec<String>> {
-    Ok(receiver.ledger()?.applied().map(|entry| entry.body.clone()).collect())
+/// `order status` of each record that was taken, in order.
+fn taken(receiver: &Receiver) -> Result<Vec<String>> {
+    let of = |body: &str| -> Result<String> {
+        let body: Value = serde_json::from_str(body)?;
+        Ok(format!("{} {}", body["key"], body["status"]).replace('"', ""))
+    };
+    receiver.ledger()?.applied().map(|entry| of(&entry.body)).collect()
 }
 
-async fn statuses_run_both_ways(rabbit: Option<String>) -> Result<()> {
-    let mut at = Setting::start(rabbit).await?;
+async fn statuses_run_both_ways(rabbit: Option<String>, requests: Requests) -> Result<()> {
+    let mut at = Setting::start(rabbit, requests).await?;
     // The OMS knows the order as 1, the ERP as 2.
     at.oms_shows(7, "новый").await?;
     at.settled("to-erp", "delivered", 1).await?;
@@ -146,29 +168,44 @@ async fn statuses_run_both_ways(rabbit: Option<String>) -> Result<()> {
     at.erp_shows(2, "возврат").await?;
     at.settled("to-oms", "delivered", 1).await?;
 
-    let status = |status: &str| format!(r#"{{"status":"{status}"}}"#);
-    let to_erp = ["новый", "новый", "собран", "отправлен", "закрыт"].map(status);
-    ensure!(bodies(&at.erp)? == to_erp, "{:?}", bodies(&at.erp)?);
-    let to_oms = ["оплачен", "новый", "возврат"].map(|status| format!(r#"{{"oms":"1","status":"{status}"}}"#));
-    ensure!(bodies(&at.oms)? == to_oms, "{:?}", bodies(&at.oms)?);
+    // An echo and a change that come together, and could share a request.
+    at.erp_shows(1, "новый").await?;
+    at.erp_shows(2, "возмещён").await?;
+    at.echoes("to-oms", 2).await?;
+    at.settled("to-oms", "delivered", 2).await?;
+
+    let to_erp = ["7 новый", "1 новый", "1 собран", "1 отправлен", "1 закрыт"];
+    ensure!(taken(&at.erp)? == to_erp, "{:?}", taken(&at.erp)?);
+    ensure!(taken(&at.oms)? == ["1 оплачен", "1 новый", "1 возврат", "1 возмещён"], "{:?}", taken(&at.oms)?);
     Ok(())
 }
 
 #[tokio::test]
 async fn statuses_run_both_ways_embedded() -> Result<()> {
-    statuses_run_both_ways(None).await
+    statuses_run_both_ways(None, Requests::Single).await
+}
+
+#[tokio::test]
+async fn statuses_run_both_ways_in_shared_requests() -> Result<()> {
+    statuses_run_both_ways(None, Requests::Shared).await
 }
 
 #[tokio::test]
 async fn statuses_run_both_ways_over_rabbitmq() -> Result<()> {
-    statuses_run_both_ways(Some(RabbitMq::shared().await?.vhost().await?.url)).await
+    statuses_run_both_ways(Some(RabbitMq::shared().await?.vhost().await?.url), Requests::Single).await
 }
 
 /// Wherever the bus is killed between a write and its remembrance, nothing goes in a circle and the last value stands.
 #[tokio::test]
 async fn a_kill_around_a_write_starts_no_circle() -> Result<()> {
-    for place in ["worker.answered:1", "worker.flushed:1", "worker.acked:1"] {
-        let mut at = Setting::start(None).await?;
+    for (place, requests) in [
+        ("worker.answered:1", Requests::Single),
+        ("worker.flushed:1", Requests::Single),
+        ("worker.acked:1", Requests::Single),
+        ("worker.answered:1", Requests::Shared),
+        ("worker.flushed:1", Requests::Shared),
+    ] {
+        let mut at = Setting::start(None, requests).await?;
         at.oms_shows(7, "новый").await?;
         at.settled("to-erp", "delivered", 1).await?;
         at.bus.kill9();
@@ -181,7 +218,7 @@ async fn a_kill_around_a_write_starts_no_circle() -> Result<()> {
         // The redelivery, if there is one, is told by the fence; the ERP's reading is an echo in each case.
         at.metric(r#"bus_messages_in_flight{route="to-erp"} 0"#).await?;
         eventually("the write", LIMIT, || async {
-            Ok::<_, anyhow::Error>(bodies(&at.erp)?.iter().any(|body| body.contains("оплачен")).then_some(()))
+            Ok::<_, anyhow::Error>(taken(&at.erp)?.iter().any(|one| one.contains("оплачен")).then_some(()))
         })
         .await?;
         if place.starts_with("worker.answered") {
@@ -191,7 +228,7 @@ async fn a_kill_around_a_write_starts_no_circle() -> Result<()> {
         at.echoes("to-oms", 1).await?;
         at.erp_shows(2, "закрыт").await?;
         at.settled("to-oms", "delivered", 1).await?;
-        ensure!(bodies(&at.oms)? == [r#"{"oms":"1","status":"закрыт"}"#], "{place}: {:?}", bodies(&at.oms)?);
+        ensure!(taken(&at.oms)? == ["1 закрыт"], "{place}: {:?}", taken(&at.oms)?);
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Random stories: changes, verdicts, cuts and broken connections drawn from a seed. Every property must hold in each of
-//! them, and with any one rule broken on purpose some of them must fail.
+//! Random stories: changes, verdicts, cuts, broken connections and what people do meanwhile, drawn from a seed. Every
+//! property must hold in each of them, and with any one rule broken on purpose some of them must fail.
 //!
 //! A failure names its seed; `BUS_SEED=17 cargo test -p bus-tests --test protocol_interleavings` tells that story alone.
 #![allow(clippy::unwrap_used)]
@@ -7,14 +7,22 @@
 #[path = "../src/engine/mod.rs"]
 mod engine;
 
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bus_core::engine::worker::{Batch, Collect, Delivered, Late};
+use bus_core::engine::worker::{Batch, Collect, Delivered, Handle, Late};
 use bus_core::policy::Schedule;
+use bus_core::ports::pauses::{Pause, Subject};
+use bus_core::ports::shape::{AsIs, Hold, Shape, ShapeError, Shaped};
+use bus_core::ports::tasks::{Kind as TaskKind, Order, TaskStore};
+use bus_core::vocabulary::{Envelope, MessageId, Moment};
 use engine::properties::*;
 use engine::*;
 use fastrand::Rng;
 use futures::StreamExt;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 const STORIES: u64 = 200;
 const ABREAST: usize = 24;
@@ -64,6 +72,29 @@ fn ending(rng: &mut Rng) -> Ending {
     }
 }
 
+/// Of half of the stories.
+fn batch(rng: &mut Rng) -> Option<Batch> {
+    rng.bool().then(|| Batch {
+        max: rng.usize(2..5),
+        wait: Duration::from_millis(rng.u64(0..10)),
+        bytes: rng.usize(20..200),
+    })
+}
+
+/// A map that does not know what every third message asks for, when it is looked at first.
+#[derive(Default)]
+struct Learning(Mutex<HashSet<MessageId>>);
+
+impl Shape for Learning {
+    fn shape(&self, envelope: &Envelope) -> Result<Shaped, ShapeError> {
+        if envelope.seq.number % 3 == 0 && self.0.lock().unwrap().insert(envelope.id) {
+            let (what, subject) = ("map `m` to know \"3\"".to_owned(), "map `m`".to_owned());
+            return Ok(Shaped::Hold(Hold { what, subject, within: None }));
+        }
+        Ok(Shaped::Send(envelope.body.clone()))
+    }
+}
+
 fn setup(rng: &mut Rng, sabotage: Option<Sabotage>) -> Setup {
     let diff = rng.bool();
     let base = if diff { Setup::diff() } else { Setup::default() };
@@ -77,11 +108,8 @@ fn setup(rng: &mut Rng, sabotage: Option<Sabotage>) -> Setup {
             let schedule = Schedule::Every(Duration::from_millis(10));
             Collect { schedule, timezone: chrono_tz::UTC }
         }),
-        batch: (rng.u8(0..3) == 0).then(|| Batch {
-            max: rng.usize(2..5),
-            wait: Duration::from_millis(rng.u64(0..10)),
-            bytes: rng.usize(20..200),
-        }),
+        batch: batch(rng),
+        shape: if rng.u8(0..8) == 0 { Arc::new(Learning::default()) } else { Arc::new(AsIs) },
         requires: if rng.u8(0..3) == 0 { vec![refers_to("а", Late::Send)] } else { Vec::new() },
         // Short enough that messages which wait go through `waiting`.
         hold: if rng.u8(0..4) == 0 { Duration::from_millis(5) } else { base.hold },
@@ -89,6 +117,73 @@ fn setup(rng: &mut Rng, sabotage: Option<Sabotage>) -> Setup {
         one_step: rng.bool() && sabotage.is_none(),
         sabotage,
         ..base
+    }
+}
+
+/// A worker, and whoever hands to it what is read for tasks.
+struct Hands {
+    worker: Route,
+    handle: Arc<Mutex<Handle>>,
+    job: JoinHandle<()>,
+}
+
+impl Hands {
+    fn start(world: &World) -> Self {
+        let worker = world.start();
+        let handle = Arc::new(Mutex::new(worker.handle.clone()));
+        let find = Arc::clone(&handle);
+        let tasks = world.tasks().clone();
+        let job = tasks.run(move |_| Some(find.lock().unwrap().clone()), CancellationToken::new());
+        Self { worker, handle, job: tokio::spawn(job) }
+    }
+
+    /// As a reload does: what is under way ends, and another worker goes on, perhaps with requests of another size.
+    async fn reload(&mut self, world: &World, batch: Option<Batch>) {
+        self.worker.begin_stop();
+        world.until("a stopped worker to end", async |_: &World| self.worker.has_ended()).await;
+        self.worker = world.start_with(batch);
+        *self.handle.lock().unwrap() = self.worker.handle.clone();
+    }
+
+    async fn kill(self) {
+        self.job.abort();
+        self.worker.kill().await;
+    }
+}
+
+/// What somebody does while messages flow.
+async fn deed(world: &World, hands: &mut Hands, rng: &mut Rng) {
+    match rng.u8(0..6) {
+        0 => {
+            let subject = if rng.bool() { Subject::Route(route()) } else { Subject::System(system()) };
+            let pause = Pause {
+                subject, who: "anna@erp1".into(), why: "инвентаризация".into(), since: Moment::now()
+            };
+            world.pauses().pause(pause).await.unwrap();
+        }
+        1 | 2 => resume(world).await,
+        3 => hands.reload(world, batch(rng)).await,
+        4 => {
+            for row in world.dead().await {
+                // What a blind receiver may have is sent again by nobody who wants to see nothing twice.
+                if world.receiver.kind() != Kind::Blind || row.letter.fault == "rejected" {
+                    hands.worker.replay(row.id, false).await.unwrap();
+                }
+            }
+        }
+        _ => {
+            let again = world.receiver.kind() != Kind::Blind && rng.bool();
+            let kind = if again { TaskKind::Resend } else { TaskKind::Load };
+            let (feed, stream, route, who) = (feed(), stream(), route(), "anna@erp1".to_owned());
+            let order = Order { kind, feed, stream, route, only: vec![], part: None, backfill: None, share: 50, who };
+            world.tasks().order(&order).await.unwrap();
+        }
+    }
+}
+
+async fn resume(world: &World) {
+    for pause in world.pauses().list() {
+        world.pauses().resume(&pause.subject, "anna@erp1").await.unwrap();
     }
 }
 
@@ -107,7 +202,7 @@ async fn story(seed: u64, sabotage: Option<Sabotage>) {
         if rng.u8(0..4) == 0 {
             world.receiver.script_requests([ending(&mut rng)]);
         }
-        let worker = world.start();
+        let mut hands = Hands::start(&world);
         let mut capture = world.capture();
         let live = async {
             for _ in 0..rng.u8(1..5) {
@@ -122,9 +217,16 @@ async fn story(seed: u64, sabotage: Option<Sabotage>) {
                 if rng.u8(0..6) == 0 {
                     world.breaks.notify_one();
                 }
+                if rng.u8(0..3) == 0 {
+                    deed(&world, &mut hands, &mut rng).await;
+                }
+                if let Some(task) = world.tasks().to_read(&feed()) {
+                    // A planned failure: as after every failed round, the feed opens again and the scan begins anew.
+                    let _ = capture.take_stock(&task).await;
+                }
             }
             world.capture_all(&mut capture).await;
-            if rng.bool() {
+            if rng.bool() && !world.pauses().any() {
                 world.until_idle().await;
             }
         };
@@ -134,12 +236,10 @@ async fn story(seed: u64, sabotage: Option<Sabotage>) {
             () = live => {}
         }
         drop(capture);
-        worker.kill().await;
+        hands.kill().await;
         world.crash().await;
     }
-    let mut capture = world.capture();
-    assert!(world.capture_all(&mut capture).await);
-    assert!(world.deliver_all().await);
+    finish(&world).await;
     the_receiver_has_no_complaints(&world);
     nothing_is_lost(&world).await;
     effects_follow_history(&world);
@@ -148,6 +248,23 @@ async fn story(seed: u64, sabotage: Option<Sabotage>) {
         every_message_has_an_outcome(&world).await;
     }
     blind_receivers_see_no_repeat(&world);
+}
+
+/// Nothing happens any more, and everything that was begun comes to its end.
+async fn finish(world: &World) {
+    resume(world).await;
+    let mut capture = world.capture();
+    assert!(world.capture_all(&mut capture).await);
+    let open = async || world.store().tasks().await.unwrap().iter().any(|task| task.stage.is_open());
+    if open().await {
+        let hands = Hands::start(world);
+        while let Some(task) = world.tasks().to_read(&feed()) {
+            capture.take_stock(&task).await.unwrap();
+        }
+        world.until("every task to end", async |_: &World| !open().await).await;
+        hands.kill().await;
+    }
+    assert!(world.deliver_all().await);
 }
 
 /// Tells the stories of these seeds, and gives the seeds of those that ended wrong.

@@ -6,7 +6,7 @@ mod engine;
 
 use std::time::Duration;
 
-use bus_core::engine::worker::Collect;
+use bus_core::engine::worker::{Batch, Collect};
 use bus_core::policy::Schedule;
 use bus_core::ports::runs::{Run, Runs};
 use bus_core::vocabulary::Moment;
@@ -88,12 +88,13 @@ async fn d12_what_was_read_after_the_begin_is_for_the_next_run() {
 
 #[tokio::test]
 async fn d12_a_crash_in_the_middle_goes_on_with_the_run() {
-    for kind in KINDS {
+    let shared = Some(Batch { max: 2, wait: Duration::from_millis(5), bytes: 1 << 20 });
+    for (kind, batch) in KINDS.into_iter().flat_map(|kind| [(kind, None), (kind, shared)]) {
         for (operation, call) in
             [("runs.keep", 1), ("target.deliver", 1), ("target.deliver", 2), ("store.commit", 1), ("broker.ack", 1)]
         {
             for cut in [Cut::CrashBefore, Cut::CrashAfter] {
-                let mut world = World::new(Setup { concurrency: 1, ..hourly(kind) }).await;
+                let mut world = World::new(Setup { concurrency: 1, batch, ..hourly(kind) }).await;
                 missed(&world, 2).await;
                 world.cuts.plan(operation, call, cut.clone());
                 world.publish(&[message("a", 1, 1, "1"), message("b", 1, 2, "2"), message("a", 1, 3, "3")]).await;

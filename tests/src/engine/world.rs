@@ -489,6 +489,11 @@ impl World {
 
     /// Starts the worker.
     pub fn start(&self) -> Route {
+        self.start_with(self.setup.batch)
+    }
+
+    /// Starts the worker as after a reload that changes how many messages share a request.
+    pub fn start_with(&self, batch: Option<Batch>) -> Route {
         let life = self.life();
         let plan = RoutePlan {
             name: route(),
@@ -499,7 +504,7 @@ impl World {
             when_left: self.setup.when_left,
             delivery: self.setup.delivery,
             collect: self.setup.collect.clone(),
-            batch: self.setup.batch,
+            batch,
             sends_deletes: true,
             retry: self.setup.retry,
             reject_limit: 10,

@@ -61,7 +61,10 @@ impl Store {
             Some(Answer::Reset { applied: false }) => (Outcome::Nothing, Reaction::Reset),
             applied => {
                 let (outcome, status, body) = match several(&request) {
-                    Some(records) => self.apply_each(&request, records)?,
+                    Some(records) => {
+                        let answered = !matches!(applied, Some(Answer::Hang | Answer::Reset { .. }));
+                        self.apply_each(&request, records, answered)?
+                    }
                     None => self.apply(&request),
                 };
                 let answer = |status, delay_ms| Reaction::Answer { status, body, retry_after: None, delay_ms };
@@ -82,10 +85,10 @@ impl Store {
 
     /// Each record of a request to `…/bulk`, and a list of what became of them. The ledger has a line for each, and one for
     /// the request.
-    fn apply_each(&mut self, request: &Request, records: Vec<Value>) -> Result<(Outcome, u16, Bytes)> {
+    fn apply_each(&mut self, request: &Request, records: Vec<Value>, answered: bool) -> Result<(Outcome, u16, Bytes)> {
         let mut items = Vec::with_capacity(records.len());
         for record in records {
-            let key = record["key"].as_str().unwrap_or_default().to_owned();
+            let key = record["key"].as_str().map_or_else(|| record["key"].to_string(), str::to_owned);
             let one = Request {
                 path: format!("{}/{key}", request.path),
                 body: record.to_string().into(),
@@ -93,15 +96,13 @@ impl Store {
                 headers: request.headers.clone(),
                 at_us: request.at_us,
             };
-            let (outcome, status) = match self.running.answer_of_one(&one.method, &one.path, &key) {
-                Some(Answer::Status { code, .. }) => (Outcome::Nothing, code),
-                _ => {
-                    let (outcome, status, _) = self.apply(&one);
-                    (outcome, status)
-                }
+            let (outcome, status, body) = match self.running.answer_of_one(&one.method, &one.path, &key) {
+                Some(Answer::Status { code, .. }) => (Outcome::Nothing, code, Bytes::new()),
+                _ => self.apply(&one),
             };
-            items.push(json!({"key": key, "status": status}));
-            self.write_down(one, key, outcome, Some(status))?;
+            let said: Value = serde_json::from_slice(&body).unwrap_or_default();
+            items.push(json!({"key": key, "status": status, "id": said["id"]}));
+            self.write_down(one, key, outcome, answered.then_some(status))?;
         }
         Ok((Outcome::Nothing, 200, json!({ "items": items }).to_string().into()))
     }

@@ -30,8 +30,9 @@ struct Streams {
 async fn all_at_once(broker: Broker) {
     let _turn = turn().await;
     let seed = Seed::choose(&format!("all at once, {}", broker.name()));
-    let mut all = Together::new(postgres().await, broker.landscape().await.rabbitmq, seed).await.unwrap();
     let mut rng = seed.part(1_000);
+    let batch = [0, 4][rng.usize(..2)];
+    let mut all = Together::new(postgres().await, broker.landscape().await.rabbitmq, seed, batch).await.unwrap();
     let (mut plan, mut deeds) = (PLACES, Deed::STORY.to_vec());
     rng.shuffle(&mut plan);
     rng.shuffle(&mut deeds);
@@ -89,7 +90,7 @@ async fn all_at_once_loses_nothing_over_rabbitmq() {
 
 /// Three runs of what is collected, while it goes on coming, and letters that newer versions have overtaken.
 async fn with_bug(bug: &str, seed: Seed) -> Judged {
-    let mut all = Together::new(postgres().await, None, seed).await.unwrap();
+    let mut all = Together::new(postgres().await, None, seed, 0).await.unwrap();
     all.scene.bus.plant(bug);
     let refused =
         Rule { path: Some("/users/".to_owned()), ..Rule::times(2, Answer::Status { code: 422, retry_after: None }) };

@@ -87,6 +87,9 @@ fn rough() -> Script {
         at("/users/", Rule::times(2, status(422, None))),
         at("/books/", Rule::times(2, status(422, None))),
         at("/stock/", Rule::times(3, status(422, None))),
+        // Those that name keys also count for one of several records in a request.
+        Rule { times: Some(2), ..Rule::keys(&["user-0-1", "user-1-2"], status(422, None)) },
+        Rule { times: Some(6), ..Rule::keys(&["user-0-0", "user-1-1"], status(409, None)) },
         Rule::times(8, status(500, None)),
         Rule::times(1, status(429, Some(1))),
         Rule::times(3, Answer::Reset { applied: true }),
@@ -102,8 +105,8 @@ impl Together {
         let done = match deed {
             Deed::Pause => self.pause().await?,
             Deed::Reload => {
-                let (late, concurrency) = (true, self.rng.u64(1..6));
-                self.reload(late, concurrency).await?
+                let (late, concurrency, batch) = (true, self.rng.u64(1..6), [0, 2, 5, 20][self.rng.usize(..4)]);
+                self.reload(late, concurrency, batch).await?
             }
             Deed::Resend => {
                 let route = [PEOPLE, LATEST, RUNS][self.rng.usize(..3)];
@@ -179,8 +182,8 @@ impl Together {
         Ok(true)
     }
 
-    pub(super) async fn reload(&mut self, late: bool, concurrency: u64) -> Result<bool> {
-        (self.file.late, self.file.concurrency) = (late, concurrency);
+    pub(super) async fn reload(&mut self, late: bool, concurrency: u64, batch: u64) -> Result<bool> {
+        (self.file.late, self.file.concurrency, self.file.batch) = (late, concurrency, batch);
         let (listen, shop, books) = (self.scene.bus.listen(), self.scene.shop.url(), self.scene.books.url());
         let addresses = Addresses { listen: &listen, database: self.scene.source.url(), shop: &shop, books: &books };
         self.scene.bus.routes(&self.file.text(&addresses))?;

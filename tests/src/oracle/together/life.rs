@@ -67,7 +67,7 @@ impl Together {
         self.scene.shop.set_script(&Script::default()).await?;
         self.scene.books.set_script(&Script::default()).await?;
         self.resume().await?;
-        ensure!(self.reload(true, 8).await?, "no reload in the end:\n{}", self.scene.log());
+        ensure!(self.reload(true, 8, self.file.batch).await?, "no reload in the end:\n{}", self.scene.log());
         self.certainly(Deed::Load).await?;
         self.certainly(Deed::Replay).await?;
         self.tasks_done().await?;

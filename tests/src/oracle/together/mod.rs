@@ -1,4 +1,4 @@
-//! Everything at once: `latest`, holds (`requires` and maps), `schedule`, retries, letters that come back, `resend`,
+//! Everything at once: `latest`, holds (`requires` and maps), `schedule`, `batch`, retries, letters that come back, `resend`,
 //! `load`, `rewind`, pauses and reloads, over receivers that misbehave, while the bus is killed.
 //!
 //! Two more ledgers than elsewhere, so that a loss is seen where it happens. *Handed*: what lay below the durable cursor
@@ -48,9 +48,10 @@ pub struct Together {
 }
 
 impl Together {
-    /// Everything but the bus runs. No `rabbitmq` is the embedded broker.
-    pub async fn new(postgres: &Postgres, rabbitmq: Option<String>, seed: Seed) -> Result<Self> {
-        let file = File { rabbitmq: rabbitmq.is_some(), late: false, concurrency: 4 };
+    /// Everything but the bus runs. No `rabbitmq` is the embedded broker; `batch` records share a request at first, where 0
+    /// is none.
+    pub async fn new(postgres: &Postgres, rabbitmq: Option<String>, seed: Seed, batch: u64) -> Result<Self> {
+        let file = File { rabbitmq: rabbitmq.is_some(), late: false, concurrency: 4, batch };
         let scene = Scene::of(postgres, rabbitmq, false, KEYS, seed, |addresses| file.text(addresses)).await?;
         let (rng, handed) = (seed.part(2_000), BTreeSet::new());
         Ok(Self { scene, file, rng, handed, paused: Vec::new(), done: BTreeMap::new() })

@@ -11,6 +11,8 @@ pub(super) struct File {
     pub(super) late: bool,
     /// Attempts at the same time, of every route.
     pub(super) concurrency: u64,
+    /// Records in one request of every route; 0: each has its own.
+    pub(super) batch: u64,
 }
 
 /// Takes orders by PUT: only the latest, and after the user whom they name.
@@ -39,14 +41,22 @@ concurrency = {concurrency}
 "#
             )
         };
+        let send = |method: &str, folder: &str| match self.batch {
+            0 => format!("send = {{ method = \"{method}\", path = \"/{folder}/{{key}}\" }}"),
+            max => format!(
+                "send = {{ method = \"{method}\", path = \"/{folder}/bulk\" }}\n\
+                 batch = {{ max = {max}, wait = \"50ms\", results = \"/items/*/status\" }}"
+            ),
+        };
+        let (to_orders, to_books, to_people) = (send("PUT", "orders"), send("POST", "books"), send("PUT", "users"));
+        let (to_stock, to_late) = (send("PUT", "stock"), send("PUT", "late"));
         let (orders, books_route, people) = (more(ORDERS), more(BOOKS), more(PEOPLE));
         let (latest, runs) = (more(LATEST), more(RUNS));
         let late = match self.late {
             false => String::new(),
-            true => format!(
-                "{}stream = \"orders\"\nto = \"books\"\nwhen = \".wanted == true\"\nsend = {{ method = \"PUT\", path = \"/late/{{key}}\" }}\n",
-                more(LATE)
-            ),
+            true => {
+                format!("{}stream = \"orders\"\nto = \"books\"\nwhen = \".wanted == true\"\n{to_late}\n", more(LATE))
+            }
         };
         let mut ledgers = String::new();
         for stream in ["orders", "users", "stock"] {
@@ -110,32 +120,32 @@ to = "shop"
 delivery = "latest"
 when = ".wanted == true"
 requires = {{ stream = "users", keys = ".user_key" }}
-send = {{ method = "PUT", path = "/orders/{{key}}" }}
+{to_orders}
 
 {books_route}
 stream = "orders"
 to = "books"
 when = ".wanted == true"
 fields = {{ key = ".key", version = ".version", amount = ".amount", payload = ".payload", user_key = ".user_key", profile = {{ path = ".user_key", map = "profile", unknown = "hold" }} }}
-send = {{ method = "POST", path = "/books/{{key}}" }}
+{to_books}
 idempotent = false
 
 {people}
 stream = "users"
 to = "shop"
-send = {{ method = "PUT", path = "/users/{{key}}" }}
+{to_people}
 
 {latest}
 stream = "stock"
 to = "shop"
 delivery = "latest"
-send = {{ method = "PUT", path = "/stock/{{key}}" }}
+{to_stock}
 
 {runs}
 stream = "stock"
 to = "books"
 schedule = "1s"
-send = {{ method = "PUT", path = "/stock/{{key}}" }}
+{to_stock}
 
 {late}
 {ledgers}"#
