@@ -111,7 +111,7 @@ impl Instance {
         let watch = running.watch().clone();
         let tasks = workshop.operations.tasks.clone();
         tokio::spawn(tasks.run(move |route| watch.route(route), stop.clone()));
-        tokio::spawn(workshop.operations.backfills.clone().run(stop.clone()));
+        tokio::spawn(workshop.operations.backfills.clone().run(Arc::clone(&app.oversight) as _, stop.clone()));
         let server = tokio::spawn(server::serve(listener, Arc::clone(&app), stop.clone()));
         let mut watching = watch::start(&app.oversight, &stop);
         watching.extend(notify::start(&app.channels, &app.oversight, &stop));

@@ -267,3 +267,44 @@ async fn what_was_pushed_is_read_from_the_archive_by_when_it_came() -> Result<()
     assert_eq!(at.paths("/users/")?.len(), 6);
     Ok(())
 }
+
+/// A receiver that is down holds up nobody but its own backfill, through a kill, and is served when it is back.
+#[tokio::test]
+async fn a_step_for_a_receiver_that_is_down_steps_aside() -> Result<()> {
+    let mut at = Setting::start(None).await?;
+    at.bus.terminate(LIMIT).await?;
+    let far = Receiver::start(&Script::default()).await?;
+    far.down(None).await?;
+    at.routes(&format!(
+        "[systems.far]\nkind = \"http\"\nurl = \"{}\"\ntimeout = \"2s\"\n\
+         [routes.far]\nstream = \"orders\"\nto = \"far\"\nsend = {{ method = \"PUT\", path = \"/far/{{key}}\" }}",
+        far.url()
+    ))?;
+    at.bus.start().await?;
+    let of = |route: &'static str, to: &'static str, priority: &'static str| {
+        ["backfill", "orders", "--from", "2026-03-01", "--to", to, "--route", route, "--priority", priority, "--again"]
+    };
+    at.succeeds(&of("far", "2026-03-10", "5")).await?;
+    at.succeeds(&of("old", "2026-03-03", "0")).await?;
+    at.done(1).await?;
+    let list = at.succeeds(&["backfill", "list"]).await?;
+    ensure!(list.contains("0 of 10 steps") && list.contains("; aside until it can get on"), "{list}");
+    // Paused is as good as down, and a restart knows of nothing but what is written down.
+    at.succeeds(&["pause", "system", "far", "--why", "переезд"]).await?;
+    at.bus.kill9();
+    at.bus.start().await?;
+    at.succeeds(&of("old", "2026-03-02", "0")).await?;
+    at.done(2).await?;
+    let first = at.backfill(0).await?;
+    ensure!(
+        first["state"] == "open" && first["steps_done"] == 0 && first["under_way"][0]["held_up"] == true,
+        "{first}"
+    );
+    far.up().await?;
+    at.succeeds(&["resume", "system", "far"]).await?;
+    let done = at.done(0).await?;
+    assert_eq!((&done["steps_done"], &done["sent"]), (&10.into(), &ORDERS.into()), "{done}");
+    let keys: std::collections::HashSet<String> = far.ledger()?.applied().map(|entry| entry.key.clone()).collect();
+    assert_eq!(keys.len(), ORDERS);
+    Ok(())
+}

@@ -4,11 +4,14 @@
 #[path = "../src/engine/mod.rs"]
 mod engine;
 
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bus_core::ports::backfills::{Backfill, BackfillStore, Order, State};
-use bus_core::ports::tasks::{Kind as TaskKind, TaskStore};
-use bus_core::vocabulary::Period;
+use bus_core::ports::backfills::{Backfill, BackfillStore, MayGo, Order, State};
+use bus_core::ports::tasks::{Kind as TaskKind, Stage, TaskStore};
+use bus_core::vocabulary::{FeedName, Period, RouteName};
 use engine::properties::*;
 use engine::*;
 use tokio_util::sync::CancellationToken;
@@ -31,6 +34,24 @@ fn order(first: u32, last: u32, priority: i32) -> Order {
     }
 }
 
+/// Routes whose receivers take nothing, and how often somebody asked.
+#[derive(Default)]
+struct Down {
+    routes: Mutex<BTreeSet<RouteName>>,
+    asked: AtomicUsize,
+}
+
+impl MayGo for Down {
+    fn delivers(&self, route: &RouteName) -> bool {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        !self.routes.lock().unwrap().contains(route)
+    }
+
+    fn reads(&self, _feed: &FeedName) -> bool {
+        true
+    }
+}
+
 /// These were published, and the route's queue has lost them.
 async fn unfilled(kind: Kind, keys: &[&str]) -> World {
     let world = World::new(Setup { page: 2, ..Setup::with(kind) }).await;
@@ -48,7 +69,7 @@ async fn work(world: &World) -> bool {
     let (worker, stop) = (world.start(), CancellationToken::new());
     let handle = worker.handle.clone();
     let hands = tokio::spawn(world.tasks().clone().run(move |_| Some(handle.clone()), stop.clone()));
-    let queue = tokio::spawn(world.backfills().run(stop.clone()));
+    let queue = tokio::spawn(world.backfills().run(Arc::new(Down::default()), stop.clone()));
     let whole = async {
         let mut capture = world.capture();
         let reading = async {
@@ -158,4 +179,93 @@ async fn one_that_cannot_be_read_fails_alone_and_says_why() {
     assert_eq!((found[0].state, found[1].state), (State::Failed, State::Done));
     assert!(found[0].error.as_deref().unwrap().contains("does not serve this stream"), "{:?}", found[0].error);
     assert_eq!(arrived(&world), "ab");
+}
+
+/// The backfills whose steps have begun, in the order in which they did.
+async fn begun(world: &World) -> Vec<i64> {
+    world.store().tasks().await.unwrap().iter().filter_map(|task| task.order.backfill).collect()
+}
+
+async fn until_begun(world: &World, expected: &[i64]) {
+    world.until(&format!("steps of {expected:?}"), async |world: &World| begun(world).await == expected).await;
+}
+
+/// Returns when the queue has been looked at anew, as a whole: three turns ask less than twenty times.
+async fn looked_again(world: &World, down: &Down) {
+    let before = down.asked.load(Ordering::SeqCst);
+    world
+        .until("the queue to be looked at", async |world: &World| {
+            // There is no such task; whoever waits for changes looks all the same.
+            assert!(!world.tasks().set_stage(0, Stage::Done, None).await.unwrap());
+            down.asked.load(Ordering::SeqCst) > before + 20
+        })
+        .await;
+}
+
+/// All tasks of the step that is under way have ended.
+async fn sent(world: &World, backfill: i64) {
+    for task in world.store().tasks().await.unwrap() {
+        if task.order.backfill == Some(backfill) {
+            assert!(world.tasks().set_stage(task.id, Stage::Done, None).await.unwrap());
+        }
+    }
+}
+
+#[tokio::test]
+async fn l6_a_step_whose_receivers_are_down_steps_aside_and_goes_on_by_itself() {
+    let mut world = World::new(Setup::default()).await;
+    let name = |name: &&str| RouteName::new(name).unwrap();
+    let to = |routes: &[&str], priority| Order { routes: routes.iter().map(name).collect(), ..order(1, 3, priority) };
+    let down = Arc::new(Down::default());
+    let set_down = |names: &[&str]| *down.routes.lock().unwrap() = names.iter().map(name).collect();
+    let (first, second, third) = (1, 2, 3);
+    for order in [to(&["a", "b"], 9), to(&["b", "c"], 5), to(&["c"], 0)] {
+        world.backfills().order(&order).await.unwrap();
+    }
+    let run = |world: &World| {
+        let stop = CancellationToken::new();
+        (tokio::spawn(world.backfills().run(Arc::clone(&down) as _, stop.clone())), stop)
+    };
+    let (job, stop) = run(&world);
+    until_begun(&world, &[first, first]).await;
+    // One of its receivers takes messages: it goes on, and nothing else begins.
+    set_down(&["a"]);
+    looked_again(&world, &down).await;
+    assert_eq!(begun(&world).await, [first, first]);
+    set_down(&["a", "b"]);
+    until_begun(&world, &[first, first, second, second]).await;
+    set_down(&["a", "b", "c"]);
+    looked_again(&world, &down).await;
+    assert_eq!(begun(&world).await, [first, first, second, second], "nobody would get on");
+
+    // A kill forgets nothing of it.
+    stop.cancel();
+    job.await.unwrap();
+    let tasks = world.store().tasks().await.unwrap();
+    world.crash().await;
+    assert_eq!(world.store().tasks().await.unwrap(), tasks);
+    set_down(&["a", "b"]);
+    let (job, stop) = run(&world);
+    // The second goes on with its next step while the first is aside.
+    sent(&world, second).await;
+    world.until("its first day", async |world: &World| all(world).await[1].progress().0 == 1).await;
+    until_begun(&world, &[first, first, second, second]).await;
+    // The receivers are back: both steps go on, and then the queue with the first.
+    set_down(&[]);
+    looked_again(&world, &down).await;
+    sent(&world, second).await;
+    world.until("its second day", async |world: &World| all(world).await[1].progress().0 == 2).await;
+    looked_again(&world, &down).await;
+    assert_eq!(begun(&world).await, [first, first]);
+    for days in 1..=3 {
+        until_begun(&world, &[first, first]).await;
+        sent(&world, first).await;
+        world.until("a day of it", async |world: &World| all(world).await[0].progress().0 == days).await;
+    }
+    until_begun(&world, &[second, second]).await;
+    sent(&world, second).await;
+    until_begun(&world, &[third]).await;
+    assert!(all(&world).await[..2].iter().all(|one| one.state == State::Done));
+    stop.cancel();
+    job.await.unwrap();
 }

@@ -1,5 +1,7 @@
-//! The one job that makes tasks of the queue of backfills: a step at a time, the next when all of the last was sent.
+//! The one job that makes tasks of the queue of backfills: a step at a time, the next when all of the last was sent, or when
+//! no receiver of it takes messages.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,12 +9,25 @@ use tokio_util::sync::CancellationToken;
 
 use super::crash;
 use super::tasks::Tasks;
-use crate::ports::backfills::{Backfill, BackfillStore, Order, State};
+use crate::policy::backfill::{Standing, begins};
+use crate::ports::backfills::{Backfill, BackfillStore, MayGo, Order, State};
 use crate::ports::state::StateError;
 use crate::ports::tasks::{Stage, Task};
 
 /// After the store has failed.
 const LATER: Duration = Duration::from_secs(5);
+/// Between looks at the receivers, while something is open: nobody tells of them.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// What comes after a turn.
+enum Then {
+    /// Another one at once.
+    Again,
+    /// Another one soon: receivers come and go.
+    Look,
+    /// Nothing is open.
+    Rest,
+}
 
 /// The queue of this process. Cloning shares it.
 #[derive(Clone)]
@@ -53,16 +68,16 @@ impl Backfills {
     }
 
     /// Makes tasks until stopped. Dropped at any await it loses nothing: every turn begins with what the store says.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(self, may_go: Arc<dyn MayGo>, stop: CancellationToken) {
         let work = async {
-            // Every change of a task or a backfill is told here.
+            // Every change of a task or a backfill is told here; the sender lives as long as we do.
             let mut changed = self.tasks.changes();
             loop {
                 changed.mark_unchanged();
-                match self.turn().await {
-                    Ok(true) => {}
-                    // The sender lives as long as we do.
-                    Ok(false) => drop(changed.changed().await),
+                match self.turn(&*may_go).await {
+                    Ok(Then::Again) => {}
+                    Ok(Then::Look) => drop(tokio::time::timeout(LOOK, changed.changed()).await),
+                    Ok(Then::Rest) => drop(changed.changed().await),
                     Err(error) => {
                         tracing::warn!("the queue of backfills waits for the state store: {error}");
                         tokio::time::sleep(LATER).await;
@@ -73,18 +88,42 @@ impl Backfills {
         let _: Option<()> = stop.run_until_cancelled(work).await;
     }
 
-    /// `false`: there is nothing to do until something changes.
-    async fn turn(&self) -> Result<bool, StateError> {
-        let all = self.store.backfills().await?;
+    async fn turn(&self, may_go: &dyn MayGo) -> Result<Then, StateError> {
+        let mut open = self.store.backfills().await?;
+        open.retain(|one| one.state == State::Open);
         let tasks = self.tasks.store().tasks().await?;
-        let step: Vec<&Task> = tasks.iter().filter(|task| task.order.backfill.is_some()).collect();
-        if let Some(first) = step.first() {
-            return self.end(&step, first.order.backfill.unwrap_or_default()).await;
+        let mut steps: BTreeMap<i64, Vec<&Task>> = BTreeMap::new();
+        for task in &tasks {
+            if let Some(backfill) = task.order.backfill {
+                steps.entry(backfill).or_default().push(task);
+            }
         }
-        let Some(next) = all.iter().filter(|one| one.state == State::Open).min_by_key(|one| one.turn()) else {
-            return Ok(false);
+        for (id, step) in &steps {
+            if self.end(step, *id).await? {
+                return Ok(Then::Again);
+            }
+        }
+        let standing = |one: &Backfill| {
+            let step = steps.get(&one.id);
+            let could = || may_go.reads(&one.order.feed) && one.order.routes.iter().any(|route| may_go.delivers(route));
+            let may_go = step.map_or_else(could, |step| step.iter().any(|task| gets_on(task, may_go)));
+            Standing { turn: one.turn(), under_way: step.is_some(), may_go }
         };
-        self.begin(next).await.map(|()| true)
+        let begins = begins(&open.iter().map(standing).collect::<Vec<_>>());
+        match begins.and_then(|turn| open.iter().find(|one| one.id == turn.backfill())) {
+            Some(next) => {
+                for (id, _) in &steps {
+                    tracing::info!(
+                        backfill = id,
+                        instead = next.id,
+                        "none of its receivers takes messages: it steps aside"
+                    );
+                }
+                self.begin(next).await.map(|()| Then::Again)
+            }
+            None if open.is_empty() => Ok(Then::Rest),
+            None => Ok(Then::Look),
+        }
     }
 
     async fn begin(&self, next: &Backfill) -> Result<(), StateError> {
@@ -95,7 +134,7 @@ impl Backfills {
         self.tasks.refresh().await
     }
 
-    /// The step under way, if all of its tasks have ended, or one of them cannot be done.
+    /// Ends a step, if all of its tasks have ended, or one of them cannot be done. `false`: not yet.
     async fn end(&self, step: &[&Task], id: i64) -> Result<bool, StateError> {
         match step.iter().find(|task| task.stage == Stage::Failed) {
             None if step.iter().any(|task| task.stage.is_open()) => return Ok(false),
@@ -115,4 +154,10 @@ impl Backfills {
         }
         self.tasks.refresh().await.map(|()| true)
     }
+}
+
+/// Whether something can be done for a task now. One that has ended needs nothing.
+pub fn gets_on(task: &Task, may_go: &dyn MayGo) -> bool {
+    let reads = || task.stage != Stage::Reading || may_go.reads(&task.order.feed);
+    task.stage.is_open() && may_go.delivers(&task.order.route) && reads()
 }

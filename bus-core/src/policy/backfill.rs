@@ -17,6 +17,40 @@ impl Turn {
     pub fn new(priority: i32, reached: NaiveDateTime, id: i64) -> Self {
         Self(Reverse(priority), reached, id)
     }
+
+    /// Whose turn it is.
+    pub fn backfill(&self) -> i64 {
+        self.2
+    }
+}
+
+/// Steps under way at the same time at most: what was read of each lies in the state store until it is sent.
+pub const MOST_STEPS: usize = 4;
+
+/// An open backfill, as far as the next step depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Its place in the queue.
+    pub turn: Turn,
+    /// A step of it has begun and not ended.
+    pub under_way: bool,
+    /// That step, or its next one, could get on now: a receiver of it takes messages.
+    pub may_go: bool,
+}
+
+/// Whose step begins now (L6). While a step under way gets on, nobody's; one that does not get on steps aside for the first
+/// that would. Where none would, the first in the queue is made ready.
+pub fn begins(all: &[Standing]) -> Option<Turn> {
+    let under_way = all.iter().filter(|one| one.under_way);
+    if under_way.clone().any(|one| one.may_go) || under_way.clone().count() >= MOST_STEPS {
+        return None;
+    }
+    let waiting = all.iter().filter(|one| !one.under_way);
+    let first = |may_go: bool| waiting.clone().filter(|one| one.may_go || !may_go).map(|one| one.turn).min();
+    match under_way.count() {
+        0 => first(true).or_else(|| first(false)),
+        _ => first(true),
+    }
 }
 
 /// The next step of a period that is done up to `reached`; the last one may be shorter.
@@ -54,6 +88,31 @@ mod tests {
             (reached, seen) = (step.to, seen + 1);
         }
         assert_eq!(seen, 53);
+    }
+
+    /// Of each: its priority, whether a step is under way, and whether it may go.
+    fn begins_of(all: &[(i32, bool, bool)]) -> Option<i64> {
+        let standing = |(id, (priority, under_way, may_go)): (i64, &(i32, bool, bool))| Standing {
+            turn: Turn::new(*priority, at("2026-01-01"), id),
+            under_way: *under_way,
+            may_go: *may_go,
+        };
+        begins(&(1..).zip(all).map(standing).collect::<Vec<_>>()).map(|turn| turn.backfill())
+    }
+
+    #[test]
+    fn a_step_that_does_not_get_on_steps_aside_for_the_first_that_would() {
+        assert_eq!(begins_of(&[]), None);
+        assert_eq!(begins_of(&[(0, false, true), (5, false, true)]), Some(2));
+        assert_eq!(begins_of(&[(5, true, true), (0, false, true)]), None, "one at a time");
+        assert_eq!(begins_of(&[(5, true, false), (1, false, false), (0, false, true)]), Some(3));
+        assert_eq!(begins_of(&[(5, true, false), (1, true, true), (0, false, true)]), None, "and again one at a time");
+        assert_eq!(begins_of(&[(5, true, true), (1, true, true), (0, false, true)]), None, "it is back: both go on");
+        assert_eq!(begins_of(&[(5, true, false), (1, false, false)]), None);
+        assert_eq!(begins_of(&[(1, false, false), (5, false, false)]), Some(2), "the first one is made ready");
+        let aside = [(9, true, false); MOST_STEPS];
+        assert_eq!(begins_of(&[&aside[1..], &[(0, false, true)]].concat()), Some(MOST_STEPS as i64));
+        assert_eq!(begins_of(&[&aside[..], &[(0, false, true)]].concat()), None, "what was read of them is enough");
     }
 
     #[test]

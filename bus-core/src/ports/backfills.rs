@@ -1,6 +1,7 @@
 //! The queue of backfills: a stream's history, read by date step by step and sent beside the live flow.
 //!
-//! A step is a task for each route ([`super::tasks`], rules L1 to L5); one step of the whole queue is under way at a time.
+//! A step is a task for each route ([`super::tasks`], rules L1 to L5). One step of the whole queue gets on at a time; one that
+//! does not, because none of its receivers takes messages, steps aside (L6).
 
 use std::time::Duration;
 
@@ -122,7 +123,7 @@ pub trait BackfillStore: Send + Sync {
     async fn order_backfill(&self, order: &Order) -> Result<i64, StateError>;
     /// Those that are not over, and the last hundred that are, oldest first.
     async fn backfills(&self) -> Result<Vec<Backfill>, StateError>;
-    /// A step begins: a task for each route. Nothing happens if the backfill is not open.
+    /// A step begins: a task for each route. Nothing happens if the backfill is not open, or has a step.
     async fn begin_step(&self, backfill: &Backfill, step: &Period) -> Result<(), StateError>;
     /// The step's tasks have ended: they are forgotten, and the dates before `reached` are done. Nothing happens if the
     /// backfill is not open.
@@ -130,4 +131,12 @@ pub trait BackfillStore: Send + Sync {
     /// Changes the state of one that is not over. What is not open has no step under way: its tasks and the rows they
     /// keep are forgotten, and the step begins anew if it is resumed. `false`: it is over, or there is none.
     async fn set_state(&self, id: i64, state: State, error: Option<&str>) -> Result<bool, StateError>;
+}
+
+/// Whether work could get on now; asked every few seconds while a backfill is open.
+pub trait MayGo: Send + Sync {
+    /// Whether the receiver of this route takes messages: not if it is down, closed for long, or paused.
+    fn delivers(&self, route: &RouteName) -> bool;
+    /// Whether this feed reads: not if it, or its source, is paused or down.
+    fn reads(&self, feed: &FeedName) -> bool;
 }

@@ -145,8 +145,9 @@ fn day(bound: &str) -> &str {
 
 fn step(task: &Value) -> String {
     let route = task["route"].as_str().unwrap_or("-");
+    let aside = if task["held_up"] == true { "; aside until it can get on: bus status" } else { "" };
     match task["stage"].as_str().unwrap_or("-") {
-        "reading" => format!("{route}: reading, {} read so far", task["read"]),
-        stage => format!("{route}: {stage}, {} of {} sent", task["sent"], task["kept"]),
+        "reading" => format!("{route}: reading, {} read so far{aside}", task["read"]),
+        stage => format!("{route}: {stage}, {} of {} sent{aside}", task["sent"], task["kept"]),
     }
 }

@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use bus_core::engine::backfills::gets_on;
 use bus_core::policy::backfill::steps;
 use bus_core::ports::backfills::{self, Backfill, Order};
 use bus_core::ports::tasks::{Kind, Task};
@@ -86,7 +87,7 @@ fn checked(app: &App, ordered: Ordered) -> Result<Order, String> {
 pub async fn list(State(app): State<Arc<App>>) -> Response {
     let (all, tasks) = (app.operations.backfills.store().backfills().await, app.operations.tasks.store().tasks().await);
     match (all, tasks) {
-        (Ok(all), Ok(tasks)) => Json(all.iter().map(|one| row(one, &tasks)).collect::<Vec<_>>()).into_response(),
+        (Ok(all), Ok(tasks)) => Json(all.iter().map(|one| row(&app, one, &tasks)).collect::<Vec<_>>()).into_response(),
         (Err(error), _) | (_, Err(error)) => unavailable(&error),
     }
 }
@@ -111,13 +112,13 @@ fn is_ordered(state: backfills::State) -> bool {
     matches!(state, backfills::State::Open | backfills::State::Paused | backfills::State::Cancelled)
 }
 
-fn row(one: &Backfill, tasks: &[Task]) -> Value {
+fn row(app: &App, one: &Backfill, tasks: &[Task]) -> Value {
     let (order, (done, all)) = (&one.order, one.progress());
     let step: Vec<&Task> = tasks.iter().filter(|task| task.order.backfill == Some(one.id)).collect();
     let under_way = |task: &&Task| {
         json!({
             "task": task.id, "route": task.order.route, "stage": task.stage.as_str(), "read": task.read, "kept": task.kept,
-            "sent": task.sent,
+            "sent": task.sent, "held_up": task.stage.is_open() && !gets_on(task, &*app.oversight),
         })
     };
     json!({

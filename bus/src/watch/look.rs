@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use bus_core::engine::incident::{Incident, Kind};
 use bus_core::engine::worker::Handle;
-use bus_core::policy::{BacklogWatch, BreakerState, ConsumerLook, ConsumerWatch, DiskLook, DiskWatch, Sign};
+use bus_core::policy::{BacklogWatch, ConsumerLook, ConsumerWatch, DiskLook, DiskWatch, Sign};
 use bus_core::ports::state::DeadFilter;
 use bus_core::vocabulary::Moment;
 use tokio_util::sync::CancellationToken;
 
 use super::forecast::Forecaster;
+use super::open::is_open;
 use super::{Oversight, pretend};
 
 /// Between looks: soon enough for a person, and nothing to the machine.
@@ -97,17 +98,9 @@ impl Looks {
         let (plan, name, status) = (oversight.plan(), handle.route().as_str(), handle.status());
         let queued = oversight.workshop.metrics.queue_depth.with_label_values(&[handle.queue().as_str()]).get();
         let queued = u64::try_from(queued).unwrap_or(0);
-        let system = plan.topology.route.get(name);
-        let gates = oversight.workshop.gates.delivering();
-        let gate = gates.iter().find(|(of, _)| Some(of.as_str()) == system.map(String::as_str));
-        let open = gate.is_none_or(|(_, gate)| {
-            matches!(gate.breaker(), BreakerState::Closed { .. })
-                && gate.pause().is_none()
-                && gate.wait(handle.operation()).is_some_and(|wait| wait <= OPEN)
-        });
         let look = ConsumerLook {
             queued,
-            may_send: open && status.paused.is_none() && status.next_run.is_none(),
+            may_send: is_open(oversight, handle, OPEN) && status.paused.is_none() && status.next_run.is_none(),
             progress: progress(oversight, name, status.waiting),
         };
         let sign = self.consumers.entry(name.to_owned()).or_default().judge(look, now);

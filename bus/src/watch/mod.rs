@@ -6,12 +6,14 @@
 //! | `forecast` | when each route will be empty |
 //! | `certificate` | reads the dates of the certificates that servers show |
 //! | `maintenance` | whether nobody is told now |
+//! | `open` | whether receivers take messages and feeds read |
 //! | `pretend` | what tests pretend to the looks |
 
 mod certificate;
 mod forecast;
 mod look;
 mod maintenance;
+mod open;
 mod pretend;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -109,7 +109,8 @@ fn is_open(connection: &Connection, id: i64) -> Result<bool, Failure> {
 }
 
 fn begin_step(connection: &Connection, backfill: &Backfill, step: Period, now: Moment) -> Result<(), Failure> {
-    if !is_open(connection, backfill.id)? {
+    let mut begun = connection.prepare_cached("SELECT 1 FROM tasks WHERE backfill = ?1")?;
+    if !is_open(connection, backfill.id)? || begun.exists([backfill.id])? {
         return Ok(());
     }
     for route in &backfill.order.routes {
