@@ -233,3 +233,66 @@ async fn what_waits_for_a_map_is_shown_as_held_on_either_side() -> Result<()> {
     );
     Ok(())
 }
+
+#[tokio::test]
+async fn records_that_would_share_requests_are_shown_together_and_so_is_what_that_saves() -> Result<()> {
+    let at = Setting::start().await?;
+    let text = routes(&at.bus, &at.receiver).replace("3600/h", "60/h");
+    at.bus.routes(&text)?;
+    let (code, out, err) = at.bus.says(&["reload"]).await?;
+    ensure!(code == 0, "{out}{err}");
+    let shared = text.replace(
+        r#"send = { method = "PUT", path = "/orders/{key}" }"#,
+        r#"send = { method = "PUT", path = "/orders/bulk" }
+           batch = { max = 3, wait = "1s", results = "/items/*/status" }"#,
+    );
+    std::fs::write(at.bus.directory().join("new.toml"), &shared)?;
+    let (code, _, err) = at.bus.says(&["pause", "route", "orders-to-shop", "--why", "a test"]).await?;
+    ensure!(code == 0, "{err}");
+    let orders: Vec<String> = (1..=6).map(|id| order(id, "paid")).collect();
+    at.bus.pushed("orders", &format!("[{}]", orders.join(","))).await?;
+    // A key that is there already: it goes when the one before it was answered.
+    at.bus.pushed("orders", &order(1, "sent")).await?;
+    let found = eventually("the journal and the queue have all", LIMIT, || async {
+        let found = at.what_if(&["--route", "orders-to-shop"]).await?;
+        let all = found["routes"][0]["messages"] == 7 && found["forecast"][0]["backlog"] == 7;
+        Ok::<_, anyhow::Error>(all.then_some(found))
+    })
+    .await?;
+    let route = &found["routes"][0];
+    assert_eq!((&route["records"], &route["requests"]), (&json!([7, 7]), &json!([7, 3])));
+    assert_eq!(route["shared"][0], json!([]), "each had its own");
+    let (first, last) = (&route["shared"][1][0], &route["shared"][1][2]);
+    assert_eq!(first["records"], json!(["УТ-1", "УТ-2", "УТ-3"]));
+    assert_eq!((&first["request"]["path"], &last["records"]), (&json!("/orders/bulk"), &json!(["УТ-1"])));
+    let body = first["request"]["body"].as_array().unwrap();
+    assert_eq!(body.len(), 3);
+    assert_eq!(body[1].to_string(), r#"{"number":"УТ-2","total":2.50,"phone":"***"}"#);
+    // A request a minute: seven minutes, and then two and a third.
+    let empty = |side: &str| found["forecast"][0][side].as_str().unwrap_or_default().to_owned();
+    assert!(empty("before").starts_with("empty at ") && empty("after") < empty("before"), "{}", found["forecast"]);
+    let (code, out, err) = at.bus.says(&["what-if", "new.toml", "--route", "orders-to-shop", "--show", "1"]).await?;
+    ensure!(code == 0, "{out}{err}");
+    for part in [
+        "orders-to-shop: 7 of the last 7 messages of orders differ; 7 requests, then 3",
+        "shared request 1 of 3: none, then 3 records (УТ-1, УТ-2, УТ-3)",
+        "… and 2 more shared requests (--show, or --json for all)",
+    ] {
+        ensure!(out.contains(part), "{part} is missing in\n{out}");
+    }
+
+    // Only the size of the requests differs: the records are the same, and the requests are told.
+    at.bus.routes(&shared)?;
+    std::fs::write(at.bus.directory().join("new.toml"), shared.replace("max = 3", "max = 6"))?;
+    let (code, out, err) = at.bus.says(&["what-if", "new.toml", "--route", "orders-to-shop"]).await?;
+    ensure!(code == 0, "{out}{err}");
+    for part in [
+        "orders-to-shop: the same records for the last 7 messages of orders; 3 requests, then 2",
+        "shared request 1 of 3: 3 records (УТ-1, УТ-2, УТ-3), then 6 records (УТ-1, УТ-2, УТ-3, УТ-4, УТ-5, …)",
+        "shared request 3 of 3: 1 record (УТ-1), then none",
+    ] {
+        ensure!(out.contains(part), "{part} is missing in\n{out}");
+    }
+    assert_eq!(at.receiver.ledger()?.entries.len(), 0, "nothing was sent");
+    Ok(())
+}

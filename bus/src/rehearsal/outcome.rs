@@ -31,14 +31,18 @@ pub struct Request {
     pub path: String,
     /// Names in small letters.
     pub headers: BTreeMap<String, String>,
-    /// `None`: it has no body, or one that is no JSON.
+    /// `None`: it has no body, or one that is no JSON. A list, where records stand one a line.
     pub body: Option<Value>,
 }
 
 impl From<Preview> for Request {
     fn from(preview: Preview) -> Self {
         let Preview { method, path, headers, body } = preview;
-        let body = serde_json::from_slice(&body).ok();
+        let lines = || -> Option<Value> {
+            let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+            lines.map(serde_json::from_slice).collect::<Result<_, _>>().ok().map(Value::Array)
+        };
+        let body = serde_json::from_slice(&body).ok().or_else(|| lines().filter(|_| !body.is_empty()));
         Self { method, path: readable(&path), headers: headers.into_iter().collect(), body }
     }
 }

@@ -39,8 +39,8 @@ pub fn outlooks(
     work: &HashMap<String, Work>,
     now: Moment,
 ) -> Vec<Outlook> {
-    let before = words(old, &loads(old, compared, work, |requests| requests.0), now);
-    let after = words(new, &loads(new, compared, work, |requests| requests.1), now);
+    let before = words(old, &loads(old, compared, work, |records| records.0), now);
+    let after = words(new, &loads(new, compared, work, |records| records.1), now);
     let outlook = |compared: &Compared| {
         let (before, after) = (before.get(&compared.route).cloned(), after.get(&compared.route).cloned());
         let backlog = work.get(&compared.route).map_or(0.0, |work| work.backlog) as u64;
@@ -49,18 +49,19 @@ pub fn outlooks(
     compared.iter().map(outlook).filter(|outlook| outlook.before != outlook.after).collect()
 }
 
-/// Requests of each route: its messages, times what one takes by the messages that were played.
+/// Requests of each route: its messages, times the records that one sends by the messages that were played, by how many of them
+/// share a request.
 fn loads(
     landscape: &Landscape,
     compared: &[Compared],
     work: &HashMap<String, Work>,
-    requests: impl Fn((usize, usize)) -> usize,
+    records: impl Fn((usize, usize)) -> usize,
 ) -> HashMap<RouteName, Load> {
     let mut loads = HashMap::new();
     for route in &landscape.routes {
         let played = compared.iter().find(|compared| compared.route == route.name.as_str());
         let each = match played {
-            Some(compared) if compared.messages > 0 => requests(compared.requests) as f64 / compared.messages as f64,
+            Some(compared) if compared.messages > 0 => records(compared.records) as f64 / compared.messages as f64,
             _ => 1.0,
         };
         let Work { backlog, arrivals } = work.get(route.name.as_str()).copied().unwrap_or_default();

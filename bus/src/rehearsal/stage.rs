@@ -10,7 +10,7 @@ use bus_connectors::http::HttpTarget;
 use bus_connectors::push;
 use bus_connectors::{Served, Serves};
 use bus_core::engine::seal::{LastPublished, Numbering, seal};
-use bus_core::engine::worker::{Rehearsed, RoutePlan, rehearse};
+use bus_core::engine::worker::{Batch, Rehearsed, RoutePlan, rehearse};
 use bus_core::ports::shape::Shape;
 use bus_core::ports::state::{Published, Settled};
 use bus_core::ports::target::Parcel;
@@ -100,38 +100,54 @@ impl Stage {
         };
         let operation = if test.deleted { Operation::Delete } else { Operation::Upsert };
         match sealed(&test.given, operation, test.had, &part.serves) {
-            Ok(envelope) => part.play(&envelope, before(test).as_ref()).0,
+            Ok(envelope) => part.play(&envelope, before(test).as_ref()).outcome,
             Err(reason) => Outcome::Unusable(format!("the record is none of its stream: {reason}")),
         }
     }
 
-    /// What becomes of a message, and whether the receiver has its record then: `None`, as before. `None` for a route
-    /// that is not there.
-    pub fn play(
-        &self,
-        route: &RouteName,
-        envelope: &Envelope,
-        settled: Option<&Settled>,
-    ) -> Option<(Outcome, Option<bool>)> {
+    /// What becomes of a message; `None` for a route that is not there.
+    pub fn play(&self, route: &RouteName, envelope: &Envelope, settled: Option<&Settled>) -> Option<Played> {
         self.routes.get(route).map(|part| part.play(envelope, settled))
+    }
+
+    /// How many messages of a route share a request; `None`: each has its own.
+    pub fn batch(&self, route: &RouteName) -> Option<Batch> {
+        self.routes.get(route).and_then(|part| part.plan.batch)
+    }
+
+    /// The one request of all these.
+    pub fn request(&self, route: &RouteName, parcels: &[Parcel]) -> Option<Request> {
+        match &self.routes.get(route)?.target {
+            Receiver::Http(target) => target.preview(parcels).ok().flatten().map(Request::from),
+            Receiver::Odata(_) => None,
+        }
     }
 }
 
+/// What became of a message.
+pub struct Played {
+    pub outcome: Outcome,
+    /// What goes to the receiver, if anything does.
+    pub sent: Option<Parcel>,
+}
+
 impl Part {
-    fn play(&self, envelope: &Envelope, settled: Option<&Settled>) -> (Outcome, Option<bool>) {
-        let mut present = None;
+    fn play(&self, envelope: &Envelope, settled: Option<&Settled>) -> Played {
+        let mut sent = None;
         let outcome = match rehearse(&self.plan, &*self.shape, envelope, settled) {
             Rehearsed::Skip(reason) => Outcome::Skip(reason.to_owned()),
             Rehearsed::Hold(hold) => Outcome::Hold(hold.what),
             Rehearsed::Reject(reason) => Outcome::Reject(reason),
             Rehearsed::Send(parcel) => {
-                let sent = match &self.target {
+                let request = match &self.target {
                     Receiver::Odata(write) => Ok(Some(written(write, &parcel))),
-                    Receiver::Http(target) => target.preview(&parcel).map(|request| request.map(Request::from)),
+                    Receiver::Http(target) => {
+                        target.preview(std::slice::from_ref(&*parcel)).map(|request| request.map(Request::from))
+                    }
                 };
-                match sent {
+                match request {
                     Ok(Some(request)) => {
-                        present = Some(parcel.operation == Operation::Upsert);
+                        sent = Some(*parcel);
                         Outcome::Request(request)
                     }
                     Ok(None) => Outcome::Skip("not-at-receiver".to_owned()),
@@ -139,7 +155,7 @@ impl Part {
                 }
             }
         };
-        (outcome, present)
+        Played { outcome, sent }
     }
 }
 

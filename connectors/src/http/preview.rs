@@ -20,11 +20,10 @@ pub struct Preview {
 }
 
 impl HttpTarget {
-    /// What would be sent for a parcel, by the very code that sends it; where records share requests, as the only one of
-    /// its request. `None`: nothing, because the receiver never had
-    /// what is to be deleted.
-    pub fn preview(&self, parcel: &Parcel) -> Result<Option<Preview>, DeliveryError> {
-        let Some(composed) = self.compose_one(parcel)? else { return Ok(None) };
+    /// What would be sent for parcels that share a request, or for one, by the very code that sends it. `None`: nothing,
+    /// because the receiver never had what is to be deleted, or because several share no request here.
+    pub fn preview(&self, parcels: &[Parcel]) -> Result<Option<Preview>, DeliveryError> {
+        let Some(composed) = self.compose_any(parcels)? else { return Ok(None) };
         let request = composed.builder.build().map_err(|error| {
             DeliveryError::new(Fault::Rejected, format!("no request can be made of it: {}", error.without_url()))
         })?;

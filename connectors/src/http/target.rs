@@ -81,11 +81,12 @@ impl HttpTarget {
         }
     }
 
-    /// The only request of a parcel, as [`Target::deliver`] would send it.
-    pub(super) fn compose_one(&self, parcel: &Parcel) -> Result<Option<Composed<'_>>, DeliveryError> {
-        match self.batch_for(std::slice::from_ref(parcel)) {
-            Some(batch) => self.compose_all(batch, std::slice::from_ref(parcel)).map(Some),
-            None => self.compose(parcel),
+    /// The one request of these parcels, as [`Target::deliver`] would send it; `None`: there is none.
+    pub(super) fn compose_any(&self, parcels: &[Parcel]) -> Result<Option<Composed<'_>>, DeliveryError> {
+        match (self.batch_for(parcels), parcels) {
+            (Some(batch), _) => self.compose_all(batch, parcels).map(Some),
+            (None, [parcel]) => self.compose(parcel),
+            (None, _) => Ok(None),
         }
     }
 

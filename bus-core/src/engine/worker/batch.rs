@@ -3,6 +3,7 @@
 //! Each key has one message at most among those that are ready, so no request holds two versions of a key. What has failed
 //! before goes in ever smaller company of its like, and a deletion alone, as its request is another one.
 
+use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -10,7 +11,8 @@ use tokio::time::Instant;
 use super::Worker;
 use super::item::Prepared;
 use crate::policy::BreakerState;
-use crate::vocabulary::{DeliveryError, Fault, Operation, Receipt};
+use crate::ports::target::Parcel;
+use crate::vocabulary::{DeliveryError, Fault, Moment, Operation, Receipt};
 
 /// How many messages share a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +87,30 @@ fn groups(batch: Batch, ready: impl Iterator<Item = Ready>) -> Vec<Group> {
         }
     }
     groups
+}
+
+/// Which of these messages would share a request, if each was ready when it was read and every answer came at once. Each
+/// request as the places of its messages; all in the order in which they come, oldest first. Pure.
+pub fn shared(batch: Batch, messages: &[(Moment, Parcel)]) -> Vec<Vec<usize>> {
+    let mut left: VecDeque<usize> = (0..messages.len()).collect();
+    let mut requests = Vec::new();
+    while let Some(first) = left.front() {
+        let until = messages[*first].0.after(batch.wait);
+        let mut keys = HashSet::new();
+        let come = left.iter().take_while(|place| messages[**place].0 <= until);
+        let ready: Vec<usize> = come.copied().filter(|place| keys.insert(&messages[*place].1.envelope.key)).collect();
+        let of = |place: &usize| {
+            let parcel = &messages[*place].1;
+            let deletion = parcel.operation == Operation::Delete;
+            let kind = Kind { most: batch.most(0), deletion, loaded: false };
+            Ready { kind, bytes: parcel.body.len() + 1, since: None }
+        };
+        let Some(group) = groups(batch, ready.iter().map(of)).into_iter().next() else { break };
+        let request: Vec<usize> = group.places.iter().map(|place| ready[*place]).collect();
+        left.retain(|place| !request.contains(place));
+        requests.push(request);
+    }
+    requests
 }
 
 impl Worker {
@@ -195,7 +221,11 @@ pub(super) fn complete(
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+    use bytes::Bytes;
+
     use super::*;
+    use crate::vocabulary::{ContentHash, Envelope, Key, MessageId, Seq, StreamName};
 
     const BATCH: Batch = Batch { max: 4, wait: Duration::from_secs(1), bytes: 100 };
 
@@ -231,6 +261,46 @@ mod tests {
         assert_eq!(groups(BATCH, [young, old].into_iter())[0].since, old.since);
         let again = Ready { since: None, ..young };
         assert_eq!(groups(BATCH, [young, again].into_iter())[0].since, None);
+    }
+
+    #[test]
+    fn what_would_have_shared_a_request_is_told_from_when_it_was_read() {
+        // Key, milliseconds, bytes; a capital letter is a deletion.
+        let message = |(key, at, bytes): (char, i64, usize)| {
+            let mut parcel = parcel_of(&key.to_lowercase().to_string(), bytes);
+            parcel.operation = if key.is_uppercase() { Operation::Delete } else { Operation::Upsert };
+            (Moment(at), parcel)
+        };
+        let of = |all: &[(char, i64, usize)]| {
+            let messages: Vec<_> = all.iter().copied().map(message).collect();
+            let requests = shared(BATCH, &messages).into_iter();
+            requests.map(|request| request.into_iter().map(|place| all[place].0).collect()).collect::<Vec<String>>()
+        };
+        assert_eq!(of(&[]), [""; 0]);
+        assert_eq!(of(&"abcdef".chars().map(|key| (key, 0, 9)).collect::<Vec<_>>()), ["abcd", "ef"]);
+        assert_eq!(of(&[('a', 0, 9), ('b', 1000, 9), ('c', 1001, 9)]), ["ab", "c"], "the first waits for a second");
+        assert_eq!(of(&[('a', 0, 9), ('b', 0, 9), ('a', 0, 9), ('c', 0, 9)]), ["abc", "a"], "a key once");
+        assert_eq!(of(&[('a', 0, 9), ('B', 0, 9), ('c', 0, 9)]), ["ac", "B"]);
+        assert_eq!(of(&[('a', 0, 60), ('b', 0, 60), ('c', 0, 9)]), ["a", "bc"], "a hundred bytes");
+    }
+
+    fn parcel_of(key: &str, bytes: usize) -> Parcel {
+        let (key, body) = (Key::from_stored(key), Bytes::from(vec![b' '; bytes]));
+        let (stream, hash) = (StreamName::new("s").unwrap(), ContentHash::of(Operation::Upsert, &body));
+        let envelope = Envelope {
+            id: MessageId::derive(&stream, &key, 1, &hash),
+            stream,
+            key,
+            seq: Seq { epoch: 1, number: 1 },
+            generation: 1,
+            operation: Operation::Upsert,
+            time: Moment(0),
+            label: None,
+            hash,
+            body: body.clone(),
+        };
+        let operation = Operation::Upsert;
+        Parcel { envelope, operation, body, idempotency_key: String::new(), receiver_id: None, exists: false }
     }
 
     #[test]

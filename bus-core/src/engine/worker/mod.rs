@@ -42,7 +42,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-pub use batch::Batch;
+pub use batch::{Batch, shared};
 pub use collect::Collect;
 pub use control::{Command, Handle, ReplayOutcome};
 pub use load::Load;

@@ -156,8 +156,13 @@ async fn a_deletion_has_its_own_request() {
 }
 
 #[test]
-fn a_preview_is_the_request_of_one_record() {
-    let preview = batched("http://h/api", Repeats::Harmless, false).preview(&parcel("1")).unwrap().unwrap();
-    assert_eq!((preview.method.as_str(), preview.path.as_str()), ("POST", "/stock/orders"));
-    assert!(preview.body.starts_with(b"[{") && preview.body.ends_with(b"}]"));
+fn a_preview_is_the_request_of_all_its_records() {
+    let target = batched("http://h/api", Repeats::Harmless, false);
+    for (parcels, records) in [(vec![parcel("1")], 1), (vec![parcel("1"), parcel("2")], 2)] {
+        let preview = target.preview(&parcels).unwrap().unwrap();
+        assert_eq!((preview.method.as_str(), preview.path.as_str()), ("POST", "/stock/orders"));
+        let body: Vec<serde_json::Value> = serde_json::from_slice(&preview.body).unwrap();
+        assert_eq!(body.len(), records);
+    }
+    assert!(target.preview(&[parcel("1"), delete("2", Some("77"), true)]).unwrap().is_none(), "they share none");
 }
