@@ -4,7 +4,17 @@
 #[path = "../src/engine/mod.rs"]
 mod engine;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use async_trait::async_trait;
+use bus_core::engine::base::Watched;
 use bus_core::engine::capture::Changes;
+use bus_core::engine::incident::Kind as Incident;
+use bus_core::ports::permits::Permits;
+use bus_core::ports::source::{Batch, BatchLimit, ScanPage, Source, SourceError, SystemReport};
+use bus_core::ports::watch::WatchStore;
+use bus_core::vocabulary::{Cursor, Key, Moment, Operation, Record, StreamName};
 use engine::properties::*;
 use engine::*;
 
@@ -266,4 +276,83 @@ async fn a_deletion_found_by_comparison_is_checked_and_survives_every_crash() {
             assert_eq!(world.receiver.effects().len(), 6, "one deletion and nothing else");
         }
     }
+}
+
+/// Another row each time, and always the same position.
+struct Standing(u64);
+
+#[async_trait]
+impl Source for Standing {
+    async fn check(&mut self) -> Result<SystemReport, SourceError> {
+        Ok(SystemReport::default())
+    }
+
+    async fn fetch(&mut self, after: Option<&Cursor>, _: BatchLimit, _: &Permits) -> Result<Batch, SourceError> {
+        self.0 += 1;
+        let (key, body) = (Key::from_stored("а"), self.0.to_string().into());
+        let record = Record { stream: stream(), key, operation: Operation::Upsert, label: None, body };
+        Ok(Batch { records: vec![record], next: after.cloned(), ..Batch::default() })
+    }
+
+    async fn scan(&mut self, _: bool, _: BatchLimit, _: &Permits) -> Result<ScanPage, SourceError> {
+        Ok(ScanPage::default())
+    }
+
+    async fn present(&mut self, _: &StreamName, keys: &[Key], _: &Permits) -> Result<Vec<bool>, SourceError> {
+        Ok(vec![true; keys.len()])
+    }
+
+    async fn committed(&mut self, _: Option<&Cursor>) -> Result<(), SourceError> {
+        Ok(())
+    }
+}
+
+/// Minutes on the clock of the watched source.
+static MINUTES: AtomicI64 = AtomicI64::new(0);
+
+fn clock() -> Moment {
+    Moment(MINUTES.load(Ordering::SeqCst) * 60_000)
+}
+
+/// One life of a watched source that is read at this position, at these minutes.
+async fn read_at(world: &World, cursor: &Cursor, minutes: impl IntoIterator<Item = i64>) {
+    let store: Arc<dyn WatchStore> = Arc::new(world.store().clone());
+    let mut source = Watched::new(Box::new(Standing(0)), feed(), store, world.incidents.clone()).by(clock);
+    for minute in minutes {
+        MINUTES.store(minute, Ordering::SeqCst);
+        source.fetch(Some(cursor), BatchLimit { records: 10, bytes: 1 << 20 }, &Permits::unbounded()).await.unwrap();
+    }
+}
+
+/// A process that is restarted every few hours would else never see a whole day.
+#[tokio::test]
+async fn a_position_that_stays_for_a_day_is_told_over_restarts() {
+    const HOUR: i64 = 60;
+    let (stays, other) = (Cursor::new("10"), Cursor::new("11"));
+    let told = |world: &World| world.incidents.list().iter().any(|one| one.kind == Incident::CursorStuck);
+    let mut world = World::new(Setup::default()).await;
+    read_at(&world, &stays, [0, 30, HOUR - 1]).await;
+    assert_eq!(world.store().standing(&feed(), &stays).await.unwrap(), None, "less than an hour is not worth a write");
+    world.crash().await;
+    // What was seen before is forgotten; from here on it lasts.
+    read_at(&world, &stays, [2 * HOUR, 4 * HOUR]).await;
+    let since = Some(Moment(2 * HOUR * 60_000));
+    assert_eq!(world.store().standing(&feed(), &stays).await.unwrap(), since);
+    for life in 1..6 {
+        world.crash().await;
+        read_at(&world, &stays, (0..6).map(|round| life * 5 * HOUR + round)).await;
+        assert_eq!(world.store().standing(&feed(), &stays).await.unwrap(), since, "its beginning stays");
+        assert!(!told(&world), "{} hours", life * 5 - 2);
+    }
+    world.crash().await;
+    read_at(&world, &stays, (0..4).map(|round| 29 * HOUR + round)).await;
+    assert!(!told(&world), "a few rounds say nothing");
+    world.crash().await;
+    read_at(&world, &stays, (0..5).map(|round| 29 * HOUR + round)).await;
+    assert!(told(&world));
+    world.incidents.close(Incident::CursorStuck, feed().as_str());
+    world.crash().await;
+    // It has moved: nothing is known of the new position.
+    read_at(&world, &other, (0..6).map(|round| 30 * HOUR + round)).await;
+    assert!(!told(&world));
 }

@@ -41,12 +41,20 @@ pub struct Watched {
     /// The beginning of a stand that the store knows; `None` before it was asked.
     standing: Option<Option<Moment>>,
     last: u64,
+    clock: fn() -> Moment,
 }
 
 impl Watched {
     /// Watches a source of a feed.
     pub fn new(inner: Box<dyn Source>, feed: FeedName, store: Arc<dyn WatchStore>, incidents: Incidents) -> Self {
-        Self { inner, feed, store, incidents, again: None, cursor: CursorWatch::default(), standing: None, last: 0 }
+        let (cursor, clock) = (CursorWatch::default(), Moment::now);
+        Self { inner, feed, store, incidents, again: None, cursor, standing: None, last: 0, clock }
+    }
+
+    /// The same by another clock: a test does not wait for a day.
+    #[must_use]
+    pub fn by(self, clock: fn() -> Moment) -> Self {
+        Self { clock, ..self }
     }
 
     async fn same(&mut self, permits: &Permits) -> Result<(), SourceError> {
@@ -86,7 +94,7 @@ impl Watched {
         let content = hash.finish();
         let moved = batch.next.as_ref().is_some_and(|next| Some(next) != after);
         let changed = content != self.last && !batch.records.is_empty();
-        let sign = self.cursor.judge(CursorRound { changed, more: batch.more, moved }, Moment::now());
+        let sign = self.cursor.judge(CursorRound { changed, more: batch.more, moved }, (self.clock)());
         self.last = content;
         self.incidents.judge(Kind::CursorStuck, self.feed.as_str(), sign, CURSOR_REMEDY);
         self.remember(after).await;
@@ -110,7 +118,7 @@ impl Watched {
     /// A stand that lasts is kept, once.
     async fn remember(&mut self, after: Option<&Cursor>) {
         let (Some(since), Some(cursor)) = (self.cursor.since(), after) else { return };
-        if since.until(Moment::now()) < LASTS || self.standing == Some(Some(since)) {
+        if since.until((self.clock)()) < LASTS || self.standing == Some(Some(since)) {
             return;
         }
         if self.store.keep_standing(&self.feed, cursor, since).await.is_ok() {
