@@ -253,6 +253,12 @@ fn each_mistake_has_its_code_place_and_hint() {
             "BUS-C024",
             &["`sent` is compared with nothing"],
         ),
+        (
+            send,
+            &format!("{bulk} }}\nbatch = {{ max = 5, wait = \"11s\" }}"),
+            "BUS-C026",
+            &["would wait 11s for others", "longer than 20s", "at most half of `hold` in [bus], which is 10s"],
+        ),
         (send, &format!("{bulk} }}\nbatch = {{ max = 5, results = \"/a\" }}"), "BUS-C006", &["/items/*/status"]),
         (send, &format!("{bulk} }}\nbatch = {{ max = 5, body = \"list\" }}"), "BUS-C006", &["\"array\", \"lines\""]),
         (send, &format!("{bulk} }}\nbatch = {{ max = 5, bytes = \"1GB\" }}"), "BUS-C006", &["too large"]),

@@ -1,4 +1,5 @@
-//! What operators do every day, by the commands they type: pause and resume, dead letters. Embedded broker, real processes.
+//! What operators do every day, by the commands they type: pause and resume, dead letters, loads, rewinds. Real processes,
+//! both brokers.
 
 use std::time::Duration;
 
@@ -17,15 +18,17 @@ struct Setting {
 }
 
 impl Setting {
-    async fn start(script: &Script) -> Result<Self> {
+    async fn start(script: &Script, rabbit: Option<String>) -> Result<Self> {
         let receiver = Receiver::start(script).await?;
         let mut bus = Bus::new()?;
         bus.env("PUSH_KEY", "push-secret");
         bus.env("USER", "anna");
+        let broker = bus.on(rabbit);
         bus.routes(&format!(
             r#"
             [bus]
             listen = "{}"
+            {broker}
             [systems."магазин"]
             kind = "http"
             url = "{}"
@@ -76,9 +79,22 @@ impl Setting {
     }
 }
 
+async fn rabbitmq() -> Result<Option<String>> {
+    Ok(Some(bus_tests::servers::RabbitMq::shared().await?.vhost().await?.url))
+}
+
 #[tokio::test]
 async fn a_pause_says_who_and_why_and_outlives_a_restart() -> Result<()> {
-    let mut setting = Setting::start(&Script::default()).await?;
+    a_pause_outlives_a_restart(None).await
+}
+
+#[tokio::test]
+async fn a_pause_says_who_and_why_and_outlives_a_restart_over_rabbitmq() -> Result<()> {
+    a_pause_outlives_a_restart(rabbitmq().await?).await
+}
+
+async fn a_pause_outlives_a_restart(rabbit: Option<String>) -> Result<()> {
+    let mut setting = Setting::start(&Script::default(), rabbit).await?;
     setting.succeeds(&["pause", "route", "в-магазин", "--why", "инвентаризация до утра"]).await?;
     assert_eq!(setting.push(1).await?, 204, "the feed goes on");
     setting.bus.terminate(LIMIT).await?;
@@ -129,9 +145,18 @@ async fn letters(setting: &Setting, count: usize) -> Result<Vec<Value>> {
 
 #[tokio::test]
 async fn letters_are_grouped_by_cause_mended_and_sent_again() -> Result<()> {
+    letters_are_mended(None).await
+}
+
+#[tokio::test]
+async fn letters_are_grouped_by_cause_mended_and_sent_again_over_rabbitmq() -> Result<()> {
+    letters_are_mended(rabbitmq().await?).await
+}
+
+async fn letters_are_mended(rabbit: Option<String>) -> Result<()> {
     let refuse = |keys: &[&str], code| Rule::keys(keys, Answer::Status { code, retry_after: None });
     let script = Script { rules: vec![refuse(&["11", "12", "13"], 422), refuse(&["21"], 400)], ..Script::default() };
-    let setting = Setting::start(&script).await?;
+    let setting = Setting::start(&script, rabbit).await?;
     for id in [11, 12, 13, 21] {
         assert_eq!(setting.push(id).await?, 204);
     }
@@ -174,7 +199,7 @@ async fn letters_are_grouped_by_cause_mended_and_sent_again() -> Result<()> {
 #[tokio::test]
 async fn exported_letters_come_back_mended_and_only_where_they_belong() -> Result<()> {
     let refuse = Rule::keys(&["31", "32"], Answer::Status { code: 422, retry_after: None });
-    let setting = Setting::start(&Script { rules: vec![refuse], ..Script::default() }).await?;
+    let setting = Setting::start(&Script { rules: vec![refuse], ..Script::default() }, None).await?;
     for id in [31, 32] {
         assert_eq!(setting.push(id).await?, 204);
     }
@@ -375,8 +400,9 @@ async fn a_sealed_batch_is_given_up(rabbitmq: Option<String>) -> Result<()> {
     shop.bus.terminate(LIMIT).await?;
     shop.bus.crash_at("capture.sealed:1");
     shop.bus.start().await?;
+    let file = format!("sqlite:{}", shop.file().display());
     let rename = async |name: &str, version: u32| {
-        let mut database = sqlx::SqliteConnection::connect(&format!("sqlite:{}", shop.file().display())).await?;
+        let mut database = sqlx::SqliteConnection::connect(&file).await?;
         let update = "UPDATE goods SET name = ?1, version = ?2 WHERE id = 2";
         sqlx::query(update).bind(name).bind(version).execute(&mut database).await?;
         anyhow::Ok(database.close().await?)
@@ -422,8 +448,7 @@ async fn a_sealed_batch_is_given_up(rabbitmq: Option<String>) -> Result<()> {
 
 #[tokio::test]
 async fn a_sealed_batch_is_given_up_over_rabbitmq() -> Result<()> {
-    let node = bus_tests::servers::RabbitMq::shared().await?;
-    a_sealed_batch_is_given_up(Some(node.vhost().await?.url)).await
+    a_sealed_batch_is_given_up(rabbitmq().await?).await
 }
 
 #[tokio::test]

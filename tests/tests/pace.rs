@@ -6,13 +6,13 @@ use anyhow::{Context, Result, ensure};
 use bus_tests::bus::Bus;
 use bus_tests::eventually::eventually;
 use bus_tests::receiver::{Answer, Receiver, Rule, Script};
-use bus_tests::servers::http_client;
+use bus_tests::servers::{RabbitMq, http_client};
 use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// One pushed stream to systems with these capacities, all of them the same receiver.
-fn routes(bus: &Bus, receiver: &Receiver, systems: &[(&str, &str)]) -> String {
+fn routes(bus: &Bus, receiver: &Receiver, broker: &str, systems: &[(&str, &str)]) -> String {
     let system = |(name, capacity): &(&str, &str)| {
         format!(
             r#"
@@ -32,6 +32,7 @@ fn routes(bus: &Bus, receiver: &Receiver, systems: &[(&str, &str)]) -> String {
         r#"
         [bus]
         listen = "{}"
+        {broker}
         [streams.orders]
         listen = {{ path = "/in/orders", key = {{ env = "PUSH_KEY" }} }}
         key = "id"
@@ -62,10 +63,21 @@ fn named<'a>(list: &'a Value, name: &str) -> Result<&'a Value> {
 
 #[tokio::test]
 async fn a_backlog_says_when_it_will_be_empty_or_that_it_never_will() -> Result<()> {
+    a_backlog_is_foreseen(None).await
+}
+
+/// How much waits is asked of the broker.
+#[tokio::test]
+async fn a_backlog_says_when_it_will_be_empty_or_that_it_never_will_over_rabbitmq() -> Result<()> {
+    a_backlog_is_foreseen(Some(RabbitMq::shared().await?.vhost().await?.url)).await
+}
+
+async fn a_backlog_is_foreseen(rabbit: Option<String>) -> Result<()> {
     let receiver = Receiver::start(&Script::default()).await?;
     let mut bus = Bus::new()?;
     bus.env("PUSH_KEY", "push-secret");
-    bus.routes(&routes(&bus, &receiver, &[("slow", r#"rate = "10/min""#), ("shut", r#"rate = "0/min""#)]))?;
+    let broker = bus.on(rabbit);
+    bus.routes(&routes(&bus, &receiver, broker, &[("slow", r#"rate = "10/min""#), ("shut", r#"rate = "0/min""#)]))?;
     bus.start().await?;
     pushed(&bus, 100).await?;
     let seen = eventually("forecasts", LIMIT, || async {
@@ -96,7 +108,7 @@ async fn a_system_that_asks_for_less_gets_less_unless_that_is_switched_off() -> 
     let mut bus = Bus::new()?;
     bus.env("PUSH_KEY", "push-secret");
     let systems = [("shop", r#"rate = "600/min""#), ("rigid", r#"rate = "600/min", adaptive = false"#)];
-    bus.routes(&routes(&bus, &receiver, &systems))?;
+    bus.routes(&routes(&bus, &receiver, "", &systems))?;
     bus.start().await?;
     pushed(&bus, 40).await?;
     let system = eventually("strain", LIMIT, || async {

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use bus_config::{Bus, Feed, FeedSource, Landscape, MapSource, Route, Subscription, System, Via};
+use bus_config::shape::Shaper;
+use bus_config::{Bus, Feed, FeedSource, Landscape, Map, MapSource, Route, Subscription, System, Via};
 use bus_core::engine::supervisor::JobName;
-use bus_core::vocabulary::{RouteName, StreamName, SystemName};
+use bus_core::vocabulary::{MapName, RouteName, StreamName, SystemName};
 
 use crate::wire::source;
 
@@ -15,6 +16,8 @@ pub struct Difference {
     pub end: BTreeSet<JobName>,
     /// Jobs that start: new, or other than they were.
     pub start: BTreeSet<JobName>,
+    /// Maps whose values come from elsewhere than they did; who asks them starts anew.
+    pub maps: BTreeSet<MapName>,
     /// Systems whose gates cannot stay as they are.
     pub systems: BTreeSet<SystemName>,
     /// A queue is another's, or no one's: subscriptions of one's own queue have no job that would say so.
@@ -30,20 +33,12 @@ impl Difference {
 
 /// Compares. Every part of a landscape is named here, so that a new one cannot be forgotten.
 pub fn between(old: &Landscape, new: &Landscape) -> Difference {
-    // Maps do not change while the bus runs, see `fixed`.
-    let Landscape {
-        bus,
-        systems,
-        feeds,
-        streams: _,
-        routes,
-        subscriptions,
-        notify: _,
-        maintenance: _,
-        maps: _,
-        tests: _,
-    } = new;
+    let Landscape { bus, systems, feeds, streams: _, routes, subscriptions, notify: _, maintenance: _, maps, tests: _ } =
+        new;
     let mut found = Difference::default();
+    let other = |map: &&Map| old.maps.iter().any(|known| known.handle.name == map.handle.name && known != *map);
+    found.maps = maps.iter().filter(other).map(|map| map.handle.name.clone()).collect();
+    let asks_another = |shape: &Shaper| shape.maps().into_iter().any(|map| found.maps.contains(map));
     let changed = |system: &&System| old.system(&system.name) != Some(*system);
     found.systems = systems.iter().filter(changed).map(|system| system.name.clone()).collect();
     let gone = old.systems.iter().filter(|system| new.system(&system.name).is_none());
@@ -75,6 +70,7 @@ pub fn between(old: &Landscape, new: &Landscape) -> Difference {
     let same_route = |route: &Route| {
         !everywhere
             && !hold
+            && !asks_another(&route.shape)
             && !found.systems.contains(&route.to)
             && old.routes.contains(route)
             && routes.contains(route)
@@ -90,7 +86,10 @@ pub fn between(old: &Landscape, new: &Landscape) -> Difference {
     };
     let (keeping_start, keeping_end) = (keeping(new), keeping(old));
 
-    let same = |one: &Subscription| !everywhere && old.subscriptions.contains(one) && subscriptions.contains(one);
+    let same = |one: &Subscription| {
+        let known = old.subscriptions.contains(one) && subscriptions.contains(one);
+        !everywhere && !asks_another(&one.shape) && known
+    };
     let outboxes = |list: &[Subscription]| -> BTreeSet<JobName> {
         let others = list.iter().filter(|one| !same(one) && matches!(one.via, Via::Http { .. }));
         others.map(|one| JobName::Outbox(one.name.clone())).collect()
@@ -118,12 +117,19 @@ fn fixed_by_joins(old: &Landscape, new: &Landscape) -> Vec<String> {
     changed.map(|name| format!("`join` of stream {name}")).collect()
 }
 
-/// Who holds a map holds what answers for it, and what keeps it current has no job that a reload could end.
+/// What keeps a map from a stream, or from what a route learns, has a place of its own; and what reads one from a system has
+/// no job that a reload could end.
 fn fixed_by_maps(old: &Landscape, new: &Landscape) -> Vec<String> {
-    if new.maps != old.maps {
-        return vec!["`[maps]`".to_owned()];
-    }
     let mut fixed = BTreeSet::new();
+    let kept = |landscape: &Landscape, name: &MapName| {
+        let map = landscape.maps.iter().find(|map| map.handle.name == *name);
+        map.filter(|map| matches!(map.source, MapSource::Stream { .. } | MapSource::Route { .. })).cloned()
+    };
+    for name in old.maps.iter().chain(&new.maps).map(|map| &map.handle.name) {
+        if kept(old, name) != kept(new, name) {
+            fixed.insert(format!("map `{name}`"));
+        }
+    }
     for map in &new.maps {
         let MapSource::Query { system, .. } = &map.source else { continue };
         let from = format!("(map `{}` is read from it)", map.handle.name);
@@ -293,14 +299,40 @@ mod tests {
     }
 
     #[test]
-    fn maps_and_echo_change_with_a_restart() {
+    fn whoever_asks_a_map_that_comes_from_elsewhere_starts_anew() {
+        let text = format!("{BASE}{MAPS}");
+        let old = landscape(&text);
+        for (from, to, jobs, maps) in [
+            ("\"RUB\"", "\"RUR\"", "route mapped", "currencies"),
+            ("unknown = \"pass\"", "", "route mapped", "currencies"),
+            ("schedule = \"10m\"", "schedule = \"11m\"", "route back", "warehouses"),
+            ("city AS value", "country AS value", "route back", "warehouses"),
+            // Nobody asks it yet.
+            ("[maps.names]", "[maps.more]\nvalues = { a = \"b\" }\n[maps.names]", "", ""),
+        ] {
+            let new = landscape(&text.replacen(from, to, 1));
+            let found = between(&old, &new);
+            assert_eq!((words(&found.end).as_str(), words(&found.start).as_str()), (jobs, jobs), "{from}");
+            let changed: Vec<_> = found.maps.iter().map(MapName::as_str).collect();
+            assert_eq!(changed.join(", "), maps, "{from}");
+            assert!(fixed(&old, &new).is_empty() && fixed(&new, &old).is_empty(), "{from}");
+        }
+        let asked = "[subscriptions.bi]\nstream = \"stock\"\nvia = \"http\"\nkey = { env = \"K\" }\nfields = { c = { path = \".cur\", map = \"currencies\" } }\n";
+        let (old, new) = (format!("{text}{asked}"), format!("{text}{asked}").replacen("\"RUB\"", "\"RUR\"", 1));
+        assert_eq!(words(&between(&landscape(&old), &landscape(&new)).end), "route mapped, outbox bi");
+    }
+
+    #[test]
+    fn kept_maps_and_echo_change_with_a_restart() {
         let text = format!("{BASE}{MAPS}");
         let old = landscape(&text);
         for (from, to, refused) in [
-            ("\"RUB\"", "\"RUR\"", "`[maps]`"),
-            ("unknown = \"pass\"", "", "`[maps]`"),
-            ("schedule = \"10m\"", "schedule = \"11m\"", "`[maps]`"),
-            ("value = \".name\"", "value = \".title\"", "`[maps]`"),
+            ("value = \".name\"", "value = \".title\"", "map `names`"),
+            (
+                "[maps.names]\n        stream = \"stock\"\n        value = \".name\"",
+                "[maps.names]\n        values = { a = \"b\" }",
+                "map `names`",
+            ),
             ("compare = [\".status\"]", "compare = [\".state\"]", "`echo` of route back"),
             ("echo = {", "# echo = {", "`echo` of route back"),
             ("wms/wms", "wms/wms2", "system `wms` (map `warehouses` is read from it)"),
@@ -310,7 +342,7 @@ mod tests {
             assert_eq!(fixed(&old, &new), [refused], "{from} -> {to}");
             assert_eq!(fixed(&new, &old), [refused], "{to} -> {from}");
         }
-        assert_eq!(fixed(&old, &landscape(BASE)), ["`[maps]`", "`echo` of route back"]);
+        assert_eq!(fixed(&old, &landscape(BASE)), ["map `names`", "`echo` of route back"]);
     }
 
     #[test]

@@ -173,8 +173,8 @@ impl Reloader {
             return Err(Refused::Fixed(fixed));
         }
         let difference = difference::between(&current.landscape, &new);
-        // The maps are the same: what answers goes on, and nothing that needs one waits until it was read again.
-        for map in &new.maps {
+        // What answers for a map that is the same goes on, and nothing that needs it waits until it was read again.
+        for map in new.maps.iter().filter(|map| !difference.maps.contains(&map.handle.name)) {
             let same = current.landscape.maps.iter().find(|known| known.handle.name == map.handle.name);
             same.into_iter().for_each(|known| map.handle.share(&known.handle));
         }

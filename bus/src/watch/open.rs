@@ -18,33 +18,46 @@ const HOURS: Duration = Duration::from_secs(15 * 60);
 
 /// Whether the route's receiver takes messages, the next one within this time. What the route itself pauses is not looked at.
 pub fn is_open(oversight: &Oversight, handle: &Handle, within: Duration) -> bool {
+    gate_of(oversight, handle).is_none_or(|gate| is_closed(&gate) && waits(&gate, handle.operation(), within))
+}
+
+fn gate_of(oversight: &Oversight, handle: &Handle) -> Option<Arc<Gate>> {
     let plan = oversight.plan();
-    let system = plan.topology.route.get(handle.route().as_str());
-    let gate = system.and_then(|system| gate(oversight, system));
-    gate.is_none_or(|gate| answers(&gate) && gate.wait(handle.operation()).is_some_and(|wait| wait <= within))
+    gate(oversight, plan.topology.route.get(handle.route().as_str())?)
 }
 
 fn gate(oversight: &Oversight, name: &str) -> Option<Arc<Gate>> {
     SystemName::new(name).ok().and_then(|name| oversight.workshop.gates.known(&name))
 }
 
-/// Neither down nor paused.
-fn answers(gate: &Gate) -> bool {
-    matches!(gate.breaker(), BreakerState::Closed { .. }) && gate.pause().is_none()
+/// The breaker: the system answers.
+fn is_closed(gate: &Gate) -> bool {
+    matches!(gate.breaker(), BreakerState::Closed { .. })
+}
+
+/// For no longer than this. A pause that a person ordered has no end.
+fn waits(gate: &Gate, operation: Option<&str>, within: Duration) -> bool {
+    gate.wait(operation).is_some_and(|wait| wait <= within)
+}
+
+/// One that was down is worth a try as soon as it may be asked again: with an empty line nobody else would ask.
+fn may_be_asked(gate: &Gate, operation: Option<&str>) -> bool {
+    waits(gate, operation, if is_closed(gate) { HOURS } else { Duration::ZERO })
 }
 
 impl MayGo for Oversight {
     fn delivers(&self, route: &RouteName) -> bool {
         // A route that is gone fails its task, which is to be seen.
         let Some(handle) = self.engine.route(route) else { return true };
-        handle.status().paused.is_none() && is_open(self, &handle, HOURS)
+        let asked = || gate_of(self, &handle).is_none_or(|gate| may_be_asked(&gate, handle.operation()));
+        handle.status().paused.is_none() && asked()
     }
 
     fn reads(&self, feed: &FeedName) -> bool {
         let plan = self.plan();
         let system = plan.topology.feed.get(feed.as_str());
         let gate = system.and_then(|system| gate(self, &format!("{system}{READS}")));
-        self.workshop.operations.pauses.of(&Subject::Feed(feed.clone())).is_none()
-            && gate.is_none_or(|gate| answers(&gate))
+        let paused = self.workshop.operations.pauses.of(&Subject::Feed(feed.clone()));
+        paused.is_none() && gate.is_none_or(|gate| may_be_asked(&gate, None))
     }
 }

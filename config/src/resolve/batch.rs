@@ -1,5 +1,7 @@
 //! Several records in one request: what then makes no sense, because it is of one of them.
 
+use std::time::Duration;
+
 use bus_options::{Bytes, Located, Report, codes};
 
 use super::template::literals;
@@ -35,6 +37,20 @@ pub fn resolve(route: &Route, to: Option<&System>, report: &mut Report) -> Optio
         body: batch.body.clone(),
         results: batch.results.as_ref().map(|results| self::results(&results.value.0, results, report)),
     })
+}
+
+/// What waits for others is unsettled, and nothing may be for longer than `hold`: half of that is left for its permit.
+pub fn waits(route: &Route, hold: Duration, report: &mut Report) {
+    let Some(Located { value: batch, span }) = &route.batch else { return };
+    if batch.wait.0 * 2 > hold {
+        let message = format!(
+            "records would wait {:?} for others, and none may be in memory for longer than {hold:?}",
+            batch.wait.0
+        );
+        let hint =
+            format!("at most half of `hold` in [bus], which is {:?}; a `schedule` collects for longer", hold / 2);
+        report.add_with_hint(codes::BATCH_WAITS, span, message, hint);
+    }
 }
 
 /// Paths and headers of a request that carries several records hold nothing of one of them.

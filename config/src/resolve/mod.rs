@@ -42,7 +42,7 @@ pub fn resolve(tables: Tables, base: &Path, sources: &Sources, report: &mut Repo
     map::reserved(&tables.routes, &tables.subscriptions, report);
     let maps = map::resolve(&tables.maps, &tables.systems, &tables.routes, base, report);
     let catalogue = map::catalogue(&maps);
-    let routes = route::routes(tables.routes, &tables.systems, &tables.streams, &catalogue, zone, report);
+    let routes = route::routes(tables.routes, &tables.systems, &tables.streams, &catalogue, zone, bus.hold, report);
     let subscriptions = route::subscriptions(tables.subscriptions, &bus.broker, &catalogue, zone, report);
     let tests = test::tests(tables.tests, &maps, base, sources, report);
     let notify = watch::channels(tables.notify, report);

@@ -1,6 +1,7 @@
 //! Routes and subscriptions.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bus_core::policy::{Idempotency, Jitter, RetryPolicy};
 use bus_core::vocabulary::{RouteName, StreamName, SubscriptionName, SystemName};
@@ -28,6 +29,7 @@ pub fn routes(
     streams: &Definitions<StreamName, Stream>,
     catalogue: &Catalogue,
     zone: Tz,
+    hold: Duration,
     report: &mut Report,
 ) -> Vec<Route> {
     former_names(&written, report);
@@ -36,6 +38,7 @@ pub fn routes(
     let mut resolved = Vec::with_capacity(written.0.len());
     for entry in written.0 {
         template::check(&entry.value, system(systems, entry.value.to.name()), streams, report);
+        batch::waits(&entry.value, hold, report);
         let requires = requires::resolve(&entry.value, &ways, streams, report);
         resolved.push(Route { requires, ..route(entry.key, entry.value, systems, catalogue, zone, report) });
     }

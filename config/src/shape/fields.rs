@@ -66,6 +66,10 @@ impl Fields {
         self.0.iter().map(|field| field.path.names())
     }
 
+    pub(super) fn maps(&self) -> impl Iterator<Item = &MapName> {
+        self.0.iter().filter_map(|field| field.map.as_ref()).map(|(map, _)| &map.name)
+    }
+
     pub(super) fn holds_for(&self) -> Option<&MapName> {
         let map = self.0.iter().filter_map(|field| field.map.as_ref());
         map.filter(|(_, unknown)| matches!(unknown, Unknown::Hold(_))).map(|(map, _)| &map.name).next()

@@ -36,6 +36,8 @@ pub fn run<T, E: Into<Stop>>(program: impl FnOnce() -> Result<T, E>) -> Result<T
 pub struct Session {
     /// The maps there are.
     pub catalogue: Catalogue,
+    /// The maps that the program asks.
+    pub maps: Rc<RefCell<Vec<MapName>>>,
     /// A map that the program may wait for.
     pub holds_for: Rc<RefCell<Option<MapName>>>,
     /// What is wrong with its calls.
@@ -99,6 +101,7 @@ impl Function for Lookup {
             (Some(stated), _) => stated,
             (None, own) => own.clone(),
         };
+        session.maps.borrow_mut().push(map.name.clone());
         if default.is_none() && matches!(unknown, Unknown::Hold(_)) {
             session.holds_for.replace(Some(map.name.clone()));
         }

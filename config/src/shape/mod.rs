@@ -66,6 +66,17 @@ impl Shaper {
         self.when.is_none() && matches!(self.body, Body::AsIs)
     }
 
+    /// The maps that it asks.
+    pub fn maps(&self) -> Vec<&MapName> {
+        let mut maps: Vec<&MapName> = self.when.iter().flat_map(|when| when.0.maps()).collect();
+        match &self.body {
+            Body::AsIs => {}
+            Body::Fields(fields) => maps.extend(fields.maps()),
+            Body::Transform(transform) => maps.extend(transform.0.maps()),
+        }
+        maps
+    }
+
     /// A map that a message may wait for.
     pub fn holds_for(&self) -> Option<&MapName> {
         let of_body = match &self.body {

@@ -24,6 +24,8 @@ pub struct Program {
     compiled: Arc<vrl::compiler::Program>,
     /// For messages about records: which line failed.
     source: Arc<str>,
+    /// The maps that it asks.
+    maps: Vec<MapName>,
     /// A map that a message may wait for.
     holds_for: Option<MapName>,
 }
@@ -47,13 +49,18 @@ impl Program {
         match compile_with_external(&script.text, &functions, &ExternalEnv::default(), config) {
             Ok(result) => {
                 let (compiled, source) = (Arc::new(result.program), script.text.as_str().into());
-                Some(Self { compiled, source, holds_for: session.holds_for.take() })
+                Some(Self { compiled, source, maps: session.maps.take(), holds_for: session.holds_for.take() })
             }
             Err(mistakes) => {
                 tell(script, mistakes, &session.mistakes.take(), &functions, report);
                 None
             }
         }
+    }
+
+    /// The maps that it asks.
+    pub(super) fn maps(&self) -> &[MapName] {
+        &self.maps
     }
 
     /// A map that it may wait for.
