@@ -112,7 +112,7 @@ impl Backfills {
         let begins = begins(&open.iter().map(standing).collect::<Vec<_>>());
         match begins.and_then(|turn| open.iter().find(|one| one.id == turn.backfill())) {
             Some(next) => {
-                for (id, _) in &steps {
+                for id in steps.keys() {
                     tracing::info!(
                         backfill = id,
                         instead = next.id,
