@@ -87,7 +87,7 @@ struct Learning(Mutex<HashSet<MessageId>>);
 
 impl Shape for Learning {
     fn shape(&self, envelope: &Envelope) -> Result<Shaped, ShapeError> {
-        if envelope.seq.number % 3 == 0 && self.0.lock().unwrap().insert(envelope.id) {
+        if envelope.seq.number.is_multiple_of(3) && self.0.lock().unwrap().insert(envelope.id) {
             let (what, subject) = ("map `m` to know \"3\"".to_owned(), "map `m`".to_owned());
             return Ok(Shaped::Hold(Hold { what, subject, within: None }));
         }
