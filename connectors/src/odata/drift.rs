@@ -13,6 +13,7 @@ use std::sync::Arc;
 use bus_core::ports::source::{SourceError, SourceFault};
 use serde::{Deserialize, Serialize};
 
+use super::condition;
 use super::model::{Kind, Model, Property, Type};
 use super::options::Read;
 use crate::Served;
@@ -218,13 +219,17 @@ fn is_within(path: &str, of: &str) -> bool {
 /// A change with those who read it; `None` if nobody does.
 fn tell(change: &Change, read: &Read, served: &Served) -> Option<String> {
     let first = change.path.split('.').next().unwrap_or_default();
+    let touches = |path: &str| path.is_empty() || is_within(&change.path, path) || is_within(path, &change.path);
+    let conditions = read.filter.iter().chain(read.parameters.iter().map(|(_, value)| value));
+    let asked = conditions.flat_map(|text| condition::names(text)).chain(read.expand.iter().cloned());
     let own = served.key.iter().chain(&served.label).chain(&served.date).any(|name| name == first)
-        || read.equals.iter().any(|(name, _)| name == first);
+        || read.equals.iter().any(|(name, _)| name == first)
+        || asked.into_iter().any(|path| touches(&path));
     if !own && !read.select.is_empty() && !read.select.iter().any(|name| name == first) {
         return None;
     }
-    let reads = |path: &String| path.is_empty() || is_within(&change.path, path) || is_within(path, &change.path);
-    let by = read.readers.iter().filter(|reader| reader.paths.iter().any(reads)).map(|reader| reader.by.as_str());
+    let by = read.readers.iter().filter(|reader| reader.paths.iter().any(|path| touches(path)));
+    let by = by.map(|reader| reader.by.as_str());
     let by: Vec<&str> = by.collect();
     let named = own || !read.select.is_empty();
     (named || !by.is_empty())

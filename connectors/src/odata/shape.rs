@@ -3,10 +3,13 @@
 //! JSON and Atom order properties differently, and write numbers as strings or not. A record that was read by pages and
 //! comes again from an exchange plan must be the same bytes, or every such record would look changed.
 
+use std::cell::Cell;
+
 use chrono::{Datelike, NaiveDateTime, TimeZone};
 use chrono_tz::Tz;
 use serde_json::{Map, Number, Value};
 
+use super::address::is_guid;
 use super::model::{Kind, Model, Type, local};
 
 /// 1C's reference to nothing.
@@ -41,14 +44,16 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// A record of this type.
-    pub fn record(&self, model: &Model, of: &Type, raw: Map<String, Value>) -> Map<String, Value> {
-        self.fields(model, of, raw, &Map::new(), DEEPEST)
+    /// A record of this type, and whether each value is one that its property can have.
+    pub fn record(&self, model: &Model, of: &Type, raw: Map<String, Value>) -> (Map<String, Value>, bool) {
+        let odd = Cell::new(false);
+        let record = self.fields((model, &odd), of, raw, &Map::new(), DEEPEST);
+        (record, !odd.get())
     }
 
     fn fields(
         &self,
-        model: &Model,
+        (model, odd): (&Model, &Cell<bool>),
         of: &Type,
         mut raw: Map<String, Value>,
         owner: &Map<String, Value>,
@@ -68,11 +73,14 @@ impl Shape {
                 (Kind::Stream, _) => continue,
                 (Kind::Rows(row), Value::Array(rows)) => {
                     let row = model.named(row);
-                    rows.into_iter().map(|one| self.row(model, row, one, &own, deeper)).collect()
+                    rows.into_iter().map(|one| self.row((model, odd), row, one, &own, deeper)).collect()
                 }
                 (kind, value) => {
                     let partner = format!("{}_Type", property.name);
                     let composite = matches!(kind, Kind::Text).then(|| raw.remove(&partner)).flatten();
+                    if composite.is_none() && !fits(kind, &value) {
+                        odd.set(true);
+                    }
                     let kind = composite.as_ref().map_or(Some(kind.clone()), kind_of_composite);
                     let value = kind.map_or(Value::Null, |kind| self.value(&kind, value));
                     done.insert((*property.name).to_owned(), value);
@@ -86,16 +94,26 @@ impl Shape {
             if let (Some(Value::Object(inner)), Some(target), true) =
                 (raw.remove(&**link), model.named(target), deeper > 0)
             {
-                done.insert((**link).to_owned(), self.fields(model, target, inner, &Map::new(), deeper - 1).into());
+                done.insert(
+                    (**link).to_owned(),
+                    self.fields((model, odd), target, inner, &Map::new(), deeper - 1).into(),
+                );
             }
         }
         self.undeclared(raw, &mut done);
         done
     }
 
-    fn row(&self, model: &Model, of: Option<&Type>, row: Value, own: &Map<String, Value>, deeper: usize) -> Value {
+    fn row(
+        &self,
+        known: (&Model, &Cell<bool>),
+        of: Option<&Type>,
+        row: Value,
+        own: &Map<String, Value>,
+        deeper: usize,
+    ) -> Value {
         match (of, row) {
-            (Some(of), Value::Object(fields)) if deeper > 0 => self.fields(model, of, fields, own, deeper - 1).into(),
+            (Some(of), Value::Object(fields)) if deeper > 0 => self.fields(known, of, fields, own, deeper - 1).into(),
             (_, row) => row,
         }
     }
@@ -153,6 +171,26 @@ impl Shape {
     }
 }
 
+/// Whether a property of this kind can have this value, in either format. What does not fit says that 1C has changed the property since
+/// it was asked; a text that fits a number says nothing.
+fn fits(kind: &Kind, value: &Value) -> bool {
+    let is_whole = |text: &str| !text.contains(['.', 'e', 'E']);
+    match (kind, value) {
+        (_, Value::Null) => true,
+        (Kind::Rows(_), value) => value.is_array(),
+        (Kind::Boolean, Value::Bool(_)) | (Kind::Number, Value::Number(_)) => true,
+        (Kind::Integer, Value::Number(number)) => is_whole(number.as_str()),
+        (Kind::Text | Kind::Binary | Kind::Stream, Value::String(_)) => true,
+        (_, Value::String(text)) if text.is_empty() => true,
+        (Kind::Guid, Value::String(text)) => is_guid(text),
+        (Kind::Moment, Value::String(text)) => text.parse::<NaiveDateTime>().is_ok(),
+        (Kind::Boolean, Value::String(text)) => matches!(text.as_str(), "true" | "false"),
+        (Kind::Number, Value::String(text)) => text.parse::<Number>().is_ok(),
+        (Kind::Integer, Value::String(text)) => is_whole(text) && text.parse::<Number>().is_ok(),
+        (_, Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => false,
+    }
+}
+
 /// The kind of a composite value, by the type beside it; `None` where nothing is set.
 fn kind_of_composite(its_type: &Value) -> Option<Kind> {
     let name = its_type.as_str().unwrap_or_default();
@@ -193,7 +231,7 @@ mod tests {
     fn shaped(shape: Shape, json: &str) -> String {
         let model = samples::model();
         let of = model.type_of("Document_Заказ").unwrap();
-        Value::Object(shape.record(&model, of, serde_json::from_str(json).unwrap())).to_string()
+        Value::Object(shape.record(&model, of, serde_json::from_str(json).unwrap()).0).to_string()
     }
 
     #[test]
@@ -222,6 +260,33 @@ mod tests {
             (r#"{"odata.type":"x","Контрагент@navigationLinkUrl":"y","Я_Key":"","А":1}"#, r#"{"А":1,"Я_Key":null}"#),
         ] {
             assert_eq!(shaped(Shape::default(), raw), expected);
+        }
+    }
+
+    #[test]
+    fn a_value_of_another_kind_than_declared_is_noticed_and_empty_ones_are_not() {
+        let model = samples::model();
+        let of = model.type_of("Document_Заказ").unwrap();
+        let fits = |json: &str| Shape::default().record(&model, of, serde_json::from_str(json).unwrap()).1;
+        for (json, expected) in [
+            (r#"{"Number":"1","Сумма":1.5,"Мест":"7","DeletionMark":true,"Date":"2026-11-22T10:00:00"}"#, true),
+            (r#"{"Number":null,"Сумма":"","Мест":null,"DeletionMark":"","Date":"","Контрагент_Key":""}"#, true),
+            (r#"{"Сумма":"1.5","Мест":7,"DeletionMark":"true","Date":"0001-01-01T00:00:00"}"#, true),
+            (r#"{"Склад":7.5,"Склад_Type":"Edm.Double","Подпись_Base64Data":"QUJD","Товары":[]}"#, true),
+            (r#"{"Новое":{"чужое":1},"Контрагент":{"Code":"1"}}"#, true),
+            (r#"{"Number":1}"#, false),
+            (r#"{"Сумма":"много"}"#, false),
+            (r#"{"Сумма":true}"#, false),
+            (r#"{"Мест":"1.5"}"#, false),
+            (r#"{"Мест":1.5}"#, false),
+            (r#"{"DeletionMark":"нет"}"#, false),
+            (r#"{"Date":"вчера"}"#, false),
+            (r#"{"Контрагент_Key":"УТ-1"}"#, false),
+            (r#"{"Товары":"нет"}"#, false),
+            (r#"{"Товары":[{"Цена":1},{"Цена":"дорого"}]}"#, false),
+            (r#"{"Контрагент":{"Code":1}}"#, false),
+        ] {
+            assert_eq!(fits(json), expected, "{json}");
         }
     }
 
