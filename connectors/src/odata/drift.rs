@@ -241,47 +241,4 @@ fn names(by: &[&str]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn form(fields: &[(&str, &str)]) -> Form {
-        let fields = fields.iter().map(|(path, kind)| ((*path).to_owned(), (*kind).to_owned()));
-        Form { entity: "Catalog_Т".into(), fields: fields.collect() }
-    }
-
-    #[test]
-    fn what_loses_something_is_told_and_what_does_not_is_not() {
-        let known = form(&[("А", "text(50)"), ("Б", "number"), ("В", "rows"), ("В.Г", "text"), ("В.Д", "date")]);
-        for (now, expected) in [
-            (
-                vec![
-                    ("А", "text(50)"),
-                    ("Б", "number"),
-                    ("В", "rows"),
-                    ("В.Г", "text"),
-                    ("В.Д", "date"),
-                    ("Ё", "date"),
-                ],
-                vec![],
-            ),
-            (vec![("А", "text(60)"), ("Б", "number"), ("В", "rows"), ("В.Г", "text"), ("В.Д", "date")], vec![]),
-            (vec![("А", "text"), ("Б", "number"), ("В", "rows"), ("В.Г", "text"), ("В.Д", "date")], vec![]),
-            (
-                vec![("А", "text(20)"), ("Б", "text"), ("В", "rows"), ("В.Г", "text")],
-                vec!["А was text(50) and is text(20)", "Б was number and is text", "В.Д (date) is gone"],
-            ),
-            (vec![("А", "text(50)"), ("Б", "number")], vec!["В (rows) is gone"]),
-        ] {
-            let found = changes(&known, &form(&now));
-            assert_eq!(found.iter().map(|change| change.what.as_str()).collect::<Vec<_>>(), expected);
-        }
-        assert_eq!(changes(&form(&[("А", "text")]), &form(&[("А", "text(9)")])).len(), 1, "from any length to nine");
-    }
-
-    #[test]
-    fn paths_lie_within_others_by_whole_names() {
-        assert!(is_within("Товары.Цена", "Товары") && is_within("Товары", "Товары"));
-        assert!(!is_within("ТоварыИУслуги", "Товары") && !is_within("Товары", "Товары.Цена"));
-    }
-}
+mod tests;
