@@ -1,5 +1,6 @@
 //! The configuration, resolved: what the program wires together. Every name in it exists, every value is in range.
 
+mod readers;
 mod test;
 
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ pub use crate::language::route::{Delivery, EchoKey, Late, Method, WhenLeft};
 pub use crate::language::stream::Overlap;
 use crate::maps::{CsvFile, Handle, Table};
 use crate::shape::{Compared, FieldPath, References, Shaper};
+pub use readers::FieldReader;
 pub use test::{Expected, ExpectedRequest, RouteTest};
 
 /// Everything that one configuration describes. In each list, the order of the files.

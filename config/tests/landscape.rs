@@ -126,3 +126,71 @@ fn repeating_is_harmless_by_method_or_by_word() {
         assert!(landscape.routes[0].shape.is_as_is());
     }
 }
+
+#[test]
+fn everybody_who_reads_a_field_is_known_with_all_that_it_reads() {
+    let toml = format!(
+        r#"
+[systems.shop]
+kind = "http"
+url = "http://shop"
+headers = {{ X-Name = "{{label}}" }}
+[systems.till]
+kind = "http"
+url = "http://till"
+{PUSHED}
+[streams."заказы"]
+key = ["ref", "part"]
+label = "number"
+mask = [".contacts.phone"]
+listen = {{ path = "/in/o", key = {{ env = "K" }} }}
+[routes.goods]
+stream = "s"
+to = "till"
+send = {{ method = "PUT", path = "/s/{{key}}" }}
+[routes.orders]
+stream = "заказы"
+to = "shop"
+when = '.Posted == true'
+fields = {{ sum = ".Сумма" }}
+send = {{ method = "PUT", path = "/o/{{key.0}}" }}
+[routes.lines]
+stream = "заказы"
+to = "till"
+transform = '. = {{ "n": length(array!(."Товары")) }}'
+requires = {{ stream = "s", keys = '."Товары"[*]."Номенклатура_Key"' }}
+send = {{ method = "PUT", path = "/o/{{key.0}}" }}
+on_delete = {{ path = "/o/{{label}}" }}
+[routes.back]
+stream = "s"
+to = "shop"
+fields = {{ b = ".b" }}
+echo = {{ of = "goods", compare = {{ ".sent" = ".a.read" }} }}
+send = {{ method = "PUT", path = "/s/{{key}}" }}
+[subscriptions.bi]
+stream = "заказы"
+via = "http"
+key = {{ env = "WEB" }}
+[maps.names]
+stream = "заказы"
+value = ".Имя"
+"#
+    );
+    let landscape = landscape(&toml);
+    let readers = |stream: &str| -> Vec<String> {
+        let stream = landscape.streams.iter().find(|one| one.name.as_str() == stream).unwrap();
+        let told = |reader: bus_config::FieldReader| format!("{}: {}", reader.by, reader.fields.join(" "));
+        landscape.readers_of(stream).into_iter().map(told).collect()
+    };
+    assert_eq!(
+        readers("заказы"),
+        [
+            "route orders: Posted number part ref Сумма",
+            "route lines: number part ref Товары Товары.Номенклатура_Key",
+            "subscription bi:  part ref",
+            "map.names: part ref Имя",
+            "its mask: contacts.phone",
+        ]
+    );
+    assert_eq!(readers("s"), ["route goods:  id", "route back: a.read b id"]);
+}

@@ -45,6 +45,8 @@ pub enum Plant {
     ReplayOverNewer,
     /// The first message that a run leaves to the next one is acknowledged.
     AckOfTheNextRun,
+    /// 1C is told that an answer has arrived when it was handed out, before anything of it is durable here.
+    NotifyBeforePublish,
 }
 
 /// Whether `BUS_PLANT` plants this bug. Always false without the feature `failpoints`.
@@ -60,6 +62,7 @@ pub fn planted(bug: Plant) -> bool {
             Plant::ForgottenFence => "forgotten-fence",
             Plant::ReplayOverNewer => "replay-over-newer",
             Plant::AckOfTheNextRun => "ack-of-the-next-run",
+            Plant::NotifyBeforePublish => "notify-before-publish",
         };
         PLANTED.get_or_init(|| std::env::var("BUS_PLANT").unwrap_or_default()) == name
     }

@@ -178,13 +178,8 @@ fn read(landscape: &Landscape, stream: &Stream) -> odata::Read {
 
 /// Who takes a stream, and which fields of it.
 pub fn readers(landscape: &Landscape, stream: &Stream) -> Vec<odata::Reader> {
-    let reader = |by: String, paths| odata::Reader { by, paths };
-    let routes = landscape.routes_of(&stream.name);
-    let routes = routes.map(|route| reader(format!("route {}", route.name), route.shape.fields_read()));
-    let taken = landscape.subscriptions_of(&stream.name);
-    let taken = taken.map(|one| reader(format!("subscription {}", one.name), one.shape.fields_read()));
-    let own = landscape.own_routes().filter(|(_, of)| **of == stream.name);
-    routes.chain(taken).chain(own.map(|(name, _)| reader(name, vec![String::new()]))).collect()
+    let readers = landscape.readers_of(stream).into_iter();
+    readers.map(|reader| odata::Reader { by: reader.by, paths: reader.fields }).collect()
 }
 
 /// A SELECT at a database.

@@ -316,7 +316,12 @@ impl Template {
 
     /// Whether `{value}` stands in it.
     pub fn uses(&self, value: &str) -> bool {
-        self.0.contains(&format!("{{{value}}}"))
+        Self::names(&self.0, value)
+    }
+
+    /// Whether `{value}` stands in a text.
+    pub fn names(text: &str, value: &str) -> bool {
+        text.contains(&format!("{{{value}}}"))
     }
 
     /// The columns N that a text names as `{key.N}`.

@@ -14,6 +14,13 @@ use super::path::{FieldPath, RawObject};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compared(Vec<(FieldPath, FieldPath)>);
 
+impl Compared {
+    /// The fields of the record that is read back, as names from the root joined by dots.
+    pub(crate) fn fields_read(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(|(_, read)| read.names())
+    }
+}
+
 impl Compare for Compared {
     fn sent(&self, operation: Operation, body: &[u8]) -> ContentHash {
         print(operation, body, self.0.iter().map(|(sent, _)| sent))

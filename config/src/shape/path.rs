@@ -57,7 +57,7 @@ impl FieldPath {
     }
 
     /// Its names, joined by dots.
-    pub(super) fn names(&self) -> String {
+    pub(crate) fn names(&self) -> String {
         let names =
             self.0.iter().filter_map(|step| if let Step::Field(name) = step { Some(name.as_str()) } else { None });
         names.collect::<Vec<_>>().join(".")

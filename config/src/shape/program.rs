@@ -86,10 +86,12 @@ impl Program {
         queries.filter(|path| path.prefix == PathPrefix::Event).map(names).collect()
     }
 
-    /// Whether it assigns the whole record anew.
+    /// Whether nothing of the record is left but what it has read, whichever way it takes: a field that nobody names is gone by
+    /// the types at its end. `return` leaves the record as it is at that place, which these types do not tell.
     pub(super) fn replaces_all(&self) -> bool {
-        let root = |path: &OwnedTargetPath| path.prefix == PathPrefix::Event && path.path.is_root();
-        self.compiled.info().target_assignments.iter().any(root)
+        let end = self.compiled.final_type_info();
+        let unnamed = end.state.external.target_kind().at_path(&[OwnedSegment::field("\0")][..]);
+        unnamed.is_undefined() && end.result.returns().is_never()
     }
 
     fn run(&self, record: &mut Record, zone: TimeZone) -> Result<Value, Stop> {

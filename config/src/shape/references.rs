@@ -33,6 +33,12 @@ impl References {
         }
         Ok(Self(paths))
     }
+
+    /// The field, as names from the root joined by dots.
+    pub(crate) fn fields_read(&self) -> String {
+        let names = self.0.iter().map(FieldPath::names).filter(|names| !names.is_empty());
+        names.collect::<Vec<_>>().join(".")
+    }
 }
 
 impl requires::References for References {

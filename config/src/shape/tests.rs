@@ -127,6 +127,22 @@ fn a_program_makes_the_receivers_object() {
 }
 
 #[test]
+fn what_a_program_leaves_in_one_branch_only_counts_as_read_as_a_whole() {
+    for (program, expected) in [
+        (". = {\"x\": .a}", &["a"][..]),
+        (".x = .a", &["", "a"]),
+        ("if .b == 1 { . = {\"x\": .a} }", &["", "a", "b"]),
+        ("if .b == 1 { . = {\"x\": .a} } else { . = {\"y\": .c} }", &["a", "b", "c"]),
+        ("if .b == 1 { . = {\"x\": .a} }\n. = {\"z\": .x}", &["a", "b", "x"]),
+        ("if .b == 1 { return null }\n. = {\"x\": .a}", &["", "a", "b"]),
+        ("if .b == 1 { abort }\n. = {\"x\": .a}", &["a", "b"]),
+        (". = {\"x\": .a}\n.y = 1\ndel(.x)", &["a", "x"]),
+    ] {
+        assert_eq!(transform(program).fields_read(), expected, "{program}");
+    }
+}
+
+#[test]
 fn the_type_of_a_field_does_not_depend_on_its_value() {
     let shaper = transform(". = { \"float\": is_float(.price), \"price\": .price }");
     for (price, printed) in [("100.00", "100.0"), ("100.50", "100.5"), ("0.0", "0.0")] {

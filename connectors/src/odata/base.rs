@@ -1,16 +1,18 @@
 //! One base of 1C: requests, the pool of sessions that all uses of one user share, and its `$metadata`.
 
+mod away;
 mod described;
 mod send;
 
 pub use send::Sent;
 
+use away::Away;
 use described::{Known, METADATA};
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bus_core::ports::source::{SourceError, SourceFault};
 use bus_core::vocabulary::Secret;
@@ -47,7 +49,11 @@ pub struct Base {
 struct Shared {
     sessions: Arc<Semaphore>,
     model: tokio::sync::Mutex<Known>,
+    away: Mutex<Away>,
 }
+
+/// One of the sessions that all uses of one user share.
+pub struct Session(OwnedSemaphorePermit);
 
 /// Root and user.
 type Place = (String, String);
@@ -63,7 +69,7 @@ fn shared(root: &str, user: &str, sessions: usize) -> Arc<Shared> {
         return known;
     }
     let sessions = Arc::new(Semaphore::new(sessions.clamp(1, 100)));
-    let fresh = Arc::new(Shared { sessions, model: tokio::sync::Mutex::default() });
+    let fresh = Arc::new(Shared { sessions, model: tokio::sync::Mutex::default(), away: Mutex::default() });
     bases.insert(place, Arc::downgrade(&fresh));
     fresh
 }
@@ -152,11 +158,38 @@ impl Base {
 
     /// One request; `rest` is encoded already, and empty or begins with a slash. Waits for a free session first.
     pub async fn ask(&self, method: Method, rest: &str, json: bool) -> Result<Answer, Failed> {
+        let session = self.session().await?;
+        self.ask_in(session, method, rest, json).await
+    }
+
+    /// A free session, for a request that follows at once.
+    pub async fn session(&self) -> Result<Session, Failed> {
         // Bounded by the longest answer that may hold one.
         let session = tokio::time::timeout(WHOLE_ANSWER, Arc::clone(&self.shared.sessions).acquire_owned()).await;
-        let Ok(Ok(session)) = session else {
-            return Err(cut("all sessions that the bus may have in this base are in use; see `sessions`", false));
-        };
+        match session {
+            Ok(Ok(session)) => Ok(Session(session)),
+            _ => Err(cut("all sessions that the bus may have in this base are in use; see `sessions`", false)),
+        }
+    }
+
+    /// As [`Base::ask`], in a session that is there already.
+    pub async fn ask_in(&self, session: Session, method: Method, rest: &str, json: bool) -> Result<Answer, Failed> {
+        let answer = self.answer(session, method, rest, json).await;
+        self.heard(answer.as_ref().err());
+        answer
+    }
+
+    fn heard(&self, failed: Option<&Failed>) {
+        self.shared.away.lock().unwrap_or_else(PoisonError::into_inner).heard(failed, Instant::now());
+    }
+
+    async fn answer(
+        &self,
+        Session(session): Session,
+        method: Method,
+        rest: &str,
+        json: bool,
+    ) -> Result<Answer, Failed> {
         let accept = if json { "application/json" } else { "application/atom+xml,application/xml" };
         let mut request = self.http.request(method.clone(), format!("{}{rest}", self.root)).timeout(WHOLE_ANSWER);
         request = request.header(reqwest::header::ACCEPT, accept);

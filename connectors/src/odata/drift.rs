@@ -13,6 +13,7 @@ use std::sync::Arc;
 use bus_core::ports::source::{SourceError, SourceFault};
 use serde::{Deserialize, Serialize};
 
+use super::condition;
 use super::model::{Kind, Model, Property, Type};
 use super::options::Read;
 use crate::Served;
@@ -218,13 +219,17 @@ fn is_within(path: &str, of: &str) -> bool {
 /// A change with those who read it; `None` if nobody does.
 fn tell(change: &Change, read: &Read, served: &Served) -> Option<String> {
     let first = change.path.split('.').next().unwrap_or_default();
+    let touches = |path: &str| path.is_empty() || is_within(&change.path, path) || is_within(path, &change.path);
+    let conditions = read.filter.iter().chain(read.parameters.iter().map(|(_, value)| value));
+    let asked = conditions.flat_map(|text| condition::names(text)).chain(read.expand.iter().cloned());
     let own = served.key.iter().chain(&served.label).chain(&served.date).any(|name| name == first)
-        || read.equals.iter().any(|(name, _)| name == first);
+        || read.equals.iter().any(|(name, _)| name == first)
+        || asked.into_iter().any(|path| touches(&path));
     if !own && !read.select.is_empty() && !read.select.iter().any(|name| name == first) {
         return None;
     }
-    let reads = |path: &String| path.is_empty() || is_within(&change.path, path) || is_within(path, &change.path);
-    let by = read.readers.iter().filter(|reader| reader.paths.iter().any(reads)).map(|reader| reader.by.as_str());
+    let by = read.readers.iter().filter(|reader| reader.paths.iter().any(|path| touches(path)));
+    let by = by.map(|reader| reader.by.as_str());
     let by: Vec<&str> = by.collect();
     let named = own || !read.select.is_empty();
     (named || !by.is_empty())
@@ -236,47 +241,4 @@ fn names(by: &[&str]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn form(fields: &[(&str, &str)]) -> Form {
-        let fields = fields.iter().map(|(path, kind)| ((*path).to_owned(), (*kind).to_owned()));
-        Form { entity: "Catalog_Т".into(), fields: fields.collect() }
-    }
-
-    #[test]
-    fn what_loses_something_is_told_and_what_does_not_is_not() {
-        let known = form(&[("А", "text(50)"), ("Б", "number"), ("В", "rows"), ("В.Г", "text"), ("В.Д", "date")]);
-        for (now, expected) in [
-            (
-                vec![
-                    ("А", "text(50)"),
-                    ("Б", "number"),
-                    ("В", "rows"),
-                    ("В.Г", "text"),
-                    ("В.Д", "date"),
-                    ("Ё", "date"),
-                ],
-                vec![],
-            ),
-            (vec![("А", "text(60)"), ("Б", "number"), ("В", "rows"), ("В.Г", "text"), ("В.Д", "date")], vec![]),
-            (vec![("А", "text"), ("Б", "number"), ("В", "rows"), ("В.Г", "text"), ("В.Д", "date")], vec![]),
-            (
-                vec![("А", "text(20)"), ("Б", "text"), ("В", "rows"), ("В.Г", "text")],
-                vec!["А was text(50) and is text(20)", "Б was number and is text", "В.Д (date) is gone"],
-            ),
-            (vec![("А", "text(50)"), ("Б", "number")], vec!["В (rows) is gone"]),
-        ] {
-            let found = changes(&known, &form(&now));
-            assert_eq!(found.iter().map(|change| change.what.as_str()).collect::<Vec<_>>(), expected);
-        }
-        assert_eq!(changes(&form(&[("А", "text")]), &form(&[("А", "text(9)")])).len(), 1, "from any length to nine");
-    }
-
-    #[test]
-    fn paths_lie_within_others_by_whole_names() {
-        assert!(is_within("Товары.Цена", "Товары") && is_within("Товары", "Товары"));
-        assert!(!is_within("ТоварыИУслуги", "Товары") && !is_within("Товары", "Товары.Цена"));
-    }
-}
+mod tests;

@@ -11,7 +11,7 @@
 //! | `base.rs` | requests, the pool of sessions, `$metadata` |
 //! | `catalogue.rs` | what a base publishes, for a person |
 //! | `identity.rs` | which base answers |
-//! | `drift.rs` | what 1C has changed of what is read |
+//! | `drift.rs`, `condition.rs` | what 1C has changed of what is read; the fields that a condition names |
 //! | `rows.rs`, `table.rs`, `pages.rs` | the records of an answer, of a stream, of a whole list |
 //! | `position.rs` | what is kept in a cursor by date |
 //! | `plan.rs`, `node.rs`, `spool.rs` | an exchange plan as a feed: the cursor, the numbers of its node, answers on disk |
@@ -23,6 +23,7 @@ mod address;
 mod atom;
 mod base;
 mod catalogue;
+mod condition;
 mod drift;
 mod identity;
 mod json;

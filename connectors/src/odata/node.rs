@@ -55,11 +55,13 @@ pub async fn select(base: &Base, plan: &Plan, spool: &Spool, seen: u64) -> Resul
     }
     let known = [node.sent, node.received, seen, before.map_or(0, |asked| asked.number)];
     let number = known.into_iter().max().unwrap_or(0) + 1;
+    // Waited for first: a stop or a kill meanwhile leaves no question in doubt.
+    let session = base.session().await.map_err(Failed::error)?;
     let asked = Asked::now(number);
     spool.note(asked).map_err(disk)?;
     crash::point("plan.asked");
     let question = question("SelectChanges", &node.address, number);
-    let mut answer = match base.ask(Method::POST, &question, false).await {
+    let mut answer = match base.ask_in(session, Method::POST, &question, false).await {
         Ok(answer) => answer,
         Err(failed) => {
             if !failed.in_doubt() {

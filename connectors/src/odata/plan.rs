@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use bus_core::engine::crash::{self, Plant};
 use bus_core::ports::permits::Permits;
 use bus_core::ports::source::{Batch, BatchLimit, ScanPage, SourceError, SourceFault};
 use bus_core::vocabulary::{Cursor, UnreadableRecord};
@@ -110,6 +111,9 @@ impl Reader {
             position.done = true;
         } else {
             (position.at, position.done) = self.hand_out(position.at, (tables, serves, model), limit, &mut batch)?;
+            if position.done && crash::planted(Plant::NotifyBeforePublish) {
+                node::settle(base, &self.spool, head.number, &head.node).await?;
+            }
         }
         batch.next = Some(self.write(&position));
         Ok(batch)

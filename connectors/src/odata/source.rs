@@ -86,13 +86,14 @@ impl OdataSource {
         tables(&self.options, model)
     }
 
-    /// Whether records that came fit what is known of them. If not, 1C is asked what it publishes now, before anybody sees
-    /// them.
+    /// Whether records that came fit what is known of them, and the base was not updated just before. If not, 1C is asked what it
+    /// publishes now, before anybody sees them.
     async fn fits(&mut self, tables: &[Table], permits: &Permits) -> Result<(), SourceError> {
-        let strange = tables.iter().find(|table| table.is_strange()).filter(|_| self.drift.is_some());
-        let Some(strange) = strange else { return Ok(()) };
+        let updated = self.base.may_be_updated();
+        let doubtful = tables.iter().find(|table| updated || table.is_strange()).filter(|_| self.drift.is_some());
+        let Some(doubtful) = doubtful else { return Ok(()) };
         let _permit = permits.take().await.map_err(closed)?;
-        let model = self.base.doubted(strange.model()).await.map_err(Failed::error)?;
+        let model = self.base.doubted(doubtful.model()).await.map_err(Failed::error)?;
         self.made_for(&model).map(drop)
     }
 
@@ -127,6 +128,13 @@ impl OdataSource {
             Err(error) => return Err(self.forget(error).await),
         };
         let mut page = made(table, rows);
+        if table.is_virtual() && !last && self.drift.is_some() && self.base.may_be_updated() {
+            // The answer under way holds a session, and `$metadata` may wait for it.
+            drop(scan.pages);
+            self.fits(&scan.tables, permits).await?;
+            let why = "the base was closed or away before it computed this; it is asked again";
+            return Err(SourceError::new(SourceFault::Unavailable, why));
+        }
         self.fits(&scan.tables, permits).await?;
         if last {
             (scan.at, scan.pages) = (scan.at + 1, Pages::default());

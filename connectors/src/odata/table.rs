@@ -258,7 +258,8 @@ impl Table {
         Key::from_columns(&columns).map_err(|error| error.to_string())
     }
 
-    /// Whether a record came without a property that the base declares: it was changed since it was asked what it publishes.
+    /// Whether a record came without a property that the base declares, or with a value that it cannot have: it was changed since it was
+    /// asked what it publishes.
     pub fn is_strange(&self) -> bool {
         self.strange.load(Ordering::Relaxed)
     }
@@ -292,7 +293,12 @@ impl Table {
         let shaped = match self.its_type() {
             Ok(of) => {
                 self.suspect(of, &fields);
-                self.shape.record(&self.model, of, fields)
+                let (record, fits) = self.shape.record(&self.model, of, fields);
+                // Of a virtual table nobody can ask while it is computed.
+                if !fits && !self.is_virtual() {
+                    self.strange.store(true, Ordering::Relaxed);
+                }
+                record
             }
             Err(_) => fields,
         };

@@ -109,3 +109,27 @@ async fn kills_lose_nothing_of_an_exchange_plan_over_rabbitmq() {
     }
     kills("rabbitmq", brokers).await;
 }
+
+/// So many kills, and the bug must show.
+const KILLS_OF_A_BUG: usize = 3;
+
+/// A check that did not notice this would prove nothing: 1C forgets an answer of which nothing is durable.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_notify_before_the_publish_is_caught() {
+    let _turn = turn().await;
+    let seed = Seed::choose("notify-before-publish");
+    let receiver = Arc::new(Receiver::start(&Script::default()).await.unwrap());
+    let mut lane = Lane::new(LANES, seed, None, receiver).await;
+    // What a first load reads is not lost with an answer.
+    lane.loaded().await;
+    lane.plant("notify-before-publish");
+    let writer = lane.write();
+    for _ in 0..KILLS_OF_A_BUG {
+        lane.kill_at("capture.fetched:1").await;
+    }
+    writer.stop().await;
+    let (_, _, differences) = lane.judge().await;
+    assert!(differences.iter().any(|one| one.contains("should be")), "{differences:?}\n{}", lane.log());
+    let mut figures = Figures::of("planted notify-before-publish");
+    figures.add("kills", KILLS_OF_A_BUG).add("lost", differences.len()).print();
+}

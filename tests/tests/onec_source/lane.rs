@@ -136,6 +136,18 @@ fields = {{ "Комментарий" = ".Комментарий", "Контра�
         text
     }
 
+    /// Runs until the first load has arrived.
+    pub async fn loaded(&mut self) {
+        let (_, _, wrong) = self.judge().await;
+        assert!(wrong.is_empty(), "{wrong:?}\n{}", self.log());
+        self.bus.kill9();
+    }
+
+    /// The bug in programs that are started from now on.
+    pub fn plant(&mut self, bug: &str) {
+        self.bus.plant(bug);
+    }
+
     /// Somebody begins to work in the base.
     pub fn write(&mut self) -> Writer {
         Writer::start(Arc::clone(&self.base), Arc::clone(&self.numbers), self.rng.fork())

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufReader, Seek, Write};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use reqwest::Method;
@@ -45,7 +45,7 @@ impl Base {
         if !fresh && known.model.is_none() {
             known.model = self.kept().await;
         }
-        if let (Some(model), false) = (known.model(), fresh) {
+        if let (Some(model), false) = (known.model(), fresh || self.may_be_updated()) {
             return Ok(Arc::clone(model));
         }
         self.renew(&mut known).await
@@ -53,14 +53,23 @@ impl Base {
 
     async fn renew(&self, known: &mut Known) -> Result<Arc<Model>, Failed> {
         let model = Arc::new(self.described().await?);
+        self.shared.away.lock().unwrap_or_else(PoisonError::into_inner).described();
         known.model = Some((Arc::clone(&model), SystemTime::now()));
         Ok(model)
     }
 
-    /// What the base publishes, after a record that does not fit `model`: asked for again, once for each answer. A base whose records
-    /// do not fit what it has just said itself is believed.
+    /// Whether the base was closed, or away for long, and what it publishes was not read since.
+    pub fn may_be_updated(&self) -> bool {
+        self.shared.away.lock().unwrap_or_else(PoisonError::into_inner).is_back()
+    }
+
+    /// What the base publishes, after a record that does not fit `model`, or a time in which nobody could read it: asked for again, once
+    /// for each answer. A base whose records do not fit what it has just said itself is believed.
     pub async fn doubted(&self, model: &Arc<Model>) -> Result<Arc<Model>, Failed> {
         let mut known = self.shared.model.lock().await;
+        if self.may_be_updated() {
+            return self.renew(&mut known).await;
+        }
         if let Some(newer) = known.model().filter(|newer| !Arc::ptr_eq(newer, model)) {
             return Ok(Arc::clone(newer));
         }

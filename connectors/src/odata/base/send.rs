@@ -77,9 +77,10 @@ impl Base {
             }
             Ok(Bytes::from(body))
         };
-        match tokio::time::timeout(within, exchange).await {
-            Ok(ended) => ended,
-            Err(_) => Err(cut(&format!("1C has not answered within {} s", within.as_secs_f64()), true)),
-        }
+        let ended = tokio::time::timeout(within, exchange).await;
+        let ended =
+            ended.unwrap_or_else(|_| Err(cut(&format!("1C has not answered within {} s", within.as_secs_f64()), true)));
+        self.heard(ended.as_ref().err());
+        ended
     }
 }

@@ -27,6 +27,8 @@ fn real_answers_come_through_without_losing_a_digit() {
             let Item::Entry { entity, fields } = item else { continue };
             let of = model.type_of(&entity).unwrap();
             let record = Shape { keep, zone: None }.record(&model, of, fields.clone());
+            let (record, fits) = record;
+            assert!(fits, "{entity}");
             entries += 1;
             for (name, raw) in &fields {
                 let property = of.property(name).unwrap_or_else(|| panic!("{entity}: {name} is not declared"));

@@ -1,5 +1,4 @@
 //! A base of 1C from the outside: what it publishes, written as a configuration; and which base it is.
-#![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
 
@@ -109,13 +108,15 @@ impl Setting {
     }
 }
 
-async fn reads(simulator: &Simulator, identity: &str) -> Result<Setting> {
+async fn reads(simulator: &Simulator, identity: &str, rabbit: Option<String>) -> Result<Setting> {
     let receiver = Receiver::start(&Script::default()).await?;
-    let bus = Bus::new()?;
+    let mut bus = Bus::new()?;
+    let broker = bus.on(rabbit);
     bus.routes(&format!(
         r#"
         [bus]
         listen = "{}"
+        {broker}
         [systems.erp]
         kind = "1c-odata"
         url = "{}"
@@ -154,8 +155,17 @@ fn order(simulator: &Simulator, note: &str) -> Result<String> {
 
 #[tokio::test]
 async fn a_base_from_an_earlier_day_stops_the_feed_until_a_person_agrees() -> Result<()> {
+    an_earlier_day(None).await
+}
+
+#[tokio::test]
+async fn an_earlier_day_over_rabbitmq() -> Result<()> {
+    an_earlier_day(crate::rabbit().await?).await
+}
+
+async fn an_earlier_day(rabbit: Option<String>) -> Result<()> {
     let simulator = Simulator::start(Options { size: 4, ..Options::default() }).await?;
-    let mut at = reads(&simulator, "").await?;
+    let mut at = reads(&simulator, "", rabbit).await?;
     at.bus.start().await?;
     let entered: Vec<String> = (1..=6).map(|n| order(&simulator, &format!("сегодня-{n}"))).collect::<Result<_>>()?;
     at.arrives("сегодня-6").await?;
@@ -199,8 +209,17 @@ async fn a_base_from_an_earlier_day_stops_the_feed_until_a_person_agrees() -> Re
 
 #[tokio::test]
 async fn a_copy_is_told_by_the_constant_that_copies_have_changed() -> Result<()> {
+    a_copy(None).await
+}
+
+#[tokio::test]
+async fn a_copy_over_rabbitmq() -> Result<()> {
+    a_copy(crate::rabbit().await?).await
+}
+
+async fn a_copy(rabbit: Option<String>) -> Result<()> {
     let simulator = Simulator::start(Options { size: 4, ..Options::default() }).await?;
-    let mut at = reads(&simulator, r#"identity = "Константа.НаименованиеПредприятия""#).await?;
+    let mut at = reads(&simulator, r#"identity = "Константа.НаименованиеПредприятия""#, rabbit).await?;
     let key = simulator.base(|base| {
         let entity = base.entity("Constant_НаименованиеПредприятия").clone();
         let row = base.all(&entity).next().unwrap();
@@ -232,8 +251,17 @@ async fn a_copy_is_told_by_the_constant_that_copies_have_changed() -> Result<()>
 
 #[tokio::test]
 async fn versions_find_changes_and_deletions() -> Result<()> {
+    versions(None).await
+}
+
+#[tokio::test]
+async fn versions_over_rabbitmq() -> Result<()> {
+    versions(crate::rabbit().await?).await
+}
+
+async fn versions(rabbit: Option<String>) -> Result<()> {
     let simulator = Simulator::start(Options { size: 12, ..Options::default() }).await?;
-    let mut at = reads(&simulator, "").await?;
+    let mut at = reads(&simulator, "", rabbit).await?;
     let routes = std::fs::read_to_string(at.bus.directory().join("routes.toml"))?;
     let routes = routes.replace("changes = \"diff\"", "changes = \"data_version\"");
     at.bus.routes(
