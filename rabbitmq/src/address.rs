@@ -8,6 +8,10 @@ use url::Url;
 
 use crate::OptionsError;
 
+/// Longer bodies go in several frames. lapin's buffers hold 32 of the longest, per connection and direction, and go
+/// through all of their memory; a message's headers must fit into one.
+const FRAME_BYTES: u32 = 64 * 1024;
+
 /// Where the broker is and who we are there.
 ///
 /// lapin's own parser is not used: it turns an IPv6 literal into `localhost`, reads a trailing slash as the virtual
@@ -68,7 +72,11 @@ impl Address {
                 port: self.port,
             },
             vhost: self.vhost.clone(),
-            query: AMQPQueryString { heartbeat: Some(heartbeat_seconds), ..AMQPQueryString::default() },
+            query: AMQPQueryString {
+                heartbeat: Some(heartbeat_seconds),
+                frame_max: Some(FRAME_BYTES),
+                ..AMQPQueryString::default()
+            },
         }
     }
 }

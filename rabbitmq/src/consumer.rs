@@ -1,19 +1,17 @@
 //! Taking messages from a queue: one channel per consumer.
 
 use std::collections::HashMap;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use async_trait::async_trait;
 use bus_core::ports::broker::{BrokerError, Deliveries, Delivery, Settle};
 use bus_core::vocabulary::QueueName;
-use futures::FutureExt;
-use lapin::message::DeliveryResult;
+use futures::{FutureExt, StreamExt};
+use lapin::message::Delivery as Arrival;
 use lapin::options::{BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
-use lapin::{Channel, Consumer, ConsumerDelegate};
+use lapin::{Channel, Consumer};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -91,30 +89,26 @@ pub(crate) async fn start(
     let consumer = session.bounded("starting a consumer", consume).await.map_err(refused)?;
     let taken = tally.enter(queue);
     let (sender, inbox) = mpsc::unbounded_channel();
-    consumer.set_delegate(Arrivals { taken: taken.clone(), sender });
+    let counting = tokio::spawn(count(consumer.clone(), taken.clone(), sender));
     let acks = Arc::new(Acks::new(channel.clone()));
     let telling = tokio::spawn({
         let acks = acks.clone();
         async move { acks.tell(&session).await }
     });
-    Ok(Box::new(Taking { queue: queue.clone(), channel, _consumer: consumer, inbox, taken, acks, telling }))
+    Ok(Box::new(Taking { queue: queue.clone(), channel, _consumer: consumer, inbox, taken, acks, telling, counting }))
 }
 
-/// Notes each message when it arrives, in lapin's I/O thread, so that what waits here unread is counted too. The inbox
-/// is bounded by the prefetch.
-struct Arrivals {
-    taken: Arc<Taken>,
-    sender: mpsc::UnboundedSender<DeliveryResult>,
-}
-
-impl ConsumerDelegate for Arrivals {
-    fn on_new_delivery(&self, delivery: DeliveryResult) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        if matches!(delivery, Ok(Some(_))) {
-            self.taken.unsettled.fetch_add(1, Ordering::Relaxed);
+/// Counts each message when it arrives, so that what waits here unread is counted too. The inbox is bounded by the
+/// prefetch. A task that is woken once for a group of messages: lapin's delegate would be a task for each of them.
+async fn count(mut consumer: Consumer, taken: Arc<Taken>, sender: mpsc::UnboundedSender<lapin::Result<Arrival>>) {
+    while let Some(arrival) = consumer.next().await {
+        if arrival.is_ok() {
+            taken.unsettled.fetch_add(1, Ordering::Relaxed);
         }
         // Nobody listens after the consumer was dropped; the message goes back with its channel.
-        let _ = self.sender.send(delivery);
-        Box::pin(std::future::ready(()))
+        if sender.send(arrival).is_err() {
+            return;
+        }
     }
 }
 
@@ -124,11 +118,13 @@ struct Taking {
     channel: Channel,
     /// Dropped after the channel has begun to close, see `drop`.
     _consumer: Consumer,
-    inbox: mpsc::UnboundedReceiver<DeliveryResult>,
+    inbox: mpsc::UnboundedReceiver<lapin::Result<Arrival>>,
     taken: Arc<Taken>,
     acks: Arc<Acks>,
     /// Tells the broker what is acknowledged; holds the session, and ends with this consumer.
     telling: JoinHandle<()>,
+    /// Brings messages into the inbox.
+    counting: JoinHandle<()>,
 }
 
 #[async_trait]
@@ -138,7 +134,7 @@ impl Deliveries for Taking {
             return None;
         }
         match self.inbox.recv().await {
-            Some(Ok(Some(delivery))) => {
+            Some(Ok(delivery)) => {
                 let settle =
                     Unsettled { acks: self.acks.clone(), tag: delivery.delivery_tag, taken: self.taken.clone() };
                 let message = message::read(&delivery.properties, delivery.data);
@@ -149,7 +145,7 @@ impl Deliveries for Taking {
                 let failure = Failure::from(error);
                 Some(Err(BrokerError(format!("consuming queue {} ended: {failure}", self.queue))))
             }
-            Some(Ok(None)) | None => {
+            None => {
                 self.taken.end();
                 let reason = "the queue was deleted, or its node or the connection went away";
                 Some(Err(BrokerError(format!("consuming queue {} ended: {reason}", self.queue))))
@@ -168,6 +164,7 @@ impl Drop for Taking {
         self.acks.tell_rest();
         // The first poll queues the closing frame; nobody needs its answer.
         let _ = self.channel.close(200, "given back".into()).now_or_never();
+        self.counting.abort();
     }
 }
 

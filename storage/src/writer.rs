@@ -124,7 +124,8 @@ fn guarded(connection: &Connection, work: impl FnOnce(&Connection) -> bool) -> R
     execute(connection, "RELEASE request")
 }
 
-fn execute(connection: &Connection, sql: &str) -> Result<(), StateError> {
+/// A statement without parameters and answer, prepared once.
+pub(crate) fn execute(connection: &Connection, sql: &str) -> Result<(), StateError> {
     connection
         .prepare_cached(sql)
         .and_then(|mut statement| statement.execute([]))

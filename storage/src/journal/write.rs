@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bus_core::ports::journal::{Step, What};
 use bus_core::ports::story::StepKind;
 use bus_core::vocabulary::{Moment, Seq, StreamName};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use super::block::Packed;
 use super::buffer::{Lost, Note};
@@ -153,71 +153,91 @@ impl Writer<'_> {
         let row = Row::of(&step.what);
         let (stream, route) =
             (self.number(Kind::Stream, step.stream.as_str())?, self.number(Kind::Route, step.route.as_str())?);
-        let (epoch, number) = (signed(step.seq.epoch), signed(step.seq.number));
+        let place = Place { stream, epoch: signed(step.seq.epoch), number: signed(step.seq.number), route };
+        // Most messages are delivered at once and have one step, so there is nothing to look for before it. A message's
+        // steps are removed together: where there is no first one, there is none.
+        if self.insert(place, 0, &row, step.at)? {
+            return Ok(());
+        }
         let mut select = self.connection.prepare_cached(
             "SELECT step, kind, word, status FROM journal_steps
              WHERE stream = ?1 AND epoch = ?2 AND number = ?3 AND route = ?4 ORDER BY step DESC LIMIT 1",
         )?;
-        let last = select
-            .query_row((stream, epoch, number, route), |found| {
-                let same = found.get::<_, i64>(1)? == row.kind
-                    && found.get_ref(2)?.as_str()? == row.word
-                    && found.get::<_, Option<u16>>(3)? == row.status;
-                Ok((found.get::<_, i64>(0)?, same))
-            })
-            .optional()?;
-        match last {
-            Some((last, same)) if same || last + 1 >= STEPS => {
-                let mut update = self.connection.prepare_cached(
-                    "UPDATE journal_steps SET kind = ?6, word = ?7, at = ?8, times = times + 1, took = ?9, status = ?10,
-                         until = ?11, message = ?12, answer = ?13
-                     WHERE stream = ?1 AND epoch = ?2 AND number = ?3 AND route = ?4 AND step = ?5",
-                )?;
-                update.execute(rusqlite::params![
-                    stream,
-                    epoch,
-                    number,
-                    route,
-                    last,
-                    row.kind,
-                    row.word,
-                    step.at.0,
-                    row.took,
-                    row.status,
-                    row.until,
-                    row.message,
-                    row.answer
-                ])?;
-            }
-            last => {
-                let mut insert = self.connection.prepare_cached(
-                    "INSERT INTO journal_steps (stream, epoch, number, route, step, kind, word, since, at, times, took,
-                                                status, until, message, answer)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, 1, ?9, ?10, ?11, ?12, ?13)",
-                )?;
-                let next = last.map_or(0, |(last, _)| last + 1);
-                insert.execute(rusqlite::params![
-                    stream,
-                    epoch,
-                    number,
-                    route,
-                    next,
-                    row.kind,
-                    row.word,
-                    step.at.0,
-                    row.took,
-                    row.status,
-                    row.until,
-                    row.message,
-                    row.answer
-                ])?;
-                let texts = row.message.map_or(0, |text| text.chars().count())
-                    + row.answer.map_or(0, |text| text.chars().count());
-                self.bytes += signed((STEP_BYTES + texts) as u64);
-            }
+        let (last, same) = select.query_row((stream, place.epoch, place.number, route), |found| {
+            let same = found.get::<_, i64>(1)? == row.kind
+                && found.get_ref(2)?.as_str()? == row.word
+                && found.get::<_, Option<u16>>(3)? == row.status;
+            Ok((found.get::<_, i64>(0)?, same))
+        })?;
+        if same || last + 1 >= STEPS {
+            self.again(place, last, &row, step.at)
+        } else {
+            self.insert(place, last + 1, &row, step.at).map(|_| ())
         }
+    }
+
+    /// `false` if there is such a step.
+    fn insert(&mut self, place: Place, step: i64, row: &Row<'_>, at: Moment) -> Result<bool, Failure> {
+        let mut insert = self.connection.prepare_cached(
+            "INSERT INTO journal_steps (stream, epoch, number, route, step, kind, word, since, at, times, took,
+                                        status, until, message, answer)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, 1, ?9, ?10, ?11, ?12, ?13) ON CONFLICT DO NOTHING",
+        )?;
+        let new = insert.execute(rusqlite::params![
+            place.stream,
+            place.epoch,
+            place.number,
+            place.route,
+            step,
+            row.kind,
+            row.word,
+            at.0,
+            row.took,
+            row.status,
+            row.until,
+            row.message,
+            row.answer
+        ])? > 0;
+        if new {
+            let length = |text: Option<&str>| text.map_or(0, |text| text.chars().count());
+            self.bytes += signed((STEP_BYTES + length(row.message) + length(row.answer)) as u64);
+        }
+        Ok(new)
+    }
+
+    /// The same once more, or the last of too many: what came of it now stands in its place.
+    fn again(&mut self, place: Place, step: i64, row: &Row<'_>, at: Moment) -> Result<(), Failure> {
+        let mut update = self.connection.prepare_cached(
+            "UPDATE journal_steps SET kind = ?6, word = ?7, at = ?8, times = times + 1, took = ?9, status = ?10,
+                 until = ?11, message = ?12, answer = ?13
+             WHERE stream = ?1 AND epoch = ?2 AND number = ?3 AND route = ?4 AND step = ?5",
+        )?;
+        update.execute(rusqlite::params![
+            place.stream,
+            place.epoch,
+            place.number,
+            place.route,
+            step,
+            row.kind,
+            row.word,
+            at.0,
+            row.took,
+            row.status,
+            row.until,
+            row.message,
+            row.answer
+        ])?;
         Ok(())
     }
+}
+
+/// A message on a route, as the rows of steps name it.
+#[derive(Clone, Copy)]
+struct Place {
+    stream: i64,
+    epoch: i64,
+    number: i64,
+    route: i64,
 }
 
 /// A step as its columns.

@@ -483,17 +483,16 @@ pub(super) fn highest_waiting(connection: &Connection, route: i64, key: &Key) ->
     Ok(row.optional()?)
 }
 
-/// D8: what a worker's index is made of, as of one moment.
+/// D8: what a worker's index is made of; as of one moment, because a lookup is one transaction.
 pub(super) fn open(connection: &Connection, route: i64) -> Result<RouteState, Failure> {
-    let snapshot = connection.unchecked_transaction()?;
-    let mut waiting = snapshot.prepare_cached("SELECT key, count(*) FROM waiting WHERE route = ?1 GROUP BY key")?;
+    let mut waiting = connection.prepare_cached("SELECT key, count(*) FROM waiting WHERE route = ?1 GROUP BY key")?;
     let waiting = waiting.query_map([route], |row| Ok((Key::from_stored(&row.get::<_, String>(0)?), row.get(1)?)))?;
     let waiting = waiting.collect::<Result<_, _>>()?;
     let mut dead =
-        snapshot.prepare_cached("SELECT DISTINCT key FROM dead WHERE route = ?1 AND key IS NOT NULL ORDER BY key")?;
+        connection.prepare_cached("SELECT DISTINCT key FROM dead WHERE route = ?1 AND key IS NOT NULL ORDER BY key")?;
     let dead = dead.query_map([route], |row| Ok(Key::from_stored(&row.get::<_, String>(0)?)))?;
     let dead = dead.collect::<Result<_, _>>()?;
-    let mut reached = snapshot.prepare_cached("SELECT epoch, number FROM reached WHERE route = ?1")?;
+    let mut reached = connection.prepare_cached("SELECT epoch, number FROM reached WHERE route = ?1")?;
     let reached = reached.query_row([route], |row| Ok(seq(row.get(0)?, row.get(1)?))).optional()?;
     Ok(RouteState { waiting, dead, reached })
 }

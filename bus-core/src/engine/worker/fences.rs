@@ -22,6 +22,11 @@ impl Fences {
         Self { route, store, memory: HashMap::new() }
     }
 
+    /// Whether the fences of all these keys are in memory.
+    pub fn are_known(&self, keys: &[Key]) -> bool {
+        keys.iter().all(|key| self.memory.contains_key(key))
+    }
+
     /// Makes sure that the fences of these keys are in memory.
     pub async fn load(&mut self, keys: &[Key]) -> Result<(), StateError> {
         let unknown: Vec<Key> = keys.iter().filter(|key| !self.memory.contains_key(*key)).cloned().collect();

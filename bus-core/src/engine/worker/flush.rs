@@ -16,8 +16,12 @@ use crate::ports::state::{Applied, Change, HoldReason, Replayed, Settled, Settle
 use crate::vocabulary::{DeliveryError, Fault, Key, MessageId, Seq};
 
 /// Messages prepared in one turn of the worker: a program may take 20 µs for each, and as long as they last no attempt
-/// that has ended is followed by the next one. Fewer would make the lookups of their fences dear.
-const TURN: usize = 64;
+/// that has ended is followed by the next one.
+const TURN: usize = 8;
+/// Where the marks of each turn are looked up, which costs as much for many as for few.
+const TURN_WITH_MARKS: usize = 64;
+/// Fences looked up together: those of the next turns too, because a lookup keeps the worker waiting for another thread.
+const FENCES: usize = 128;
 
 impl Worker {
     pub(super) fn room_to_prepare(&self) -> usize {
@@ -33,7 +37,8 @@ impl Worker {
     /// Takes what is ready in the lanes and decides by fence and shape; only what has to be sent stays in hand.
     pub(super) async fn prepare(&mut self) {
         self.renew().await;
-        let items = self.lanes.take(self.room_to_prepare().min(TURN));
+        let turn = if self.ports.target.idempotency() == Idempotency::Idempotent { TURN } else { TURN_WITH_MARKS };
+        let items = self.lanes.take(self.room_to_prepare().min(turn));
         if items.is_empty() {
             return;
         }
@@ -96,7 +101,10 @@ impl Worker {
 
     /// Fences into memory, and for each item whether a mark of an earlier attempt exists. Patient: without the fence
     /// nothing may be sent.
-    pub(super) async fn look_up(&mut self, keys: Vec<Key>, ids: Vec<MessageId>) -> Vec<bool> {
+    pub(super) async fn look_up(&mut self, mut keys: Vec<Key>, ids: Vec<MessageId>) -> Vec<bool> {
+        if !self.fences.are_known(&keys) {
+            keys.extend(self.lanes.next(FENCES.saturating_sub(keys.len())).cloned());
+        }
         loop {
             let looked_up = async {
                 self.fences.load(&keys).await?;
@@ -145,7 +153,7 @@ impl Worker {
     /// is not durable at a crash becomes a dead letter.
     pub(super) fn start_flush(&mut self) {
         let harmful = self.ports.target.idempotency() == Idempotency::NonIdempotent;
-        let ripe = harmful || self.attempts.is_empty() || self.pending.is_ripe();
+        let ripe = harmful || self.attempts.is_empty() || self.pending.is_ripe(self.lanes.any_behind());
         if self.pending.is_empty() || !self.flushing.is_empty() || !ripe {
             return;
         }

@@ -45,6 +45,16 @@ impl Lanes {
         !self.ready.is_empty()
     }
 
+    /// Whether a message in line waits for another one of its key.
+    pub fn any_behind(&self) -> bool {
+        self.items > self.ready.len()
+    }
+
+    /// Keys of which [`Lanes::take`] will give something next, in its order.
+    pub fn next(&self, limit: usize) -> impl Iterator<Item = &Key> {
+        self.ready.iter().take(limit)
+    }
+
     /// `latest`: in the place of the last one in its key's line, which is given back; else as [`Lanes::push`].
     pub fn push_latest(&mut self, mut item: Item) -> Option<Item> {
         let lane = self.lanes.get_mut(&item.envelope.key);
@@ -215,6 +225,23 @@ mod tests {
             lanes.release(&Key::from_stored(key));
         }
         assert!(lanes.lanes.is_empty());
+    }
+
+    #[test]
+    fn it_is_known_what_comes_next_and_whether_a_message_waits_for_its_key() {
+        let mut lanes = Lanes::default();
+        lanes.push(item("a", 1));
+        lanes.push(item("b", 2));
+        assert_eq!(lanes.next(5).map(Key::as_str).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(lanes.next(1).count(), 1);
+        assert!(!lanes.any_behind());
+        lanes.take(1);
+        assert!(!lanes.any_behind());
+        lanes.push(item("a", 3));
+        assert!(lanes.any_behind());
+        lanes.release(&Key::from_stored("a"));
+        assert!(!lanes.any_behind());
+        assert_eq!(lanes.next(5).map(Key::as_str).collect::<Vec<_>>(), ["b", "a"]);
     }
 
     #[test]

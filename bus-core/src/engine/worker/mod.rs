@@ -289,7 +289,7 @@ impl Worker {
                 Some(flushed) = self.flushing.next(), if !self.flushing.is_empty() => self.flushed(flushed).await,
                 // These three only wake the loop, which looks what is left to prepare, and whether a flush or a batch is due.
                 () = std::future::ready(()), if !draining && self.has_more_to_prepare() => {}
-                () = self.pending.ripen(), if self.flushing.is_empty() => {}
+                () = at(self.pending.ripens(self.lanes.any_behind())), if self.flushing.is_empty() => {}
                 () = at(ripens), if ripens.is_some() => {}
                 // Cancel-safe: an unfinished permit is kept in its field and polled again.
                 ticket = next_permit(&mut self.permit), if self.permit.is_some() => self.permitted(ticket),

@@ -23,9 +23,10 @@ const BACKOFF: RetryPolicy = RetryPolicy {
 
 /// A commit of so many outcomes is worth its flush: what one more would save is below a microsecond.
 const GROUP: usize = 64;
-/// How long an outcome waits for others while attempts are under way. A key's next message waits with it, so no longer
-/// than a request to a near receiver takes.
-const COMPANY: Duration = Duration::from_millis(2);
+/// How long an outcome waits for others while attempts are under way.
+const COMPANY: Duration = Duration::from_millis(8);
+/// The same while a key's next message waits with it: no longer than a request to a near receiver takes.
+const COMPANY_OF_WAITED: Duration = Duration::from_millis(2);
 
 /// Outcomes that wait for the next commit.
 #[derive(Default)]
@@ -105,20 +106,14 @@ impl Pending {
         self.changes.is_empty()
     }
 
-    /// Worth a commit although attempts are under way.
-    pub fn is_ripe(&self) -> bool {
-        self.changes.len() >= GROUP || self.since.is_some_and(|since| since.elapsed() >= COMPANY)
+    /// Worth a commit although attempts are under way. `waited`: a key's next message waits, maybe for one of these.
+    pub fn is_ripe(&self, waited: bool) -> bool {
+        self.changes.len() >= GROUP || self.ripens(waited).is_some_and(|at| at <= Instant::now())
     }
 
-    /// Returns when what there is becomes ripe by its age; never while there is nothing. Cancel-safe.
-    pub fn ripen(&self) -> impl Future<Output = ()> + Send + use<> {
-        let since = self.since;
-        async move {
-            match since {
-                Some(since) => tokio::time::sleep_until(since + COMPANY).await,
-                None => std::future::pending().await,
-            }
-        }
+    /// When what there is becomes ripe by its age; `None`: there is nothing.
+    pub fn ripens(&self, waited: bool) -> Option<Instant> {
+        self.since.map(|since| since + if waited { COMPANY_OF_WAITED } else { COMPANY })
     }
 
     /// Commits everything collected so far, with patience: a full disk delays, and loses nothing.
@@ -162,5 +157,25 @@ impl After {
     pub fn of(item: Item, unlock: bool, fence: Option<Settled>, effect: Effect) -> Self {
         let (key, seq) = (Some(item.envelope.key.clone()), Some(item.seq()));
         Self { key, seq, delivery: item.into_delivery(), unlock, fence, effect, put_back: None, told: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vocabulary::Seq;
+
+    #[test]
+    fn an_outcome_that_a_message_waits_for_ripens_sooner() {
+        let mut pending = Pending::default();
+        assert!(pending.ripens(false).is_none() && !pending.is_ripe(true));
+        let before = Instant::now();
+        pending.push_plain(Change::Reached { seq: Seq::ZERO });
+        assert!(pending.ripens(false).is_some_and(|at| at >= before + COMPANY));
+        assert_eq!(pending.ripens(true).map(|at| at + (COMPANY - COMPANY_OF_WAITED)), pending.ripens(false));
+        for _ in 1..GROUP {
+            pending.push_plain(Change::Reached { seq: Seq::ZERO });
+        }
+        assert!(pending.is_ripe(false), "a full group waits for nothing");
     }
 }
