@@ -1,6 +1,7 @@
 //! Filter and transformation of a route: compiled when the file is read, run on every record.
 
 mod compared;
+mod failure;
 mod fields;
 mod functions;
 mod hint;
@@ -64,6 +65,11 @@ impl Shaper {
     /// Whether records pass unchanged and unfiltered.
     pub fn is_as_is(&self) -> bool {
         self.when.is_none() && matches!(self.body, Body::AsIs)
+    }
+
+    /// The filter as it is written, if there is one.
+    pub fn condition(&self) -> Option<&str> {
+        self.when.as_ref().map(Condition::text)
     }
 
     /// A map that a message may wait for.
