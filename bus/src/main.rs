@@ -14,6 +14,7 @@ mod preview;
 mod rehearsal;
 mod reload;
 mod server;
+mod shown;
 mod story;
 mod watch;
 mod wire;

@@ -105,5 +105,5 @@ impl Serves {
 /// A record nobody can seal; as much of it is kept as is useful to a person.
 pub(crate) fn unreadable(stream: &StreamName, mut raw: Bytes, reason: String) -> UnreadableRecord {
     raw.truncate(RAW_BYTES);
-    UnreadableRecord { stream: stream.clone(), raw, reason }
+    UnreadableRecord { stream: stream.clone(), raw, reason, key: None, label: None }
 }

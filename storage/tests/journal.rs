@@ -9,12 +9,13 @@ use std::time::Duration;
 use bus_contract::sample;
 use bus_core::engine::chronicle::{Chronicle, Keeping};
 use bus_core::policy::Masks;
-use bus_core::ports::journal::{Event, Journal, Step, What};
+use bus_core::ports::journal::{Deed, Event, Journal, Step, What};
 use bus_core::ports::recent::Recent;
 use bus_core::ports::state::{Change, DeadLetter, HoldReason, ReplayMode, Settlement, StateStore};
-use bus_core::ports::story::{Search, State, StateKind, Stories, Story, StoryOf};
+use bus_core::ports::story::{Search, State, StateKind, StepKind, Stories, Story, StoryOf};
 use bus_core::vocabulary::{
-    DeliveryError, Envelope, Exchange, Fault, FeedName, Moment, Receipt, RouteName, Seq, StreamName,
+    DeliveryError, Envelope, Exchange, Fault, FeedName, Key, Moment, Receipt, RouteName, Seq, StreamName,
+    UnreadableRecord,
 };
 use bus_storage::{Database, JournalBounds, SqliteJournal, SqliteState};
 use tempfile::TempDir;
@@ -433,4 +434,53 @@ async fn messages_without_bodies_are_not_among_the_newest() {
     store.journal.flush().await.unwrap();
     assert!(store.journal.newest(&store.stream, 5).await.unwrap().is_empty());
     assert_eq!(store.journal.read_since(&store.stream, Moment(0)).await.unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_person_did_stands_between_two_deliveries_and_decides_nothing() {
+    let store = Store::archived();
+    let version = store.version(1);
+    store.sealed(std::slice::from_ref(&version));
+    store.delivered(&version).await;
+    store.chronicle.person(&store.route, (&version.stream, version.seq), Deed::Resent, &"я".repeat(300));
+    store.delivered(&version).await;
+    let story = store.story().await;
+    let on = &story.versions[0].routes[0];
+    let told: Vec<_> = on.steps.iter().map(|step| (step.kind, step.word.as_str(), step.times)).collect();
+    assert_eq!(told, [(StepKind::Attempt, "ok", 1), (StepKind::Person, "resent", 1), (StepKind::Attempt, "ok", 1)]);
+    assert_eq!(on.steps[1].message.as_deref().map(|who| who.chars().count()), Some(101), "a name is cut");
+    store.chronicle.person(&store.route, (&version.stream, version.seq), Deed::Loaded, "anna");
+    store.journal.flush().await.unwrap();
+    assert_eq!(states(&store.story().await), [State::Delivered]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_could_not_be_read_is_found_by_what_could() {
+    let store = Store::archived();
+    let row = |number: u32, stream: &StreamName| UnreadableRecord {
+        stream: stream.clone(),
+        raw: number.to_string().into_bytes().into(),
+        reason: "column \"сумма\"".into(),
+        key: (number > 1).then(|| Key::from_stored(&number.to_string())),
+        label: Some(format!("УТ-{number}")),
+    };
+    let other = StreamName::new("чеки").unwrap();
+    store.state.keep_unreadable(&[row(1, &store.stream), row(2, &store.stream), row(2, &other)]).await.unwrap();
+    let found = async |search: Search| {
+        let found = store.journal.find(&search).await.unwrap();
+        let name = |key: &Option<Key>| key.as_ref().map_or("-".to_owned(), |key| key.as_str().to_owned());
+        let rows = found.unreadable.iter().map(|row| format!("{} {} {}", row.letter, row.stream, name(&row.key)));
+        (rows.collect::<Vec<_>>(), found.objects.len(), found.near.len())
+    };
+    let rows = |rows: &[&str]| (rows.iter().map(|row| (*row).to_owned()).collect::<Vec<_>>(), 0, 0);
+    assert_eq!(found(store.search("УТ-1")).await, rows(&["1 заказы -"]));
+    for word in ["УТ-2", "2"] {
+        assert_eq!(found(store.search(word)).await, rows(&["3 чеки 2", "2 заказы 2"]));
+    }
+    let of = |stream: &StreamName| Search { stream: Some(stream.clone()), ..store.search("2") };
+    assert_eq!(found(of(&other)).await, rows(&["3 чеки 2"]));
+    let all = Search { state: Some(StateKind::Dead), limit: 2, ..store.search("") };
+    assert_eq!(found(all.clone()).await, rows(&["3 чеки 2", "2 заказы 2"]), "the newest of them");
+    assert_eq!(found(Search { until: Some(Moment(1)), ..all }).await, rows(&[]));
+    assert_eq!(found(store.search("")).await, rows(&[]), "only where letters are asked for");
 }

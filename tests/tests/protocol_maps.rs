@@ -24,7 +24,7 @@ impl Shape for Knowing {
         let asks = String::from_utf8_lossy(&envelope.body).contains("\"5\"");
         if asks && !self.five.load(Ordering::SeqCst) {
             let (what, subject) = ("map `m` to know \"5\"".to_owned(), "map `m`".to_owned());
-            return Ok(Shaped::Hold(Hold { what, subject, within: self.within }));
+            return Ok(Shaped::Hold(Hold { what, subject, late: None, within: self.within }));
         }
         Ok(Shaped::Send(envelope.body.clone()))
     }

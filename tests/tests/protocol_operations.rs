@@ -213,7 +213,12 @@ async fn a_loaded_row_takes_the_place_of_an_older_one_that_waits_where_only_the_
         world.until("a to wait", async |world: &World| world.counts().await.waiting == 1).await;
         let load = async |envelopes: Vec<Envelope>| {
             let (reply, answer) = oneshot::channel();
-            assert!(worker.handle.send(Command::Load(Load { envelopes, again: false, share: 50, reply })).await);
+            assert!(
+                worker
+                    .handle
+                    .send(Command::Load(Load { envelopes, again: false, share: 50, who: String::new(), reply }))
+                    .await
+            );
             answer.await.unwrap()
         };
         let both = async |_: &World| load(vec![message("a", 1, 3, "2"), message("b", 1, 4, "1")]).await == [true, true];
@@ -272,7 +277,7 @@ async fn a_loaded_row_never_makes_a_message_in_hand_vanish() {
     world.until("z to be settled", async |world: &World| world.receiver.numbers("z") == [9]).await;
     let load = |envelopes| {
         let (reply, answer) = oneshot::channel();
-        (Command::Load(Load { envelopes, again: false, share: 50, reply }), answer)
+        (Command::Load(Load { envelopes, again: false, share: 50, who: String::new(), reply }), answer)
     };
     let (command, answer) = load(vec![message("a", 1, 2, "2"), message("b", 1, 3, "1")]);
     assert!(worker.handle.send(command).await);
@@ -300,7 +305,7 @@ async fn a_loaded_row_never_overtakes_what_is_still_in_the_queue() {
         let worker = world.start();
         let offer = async || {
             let (reply, answer) = oneshot::channel();
-            let load = Load { envelopes: vec![versions[2].clone()], again, share: 50, reply };
+            let load = Load { envelopes: vec![versions[2].clone()], again, share: 50, who: String::new(), reply };
             assert!(worker.handle.send(Command::Load(load)).await);
             answer.await.unwrap() == [true]
         };
@@ -387,7 +392,7 @@ async fn a_resend_repeats_what_was_delivered_and_nothing_older() {
         let worker = world.start();
         let (reply, answer) = oneshot::channel();
         let old = world.sealed().into_iter().find(|message| message.key.as_str() == "a").unwrap();
-        let load = Load { envelopes: vec![old], again: true, share: 50, reply };
+        let load = Load { envelopes: vec![old], again: true, share: 50, who: String::new(), reply };
         assert!(worker.handle.send(Command::Load(load)).await);
         answer.await.unwrap();
         world.until_idle().await;
@@ -407,7 +412,9 @@ async fn live_messages_are_not_kept_waiting_by_a_load() {
     latch.reached().await;
     let (reply, answer) = oneshot::channel();
     let envelopes = (0..40).map(|n| message(&format!("load-{n}"), 1, 100 + n, "1")).collect();
-    assert!(worker.handle.send(Command::Load(Load { envelopes, again: false, share: 25, reply })).await);
+    assert!(
+        worker.handle.send(Command::Load(Load { envelopes, again: false, share: 25, who: String::new(), reply })).await
+    );
     assert_eq!(answer.await.unwrap().len(), 40);
     world.until("the loaded rows to be in hand", async |_: &World| worker.handle.status().in_flight > 40).await;
     let live: Vec<_> = (0..20).map(|n| message(&format!("live-{n}"), 1, 200 + n, "1")).collect();

@@ -111,6 +111,12 @@ async fn a_bad_row_stops_nothing() {
     for (reason, expected) in reasons.iter().zip(["\"id\" is NULL", "column \"n\": NaN", "is infinite", "is NULL"]) {
         assert!(reason.contains(expected), "{reasons:?}");
     }
+    // What can be read of such a row names it, and what cannot is shown.
+    let known: Vec<_> =
+        batch.unreadable.iter().map(|row| row.key.as_ref().map(|key| key.as_str().to_owned())).collect();
+    assert_eq!(known, [None, Some("c".into()), Some("d".into()), Some("e".into())]);
+    let raw = String::from_utf8_lossy(&batch.unreadable[1].raw).into_owned();
+    assert!(raw.contains(r#""n":"NaN""#), "{raw}");
     // An infinite value has not moved the position: what comes now is still seen.
     base.run("INSERT INTO t VALUES ('g', 7, '2026-01-05')").await;
     let batch = fetch(&mut source, batch.next.as_ref(), LIMIT).await;

@@ -1,5 +1,8 @@
 //! `bus where` through the real program: stories over both brokers, before and after a kill, and what is masked.
 
+#[path = "whereabouts/present.rs"]
+mod present;
+
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};

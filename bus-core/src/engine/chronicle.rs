@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::policy::Masks;
-use crate::ports::journal::{Event, Journal, Run, Step, What};
+use crate::ports::journal::{Deed, Event, Journal, Run, Step, What};
 use crate::vocabulary::{DeliveryError, Envelope, FeedName, Moment, Receipt, RouteName, Seq, StreamName};
 
 /// Messages of one note at most: what is looked up together, and small enough to be read for one of them.
@@ -17,6 +17,8 @@ const BLOCK: usize = 256;
 const BLOCK_BYTES: usize = 256 * 1024;
 /// Characters of an answer or a message that the journal keeps; a dead letter keeps more.
 const EXCERPT: usize = 500;
+/// Characters of a person's name.
+const WHO: usize = 100;
 
 /// What is kept of one stream.
 #[derive(Debug, Clone, Default)]
@@ -119,6 +121,12 @@ impl Chronicle {
     pub fn dead(&self, route: &RouteName, envelope: &Envelope, fault: &str, message: &str) {
         let what = What::Dead { fault: fault.to_owned(), message: self.masked(envelope, message) };
         self.step(route, &envelope.stream, envelope.seq, what);
+    }
+
+    /// A person did something about a message.
+    pub fn person(&self, route: &RouteName, (stream, seq): (&StreamName, Seq), deed: Deed, who: &str) {
+        // Whoever calls the bus names himself; a name is no document.
+        self.step(route, stream, seq, What::Person { deed, who: cut(who, WHO) });
     }
 
     /// Anything else that happened to a message; holds nothing of the record.

@@ -137,7 +137,7 @@ impl Outbox {
 
     fn unreadable(&self, raw: bytes::Bytes, reason: String) -> UnreadableRecord {
         let reason = format!("subscription {}: {reason}", self.plan.name);
-        UnreadableRecord { stream: self.plan.stream.clone(), raw, reason }
+        UnreadableRecord { stream: self.plan.stream.clone(), raw, reason, key: None, label: None }
     }
 
     async fn trim(&self) {

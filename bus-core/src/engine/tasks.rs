@@ -207,7 +207,8 @@ impl Tasks {
         }
         let (reply, answer) = oneshot::channel();
         let again = task.order.kind == Kind::Resend;
-        let load = Load { envelopes, again, share: task.order.share, reply };
+        let who = task.order.who.clone();
+        let load = Load { envelopes, again, share: task.order.share, who, reply };
         if !handle.send(Command::Load(load)).await {
             return Ok(());
         }

@@ -103,4 +103,45 @@ pub enum What {
         /// What happened, in words, masked.
         message: String,
     },
+    /// A person did something about it.
+    Person {
+        /// What.
+        deed: Deed,
+        /// Who, as `user@host`.
+        who: String,
+    },
+}
+
+/// What people do about a message on a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    /// Its dead letter has another content.
+    Edited,
+    /// An export has brought its dead letter back, or another content.
+    Imported,
+    /// Its dead letter is in the line again.
+    Replayed,
+    /// The same, even over a newer version.
+    Forced,
+    /// Its dead letter is removed for good.
+    Dropped,
+    /// It is in the line again although it was delivered.
+    Resent,
+    /// It is in the line of a route that had not got it.
+    Loaded,
+}
+
+impl Deed {
+    /// A stable word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Edited => "edited",
+            Self::Imported => "imported",
+            Self::Replayed => "replayed",
+            Self::Forced => "forced",
+            Self::Dropped => "dropped",
+            Self::Resent => "resent",
+            Self::Loaded => "loaded",
+        }
+    }
 }

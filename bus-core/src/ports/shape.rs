@@ -30,8 +30,19 @@ pub struct Hold {
     pub what: String,
     /// The same without the value: for logs and dead letters.
     pub subject: String,
+    /// What a dead letter says instead, where it may name more; never logged.
+    pub late: Option<Late>,
     /// Held longer than this it is a dead letter; `None`: it is not the message's fault, and waits without limit.
     pub within: Option<Duration>,
+}
+
+/// A wait that was over before its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Late {
+    /// What did not happen, as in `clients 56 was not delivered to shop`.
+    pub what: String,
+    /// Why, as far as it is known.
+    pub why: Option<String>,
 }
 
 /// The program failed on this record: a dead letter, since the same record will fail again.

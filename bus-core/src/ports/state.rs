@@ -436,6 +436,10 @@ pub struct DeadRow {
     pub route: Option<RouteName>,
     /// The stream.
     pub stream: Option<StreamName>,
+    /// The key of the message; of a row that could not be read, as far as its key could.
+    pub key: Option<Key>,
+    /// The label of the same.
+    pub label: Option<String>,
     /// The letter.
     pub letter: DeadLetter,
     /// What was done with it before.
@@ -494,8 +498,14 @@ pub enum Replay {
     Waiting {
         /// The route.
         route: RouteName,
+        /// Its stream.
+        stream: StreamName,
         /// Its key, for the worker's index.
         key: Key,
+        /// Its seq.
+        seq: Seq,
+        /// Its label.
+        label: Option<String>,
     },
     /// Refused: a newer version of the key was settled or waits.
     Newer {

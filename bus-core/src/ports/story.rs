@@ -45,6 +45,8 @@ pub struct Search {
 pub struct Found {
     /// The objects, the newest first.
     pub objects: Vec<Object>,
+    /// Rows that nobody could read, with the word as key or label; without a word, where dead letters are asked for.
+    pub unreadable: Vec<Unreadable>,
     /// There are more than `limit`, or more messages than one search looks at.
     pub more: bool,
     /// Labels and keys that stand near the word, where nothing has it.
@@ -53,6 +55,23 @@ pub struct Found {
     pub since: Option<Moment>,
     /// Notes that could not be kept, and when that was.
     pub lost: Option<(u64, Moment, Moment)>,
+}
+
+/// A row that its stream could not read, kept as a dead letter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Number of the letter.
+    pub letter: i64,
+    /// The stream.
+    pub stream: StreamName,
+    /// Its key, as far as it could be read.
+    pub key: Option<Key>,
+    /// Its label, as far as it could be read.
+    pub label: Option<String>,
+    /// When it was read first.
+    pub at: Moment,
+    /// What is wrong with it.
+    pub reason: String,
 }
 
 /// One object: everything under one key of one stream.
@@ -260,4 +279,6 @@ pub enum StepKind {
     Held,
     /// Became a dead letter.
     Dead,
+    /// A person did something about it: the word says what, the message who.
+    Person,
 }

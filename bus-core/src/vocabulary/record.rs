@@ -34,6 +34,10 @@ pub struct UnreadableRecord {
     pub raw: Bytes,
     /// What is wrong and what to do, for an operator.
     pub reason: String,
+    /// Its key, where that can be read.
+    pub key: Option<Key>,
+    /// Its label, where that can be read.
+    pub label: Option<String>,
 }
 
 impl Record {

@@ -8,9 +8,11 @@ use super::{not_running, refused};
 use crate::cli;
 use crate::client::{Answer, Client, bus, encoded};
 use crate::server::{Incident, Incidents, Window};
+use crate::shown;
 
 pub async fn incidents(args: cli::Incidents) -> anyhow::Result<ExitCode> {
-    let client = Client::new(&bus(&args.config.file)?)?;
+    let bus = bus(&args.config.file)?;
+    let (client, zone) = (Client::new(&bus)?, bus.timezone);
     if let Some(closed) = &args.close {
         let Some((kind, subject)) = closed.split_once(':') else {
             anyhow::bail!("--close takes KIND:SUBJECT, as in --close gap:orders-to-shop");
@@ -37,11 +39,13 @@ pub async fn incidents(args: cli::Incidents) -> anyhow::Result<ExitCode> {
         println!("nothing is wrong");
     }
     for incident in &found.open {
-        print!("{}", page(incident));
+        print!("{}", shown::page(&page(incident), zone));
     }
     for incident in &found.past {
         let closed = incident.closed.as_deref().unwrap_or("");
-        println!("{} - {closed}  {} {}: {}", incident.since, incident.kind, incident.subject, incident.message);
+        let past =
+            format!("{} - {closed}  {} {}: {}", incident.since, incident.kind, incident.subject, incident.message);
+        println!("{}", shown::line(&past, zone));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -94,7 +98,8 @@ pub async fn maintenance(command: cli::Maintenance) -> anyhow::Result<ExitCode> 
 }
 
 async fn start(args: cli::MaintenanceStart) -> anyhow::Result<ExitCode> {
-    let client = Client::new(&bus(&args.config.file)?)?;
+    let bus = bus(&args.config.file)?;
+    let client = Client::new(&bus)?;
     let who = args.who.unwrap_or_else(super::who::who);
     let mut path =
         format!("/maintenance?seconds={}&who={}&why={}", args.duration.as_secs(), encoded(&who), encoded(&args.why));
@@ -104,11 +109,9 @@ async fn start(args: cli::MaintenanceStart) -> anyhow::Result<ExitCode> {
     Ok(match answered(client.post(&path).await?) {
         Ok(body) => {
             let begun: Value = serde_json::from_str(&body)?;
-            println!(
-                "maintenance {} until {}; nobody is told meanwhile",
-                begun["id"],
-                begun["ends"].as_str().unwrap_or("")
-            );
+            let ends = begun["ends"].as_str().unwrap_or("");
+            let said = format!("maintenance {} until {ends}; nobody is told meanwhile", begun["id"]);
+            println!("{}", shown::line(&said, bus.timezone));
             ExitCode::SUCCESS
         }
         Err(code) => code,
@@ -116,7 +119,8 @@ async fn start(args: cli::MaintenanceStart) -> anyhow::Result<ExitCode> {
 }
 
 async fn list(args: cli::Status) -> anyhow::Result<ExitCode> {
-    let client = Client::new(&bus(&args.config.file)?)?;
+    let bus = bus(&args.config.file)?;
+    let client = Client::new(&bus)?;
     let body = match answered(client.get("/maintenance").await?) {
         Ok(body) => body,
         Err(code) => return Ok(code),
@@ -128,15 +132,16 @@ async fn list(args: cli::Status) -> anyhow::Result<ExitCode> {
     let windows: Vec<Window> = serde_json::from_str(&body)?;
     for window in &windows {
         let what = if window.systems.is_empty() { "everything".to_owned() } else { window.systems.join(", ") };
-        match window.id {
-            Some(id) => println!(
+        let said = match window.id {
+            Some(id) => format!(
                 "{id}  {what}  until {}  by {}: {}",
                 window.ends.as_deref().unwrap_or("-"),
                 window.who.as_deref().unwrap_or("-"),
                 window.why.as_deref().unwrap_or("-")
             ),
-            None => println!("-  {what}  as planned in [maintenance.{}]", window.name.as_deref().unwrap_or("-")),
-        }
+            None => format!("-  {what}  as planned in [maintenance.{}]", window.name.as_deref().unwrap_or("-")),
+        };
+        println!("{}", shown::line(&said, bus.timezone));
     }
     if windows.is_empty() {
         println!("no maintenance now");

@@ -21,6 +21,7 @@ mod who;
 use std::process::ExitCode;
 
 use crate::cli::{Cli, Command};
+use crate::shown;
 
 /// sysexits.h `EX_CONFIG`: the configuration is wrong.
 pub const EX_CONFIG: u8 = 78;
@@ -69,6 +70,6 @@ fn not_running() -> ExitCode {
 
 /// What to say when it refused.
 fn refused(status: reqwest::StatusCode, body: &str) -> ExitCode {
-    eprintln!("bus: {body} ({})", status.as_u16());
+    eprintln!("bus: {} ({})", shown::foreign(body), status.as_u16());
     ExitCode::from(EX_UNAVAILABLE)
 }

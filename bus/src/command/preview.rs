@@ -10,6 +10,7 @@ use super::{EX_UNAVAILABLE, refused};
 use crate::cli;
 use crate::client::{Answer, Client, encoded, landscape};
 use crate::preview::{Failure, PATIENCE, Preview, Wanted, preview as look};
+use crate::shown;
 
 /// The bus's own patience ends first, and says why.
 const LONGER: Duration = Duration::from_secs(10);
@@ -49,14 +50,17 @@ pub async fn preview(args: cli::Preview) -> anyhow::Result<ExitCode> {
 fn print(preview: &Preview) -> anyhow::Result<()> {
     println!("{}: {}", preview.stream, preview.from);
     for heard in &preview.raw {
-        println!("\n>>> {}\n<<<\n{}", heard.request, heard.answer.trim_end());
+        println!("\n>>> {}\n<<<\n{}", shown::foreign(&heard.request), shown::foreign(heard.answer.trim_end()));
         if heard.left_out > 0 {
             println!("({} more bytes)", heard.left_out);
         }
     }
     for record in &preview.records {
         let label = record.label.as_ref().map(|label| format!(" ({label})")).unwrap_or_default();
-        println!("\n{} {}{label}\n{}", record.operation, record.key, serde_json::to_string_pretty(&record.body)?);
+        let body = serde_json::to_string_pretty(&record.body)?;
+        // In one line, whatever is in a label; the body's own lines are JSON's.
+        let head: String = format!("{} {}{label}", record.operation, record.key).chars().map(shown::shown).collect();
+        println!("\n{head}\n{}", shown::foreign(&body));
     }
     for why in &preview.unreadable {
         println!("\nunreadable: {why}");

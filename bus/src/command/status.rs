@@ -8,9 +8,11 @@ use super::{not_running, refused};
 use crate::cli;
 use crate::client::{Answer, Client, bus};
 use crate::server::Status;
+use crate::shown;
 
 pub async fn status(args: cli::Status) -> anyhow::Result<ExitCode> {
-    let client = Client::new(&bus(&args.config.file)?)?;
+    let bus = bus(&args.config.file)?;
+    let client = Client::new(&bus)?;
     let body = match client.get("/status").await? {
         Answer::Ok(body) => body,
         Answer::Refused(status, body) => return Ok(refused(status, &body)),
@@ -19,7 +21,7 @@ pub async fn status(args: cli::Status) -> anyhow::Result<ExitCode> {
     if args.json {
         println!("{body}");
     } else {
-        print!("{}", page(&serde_json::from_str(&body)?));
+        print!("{}", shown::page(&page(&serde_json::from_str(&body)?), bus.timezone));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -12,6 +12,7 @@ use super::who::who;
 use super::{not_running, refused};
 use crate::cli;
 use crate::client::{Answer, Client, bus, landscape};
+use crate::shown;
 
 pub async fn load(args: cli::Load) -> anyhow::Result<ExitCode> {
     let landscape = landscape(&args.config.file)?;
@@ -73,7 +74,8 @@ async fn order(landscape: &Landscape, kind: &str, route: &str, chosen: Value, sh
 }
 
 pub async fn tasks(args: cli::Tasks) -> anyhow::Result<ExitCode> {
-    let client = Client::new(&bus(&args.config.file)?)?;
+    let bus = bus(&args.config.file)?;
+    let client = Client::new(&bus)?;
     let answer = match &args.command {
         Some(cli::TasksCommand::Cancel { id }) => client.delete(&format!("/tasks/{id}")).await?,
         None => client.get("/tasks").await?,
@@ -88,7 +90,7 @@ pub async fn tasks(args: cli::Tasks) -> anyhow::Result<ExitCode> {
         None if args.json => println!("{body}"),
         None => {
             let tasks: Vec<Value> = serde_json::from_str(&body)?;
-            tasks.iter().for_each(|task| println!("{}", line(task)));
+            tasks.iter().for_each(|task| println!("{}", shown::line(&line(task), bus.timezone)));
             if tasks.is_empty() {
                 println!("no tasks");
             }

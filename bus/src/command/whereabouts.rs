@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use bus_core::policy::parse_duration;
-use bus_core::vocabulary::{RouteName, SystemName};
-use bus_storage::{Database, SqliteJournal};
+use bus_core::ports::pauses::PauseStore;
+use bus_storage::{Database, SqliteJournal, SqliteState};
 use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, TimeZone, Utc};
 use chrono_tz::Tz;
 
@@ -15,7 +15,7 @@ use super::{EX_UNAVAILABLE, refused};
 use crate::cli;
 use crate::client::{self, Client, bus, encoded, landscape};
 use crate::server::story::{Parameters, question};
-use crate::story::{Answer, Style, Teller, tree};
+use crate::story::{Answer, Stopped, Style, Teller, tree};
 
 /// Columns where nobody sees them.
 const WIDTH: usize = 100;
@@ -45,8 +45,9 @@ pub async fn whereabouts(args: cli::Where) -> anyhow::Result<ExitCode> {
         client::Answer::Ok(body) => serde_json::from_str(&body)?,
         client::Answer::Refused(status, body) => return Ok(refused(status, &body)),
         client::Answer::NotRunning => {
-            let stories = Arc::new(SqliteJournal::readonly(Database::open_readonly(&bus.state)?));
-            let stopped = |_: &RouteName, _: &SystemName| vec!["the bus does not run".to_owned()];
+            let database = Database::open_readonly(&bus.state)?;
+            let stopped = Stopped { pauses: SqliteState::new(database.clone()).pauses().await? };
+            let stories = Arc::new(SqliteJournal::readonly(database));
             let question = question(asked).map_err(anyhow::Error::msg)?;
             Teller::new(&landscape(&args.config.file)?, stories).tell(&question, &stopped).await?
         }
@@ -56,7 +57,7 @@ pub async fn whereabouts(args: cli::Where) -> anyhow::Result<ExitCode> {
     } else {
         print!("{}", tree(&answer, &style(zone)));
     }
-    Ok(if answer.objects.is_empty() { ExitCode::from(EX_UNAVAILABLE) } else { ExitCode::SUCCESS })
+    Ok(if answer.is_empty() { ExitCode::from(EX_UNAVAILABLE) } else { ExitCode::SUCCESS })
 }
 
 fn style(timezone: Tz) -> Style {

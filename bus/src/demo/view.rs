@@ -7,11 +7,13 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use bus_config::Landscape;
+use chrono_tz::Tz;
 use crossterm::style::Stylize;
 use crossterm::{cursor, execute, queue, terminal};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::server::{App, Status, gather};
+use crate::shown;
 
 /// What a line about an incident begins with; it is red.
 const MARK: &str = "! ";
@@ -24,6 +26,7 @@ pub struct View {
     live: bool,
     silent: bool,
     address: SocketAddr,
+    zone: Tz,
     streams: Vec<String>,
     started: Instant,
     rates: HashMap<String, Rate>,
@@ -44,7 +47,8 @@ impl View {
             let _ = execute!(std::io::stdout(), terminal::EnterAlternateScreen, cursor::Hide);
         }
         let streams = landscape.streams.iter().map(|stream| stream.name.to_string()).collect();
-        Self { live, silent, address, streams, started: Instant::now(), rates: HashMap::new(), last_line: None }
+        let zone = landscape.bus.timezone;
+        Self { live, silent, address, zone, streams, started: Instant::now(), rates: HashMap::new(), last_line: None }
     }
 
     /// One refresh.
@@ -61,7 +65,7 @@ impl View {
         let mut out = std::io::stdout().lock();
         let _ = queue!(out, cursor::MoveTo(0, 0));
         for line in lines {
-            let line = cut(&line, width);
+            let line = cut(&shown::line(&line, self.zone), width);
             let line = if line.starts_with(MARK) { line.red().to_string() } else { line };
             let _ = writeln!(out, "{line}\x1b[K\r");
         }

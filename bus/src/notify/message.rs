@@ -7,7 +7,7 @@ use bus_core::vocabulary::Severity;
 use chrono_tz::Tz;
 use serde_json::{Value, json};
 
-use crate::clock::local;
+use crate::clock::{local, localised};
 
 /// More than this nobody reads; the rest is counted.
 const LISTED: usize = 20;
@@ -82,7 +82,7 @@ fn headline(new: &[&Cause], again: &[&Cause], over: &[CauseId]) -> String {
 
 fn paragraph(mark: &str, cause: &Cause, zone: Tz) -> String {
     let loud = if cause.kind.severity() == Severity::Critical { "CRITICAL " } else { "" };
-    let words: String = cause.first.message.chars().take(WORDS).collect();
+    let words: String = localised(&cause.first.message, zone).chars().take(WORDS).collect();
     let mut out = format!(
         "\n{mark}{loud}{} {} since {} ({} times)\n{words}\n",
         cause.kind.as_str(),

@@ -7,6 +7,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use bus_core::engine::worker::{Command, Handle};
+use bus_core::ports::journal::Deed;
 use bus_core::ports::state::{DeadFilter, DeadRow, Replay, StateError};
 use bus_core::vocabulary::{Moment, RouteName};
 use serde::Deserialize;
@@ -37,6 +38,15 @@ pub struct ListParameters {
 pub struct ReplayParameters {
     #[serde(default)]
     force: bool,
+    /// Who asks, as `user@host`.
+    #[serde(default)]
+    who: String,
+}
+
+#[derive(Deserialize)]
+pub struct Whose {
+    #[serde(default)]
+    who: String,
 }
 
 pub async fn list(State(app): State<Arc<App>>, Query(wanted): Query<ListParameters>) -> Response {
@@ -64,7 +74,7 @@ pub async fn show(State(app): State<Arc<App>>, Path(id): Path<i64>) -> Response 
 pub async fn replay(
     State(app): State<Arc<App>>,
     Path(id): Path<i64>,
-    Query(ReplayParameters { force }): Query<ReplayParameters>,
+    Query(ReplayParameters { force, who }): Query<ReplayParameters>,
 ) -> Response {
     let row = match find(&app, id).await {
         Ok(Some(row)) => row,
@@ -75,8 +85,10 @@ pub async fn replay(
         let why = "it belongs to no running route: an unreadable row comes again when it is mended at its source\n";
         return (StatusCode::CONFLICT, why).into_response();
     };
-    match ask(&handle, |reply| Command::Replay { id, force, reply }).await {
-        Some(Ok(Replay::Waiting { route, .. })) => Json(json!({ "replayed": id, "route": route })).into_response(),
+    match ask(&handle, |reply| Command::Replay { id, force, who, reply }).await {
+        Some(Ok(Replay::Waiting { route, key, label, .. })) => {
+            Json(json!({ "replayed": id, "route": route, "key": key.as_str(), "label": label })).into_response()
+        }
         Some(Ok(Replay::Newer { seq })) => {
             let why = format!(
                 "refused: a newer version of its key ({seq}) was delivered or waits; the receiver would go back. \
@@ -90,7 +102,11 @@ pub async fn replay(
     }
 }
 
-pub async fn drop_dead(State(app): State<Arc<App>>, Path(id): Path<i64>) -> Response {
+pub async fn drop_dead(
+    State(app): State<Arc<App>>,
+    Path(id): Path<i64>,
+    Query(Whose { who }): Query<Whose>,
+) -> Response {
     let row = match find(&app, id).await {
         Ok(Some(row)) => row,
         Ok(None) => return not_found(id),
@@ -101,10 +117,20 @@ pub async fn drop_dead(State(app): State<Arc<App>>, Path(id): Path<i64>) -> Resp
         None => Some(app.store.drop_dead(id).await),
     };
     match dropped {
-        Some(Ok(true)) => Json(json!({ "dropped": id })).into_response(),
+        Some(Ok(true)) => {
+            note(&app, &row, Deed::Dropped, &who);
+            Json(json!({ "dropped": id })).into_response()
+        }
         Some(Ok(false)) => not_found(id),
         Some(Err(error)) => unavailable(&error),
         None => (StatusCode::SERVICE_UNAVAILABLE, "the route is stopping\n").into_response(),
+    }
+}
+
+/// In the story of the letter's message.
+pub(super) fn note(app: &App, row: &DeadRow, deed: Deed, who: &str) {
+    if let (Some(route), Some(envelope)) = (&row.route, &row.letter.envelope) {
+        app.oversight.workshop.chronicle.person(route, (&envelope.stream, envelope.seq), deed, who);
     }
 }
 

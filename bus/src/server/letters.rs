@@ -15,8 +15,8 @@ pub fn summary(row: &DeadRow) -> Value {
         "id": row.id,
         "route": row.route,
         "stream": row.stream,
-        "key": envelope.map(|e| e.key.as_str()),
-        "label": envelope.and_then(|e| e.label.as_deref()),
+        "key": row.key.as_ref().map(Key::as_str),
+        "label": row.label,
         "seq": envelope.map(|e| e.seq.to_string()),
         "operation": envelope.map(|e| e.operation.as_str()),
         "fault": row.letter.fault,
@@ -50,9 +50,7 @@ pub fn whole(row: &DeadRow) -> Value {
 }
 
 fn group(row: &DeadRow) -> String {
-    let envelope = row.letter.envelope.as_ref();
-    let (key, label) = (envelope.map(|e| e.key.as_str()), envelope.and_then(|e| e.label.as_deref()));
-    let pattern = pattern(&row.letter.message, key, label);
+    let pattern = pattern(&row.letter.message, row.key.as_ref().map(Key::as_str), row.label.as_deref());
     fingerprint(row.route.as_ref().map_or("", RouteName::as_str), &row.letter.fault, &pattern)
 }
 

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use bus_core::ports::journal::Deed;
 use bus_core::ports::triage::{DeadGroup, Edit, Imported};
 use bus_core::vocabulary::RouteName;
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::App;
-use super::admin::{not_found, unavailable};
+use super::admin::{find, not_found, note, unavailable};
 use super::letters::exported;
 
 #[derive(Deserialize)]
@@ -70,8 +71,14 @@ pub async fn edit(State(app): State<Arc<App>>, Path(id): Path<i64>, Json(order):
     if let Err(error) = serde_json::from_slice::<&serde_json::value::RawValue>(text) {
         return refused(StatusCode::BAD_REQUEST, &format!("this is not JSON: {error}"));
     }
+    let row = find(&app, id).await;
     match app.operations.triage.edit_dead(id, &edit, &order.who).await {
-        Ok(Some(number)) => Json(json!({ "edited": id, "edits": number })).into_response(),
+        Ok(Some(number)) => {
+            if let Ok(Some(row)) = row {
+                note(&app, &row, Deed::Edited, &order.who);
+            }
+            Json(json!({ "edited": id, "edits": number })).into_response()
+        }
         Ok(None) => not_found(id),
         Err(error) => unavailable(&error),
     }
@@ -82,7 +89,12 @@ pub async fn import(State(app): State<Arc<App>>, Json(ImportOrder { who, letter 
         Ok(letter) => letter,
         Err(why) => return refused(StatusCode::BAD_REQUEST, &why),
     };
-    match app.operations.triage.import_dead(&route, &letter, &who).await {
+    let imported = app.operations.triage.import_dead(&route, &letter, &who).await;
+    if let (Ok(Imported::Edited | Imported::Restored), Some(envelope)) = (&imported, &letter.envelope) {
+        let message = (&envelope.stream, envelope.seq);
+        app.oversight.workshop.chronicle.person(&route, message, Deed::Imported, &who);
+    }
+    match imported {
         Ok(Imported::Edited) => Json(json!({ "imported": "edited" })).into_response(),
         Ok(Imported::Restored) => Json(json!({ "imported": "restored" })).into_response(),
         Ok(Imported::Unchanged) => Json(json!({ "imported": "unchanged" })).into_response(),

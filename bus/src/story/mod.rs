@@ -1,12 +1,14 @@
 //! Stories as people get them: gathered from the journal and from what runs, told as JSON or as a tree.
 
 mod changes;
+mod present;
 mod teller;
 mod tree;
 mod words;
 
 use serde::{Deserialize, Serialize};
 
+pub use present::{Present, Standing, Stopped, paused, standing};
 pub use teller::{Question, Teller};
 pub use tree::{Style, tree};
 
@@ -17,9 +19,35 @@ pub struct Answer {
     pub objects: Vec<Object>,
     /// More objects than asked for, or more messages than one search looks at.
     pub more: bool,
+    /// Rows that could not be read, so that they never became a message.
+    #[serde(default)]
+    pub unreadable: Vec<Unreadable>,
     /// Known words that are like the asked one, if nothing has it.
     pub near: Vec<String>,
+    /// Feeds that could bring more and do not, and why; all feeds, where nothing was found.
+    #[serde(default)]
+    pub feeds: Vec<String>,
     pub journal: Journal,
+}
+
+impl Answer {
+    /// Neither a message nor a row.
+    pub fn is_empty(&self) -> bool {
+        self.objects.is_empty() && self.unreadable.is_empty()
+    }
+}
+
+/// A row that its stream could not read.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Unreadable {
+    /// Number of its dead letter.
+    pub dead: i64,
+    pub stream: String,
+    /// As far as they could be read.
+    pub key: Option<String>,
+    pub label: Option<String>,
+    pub read_at: String,
+    pub reason: String,
 }
 
 /// How far the journal goes.
@@ -122,8 +150,9 @@ pub struct Route {
 /// One or several equal steps.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Step {
-    /// `attempt`, `skipped`, `held`, `dead`.
+    /// `attempt`, `skipped`, `held`, `dead`, `person`.
     pub kind: String,
+    /// What of that; of a person, what he did.
     pub word: String,
     pub since: String,
     pub at: String,
@@ -131,6 +160,7 @@ pub struct Step {
     pub took_ms: Option<u64>,
     pub status: Option<u16>,
     pub until: Option<String>,
+    /// In words; of a person, who.
     pub message: Option<String>,
     pub answer: Option<String>,
 }

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bus_config::Landscape;
+use bus_config::{FeedSource, Landscape};
 use bus_core::ports::state::StateError;
 use bus_core::ports::story::{
     self as port, Found, OnRoute, PastStep, Search, State, StateKind, StepKind, Stories, StoryOf,
 };
-use bus_core::vocabulary::{Moment, Operation, RouteName, StreamName, SystemName};
+use bus_core::vocabulary::{FeedName, Moment, Operation, RouteName, StreamName, SystemName};
 
 use super::changes::changes;
-use super::{Answer, Comparison, Journal, Object, Route, Settled, Step, Version, words};
+use super::{Answer, Comparison, Journal, Object, Present, Route, Settled, Step, Unreadable, Version, words};
 use crate::live::Live;
 
 /// What is asked.
@@ -26,19 +26,48 @@ pub struct Question {
     pub versions: usize,
 }
 
-/// What a route waits for right now, in sentences; nothing when the bus does not run.
-pub type Holding<'a> = &'a (dyn Fn(&RouteName, &SystemName) -> Vec<String> + Sync);
+/// Feeds that are told of at most.
+const FEEDS: usize = 20;
 
 /// What the landscape says.
 struct Known {
-    routes: Vec<(RouteName, StreamName, SystemName)>,
+    routes: Vec<KnownRoute>,
+    feeds: Vec<KnownFeed>,
     kept: Duration,
+}
+
+struct KnownRoute {
+    name: RouteName,
+    stream: StreamName,
+    to: SystemName,
+    /// `when`, as it is written.
+    filter: Option<String>,
+}
+
+struct KnownFeed {
+    name: FeedName,
+    streams: Vec<StreamName>,
+    /// What it reads, if it reads a system.
+    system: Option<SystemName>,
 }
 
 impl Known {
     fn of(landscape: &Landscape) -> Self {
-        let routes = landscape.routes.iter().map(|route| (route.name.clone(), route.stream.clone(), route.to.clone()));
-        Self { routes: routes.collect(), kept: landscape.bus.journal.age }
+        let routes = landscape.routes.iter().map(|route| KnownRoute {
+            name: route.name.clone(),
+            stream: route.stream.clone(),
+            to: route.to.clone(),
+            filter: route.shape.condition().map(str::to_owned),
+        });
+        let feeds = landscape.feeds.iter().map(|feed| KnownFeed {
+            name: feed.name.clone(),
+            streams: feed.streams.clone(),
+            system: match &feed.source {
+                FeedSource::Query { system, .. } | FeedSource::Odata { system, .. } => Some(system.clone()),
+                FeedSource::Join(_) | FeedSource::Push { .. } => None,
+            },
+        });
+        Self { routes: routes.collect(), feeds: feeds.collect(), kept: landscape.bus.journal.age }
     }
 }
 
@@ -58,9 +87,9 @@ impl Teller {
         self.known.set(Known::of(landscape));
     }
 
-    pub async fn tell(&self, question: &Question, holding: Holding<'_>) -> Result<Answer, StateError> {
+    pub async fn tell(&self, question: &Question, present: &dyn Present) -> Result<Answer, StateError> {
         let known = self.known.get();
-        let routes = known.routes.iter().map(|(route, stream, _)| (route.clone(), stream.clone())).collect();
+        let routes = known.routes.iter().map(|route| (route.name.clone(), route.stream.clone())).collect();
         let Question { word, stream, since, until, state, .. } = question;
         let search = Search {
             word: word.clone(),
@@ -74,7 +103,7 @@ impl Teller {
         let found = self.stories.find(&search).await?;
         let mut objects = Vec::new();
         for object in &found.objects {
-            let told = self.object(&known, object, question, holding).await?;
+            let told = self.object(&known, object, question, present).await?;
             let wanted = |told: &Object| match state {
                 None => true,
                 Some(kind) => told.versions.iter().flat_map(|v| &v.routes).any(|route| route.state == kind.as_str()),
@@ -85,7 +114,9 @@ impl Teller {
         let lost = found.lost.map(|(count, from, to)| format!("{count} notes between {from} and {to}"));
         let journal =
             Journal { kept_for_seconds: known.kept.as_secs(), since: found.since.map(|at| at.to_string()), lost };
-        Ok(Answer { word: word.clone(), objects, more: found.more, near, journal })
+        let feeds = known.standing(stream.as_ref(), &found, present);
+        let unreadable = found.unreadable.into_iter().map(unreadable).collect();
+        Ok(Answer { word: word.clone(), objects, more: found.more, unreadable, near, feeds, journal })
     }
 
     async fn object(
@@ -93,7 +124,7 @@ impl Teller {
         known: &Known,
         object: &port::Object,
         question: &Question,
-        holding: Holding<'_>,
+        present: &dyn Present,
     ) -> Result<Object, StateError> {
         let of = StoryOf {
             stream: object.stream.clone(),
@@ -101,8 +132,8 @@ impl Teller {
             routes: known
                 .routes
                 .iter()
-                .filter(|(_, stream, _)| *stream == object.stream)
-                .map(|r| r.0.clone())
+                .filter(|route| route.stream == object.stream)
+                .map(|route| route.name.clone())
                 .collect(),
             // One more, to compare the oldest shown one with.
             versions: question.versions + 1,
@@ -114,7 +145,7 @@ impl Teller {
         let mut versions = Vec::new();
         for (index, version) in story.versions.iter().enumerate().skip(surplus) {
             let before = index.checked_sub(1).map(|before| &story.versions[before]);
-            versions.push(known.version(version, before, holding));
+            versions.push(known.version(version, before, present));
         }
         let newest = story.versions.iter().rev().find_map(|version| version.label.clone());
         let settled = |(route, fence): (RouteName, port::Fence)| Settled {
@@ -135,7 +166,20 @@ impl Teller {
 }
 
 impl Known {
-    fn version(&self, version: &port::Version, before: Option<&port::Version>, holding: Holding<'_>) -> Version {
+    /// How the feeds stand that could bring more of what was asked for: those that stand still, or all, where nothing is
+    /// known yet.
+    fn standing(&self, asked: Option<&StreamName>, found: &Found, present: &dyn Present) -> Vec<String> {
+        let nothing = found.objects.is_empty() && found.unreadable.is_empty();
+        let concerned = |stream: &StreamName| match asked {
+            Some(asked) => stream == asked,
+            None => nothing || found.objects.iter().any(|object| object.stream == *stream),
+        };
+        let feeds = self.feeds.iter().filter(|feed| feed.streams.iter().any(concerned));
+        let told = feeds.map(|feed| present.feed(&feed.name, feed.system.as_ref()));
+        told.filter(|told| nothing || told.still).take(FEEDS).map(|told| told.words).collect()
+    }
+
+    fn version(&self, version: &port::Version, before: Option<&port::Version>, present: &dyn Present) -> Version {
         let (changes, comparison) = compared(version, before);
         Version {
             seq: version.seq.to_string(),
@@ -149,12 +193,12 @@ impl Known {
             published_at: version.published_at.map(|at| at.to_string()),
             changes,
             comparison,
-            routes: version.routes.iter().map(|on| self.route(on, holding)).collect(),
+            routes: version.routes.iter().map(|on| self.route(on, present)).collect(),
         }
     }
 
-    fn route(&self, on: &OnRoute, holding: Holding<'_>) -> Route {
-        let known = self.routes.iter().find(|(route, ..)| *route == on.route);
+    fn route(&self, on: &OnRoute, present: &dyn Present) -> Route {
+        let known = self.routes.iter().find(|route| route.name == on.route);
         let mut waits_for = Vec::new();
         if let State::Waiting { until, behind, held, .. } = &on.state {
             let (until, behind) = (*until, *behind);
@@ -166,8 +210,8 @@ impl Known {
                 waits_for.push(format!("not tried before {until}"));
             }
         }
-        if let (State::Waiting { .. } | State::OnItsWay, Some((route, _, system))) = (&on.state, known) {
-            waits_for.extend(holding(route, system));
+        if let (State::Waiting { .. } | State::OnItsWay, Some(route)) = (&on.state, known) {
+            waits_for.extend(present.holding(&route.name, &route.to));
         }
         let (dead, remedy) = match on.state {
             State::Dead(number) => {
@@ -179,12 +223,27 @@ impl Known {
         Route {
             route: on.route.to_string(),
             state: words::word(&on.state).to_owned(),
-            words: words::sentence(&on.state, on.steps.iter().any(|step| step.kind == StepKind::Attempt)),
+            words: words::sentence(
+                &on.state,
+                on.steps.iter().any(|step| step.kind == StepKind::Attempt),
+                known.and_then(|route| route.filter.as_deref()),
+            ),
             waits_for,
             dead,
             remedy,
             steps: on.steps.iter().map(step).collect(),
         }
+    }
+}
+
+fn unreadable(row: port::Unreadable) -> Unreadable {
+    Unreadable {
+        dead: row.letter,
+        stream: row.stream.to_string(),
+        key: row.key.map(|key| key.as_str().to_owned()),
+        label: row.label,
+        read_at: row.at.to_string(),
+        reason: row.reason,
     }
 }
 
@@ -194,6 +253,7 @@ fn step(step: &PastStep) -> Step {
         StepKind::Skipped => "skipped",
         StepKind::Held => "held",
         StepKind::Dead => "dead",
+        StepKind::Person => "person",
     };
     Step {
         kind: kind.to_owned(),

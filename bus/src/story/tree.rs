@@ -1,11 +1,13 @@
 //! A story as a tree of lines, within the terminal's width.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::words;
-use super::{Answer, Change, Comparison, Object, Route, Step, Version};
+use super::{Answer, Change, Comparison, Object, Route, Step, Unreadable, Version};
+use crate::clock::localised;
+use crate::shown;
 
 /// How it is printed.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +44,7 @@ fn node(text: impl Into<String>) -> Node {
 /// The whole answer.
 pub fn tree(answer: &Answer, style: &Style) -> String {
     let mut out = String::new();
-    if answer.objects.is_empty() {
+    if answer.is_empty() {
         out.push_str(&nothing(answer, style));
     } else if answer.objects.len() > 1 {
         let many = if answer.more { "the newest of more" } else { "" };
@@ -54,10 +56,15 @@ pub fn tree(answer: &Answer, style: &Style) -> String {
         }
         print(&object_node(object, style), "", "", style, &mut out);
     }
+    for row in &answer.unreadable {
+        print(&unreadable_node(row, style), "", "", style, &mut out);
+    }
+    for feed in &answer.feeds {
+        print(&Node { colour: YELLOW, ..node(local(feed, style)) }, "", "", style, &mut out);
+    }
     if let Some(lost) = &answer.journal.lost {
-        out.push_str(&format!(
-            "\nThe journal has lost {lost}, when the disk took nothing: stories have holes there.\n"
-        ));
+        let said = format!("The journal has lost {lost}, when the disk took nothing: stories have holes there.");
+        out.push_str(&format!("\n{}\n", shown::line(&said, style.timezone)));
     }
     out
 }
@@ -69,14 +76,26 @@ fn nothing(answer: &Answer, style: &Style) -> String {
         Some(word) => format!("nothing is known under the key or label \"{word}\""),
         None => "nothing was found".to_owned(),
     };
-    let mut text = match since {
-        Some(since) => format!("{what}{since} (the journal is kept for {kept})\n"),
-        None => format!("{what}: the journal is empty\n"),
-    };
+    let mut lines = vec![match since {
+        Some(since) => format!("{what}{since} (the journal is kept for {kept})"),
+        None => format!("{what}: the journal is empty"),
+    }];
     if !answer.near.is_empty() {
-        text.push_str(&format!("near it: {}\n", answer.near.join(", ")));
+        lines.push(format!("near it: {}", answer.near.join(", ")));
     }
-    text
+    lines.iter().map(|line| line.chars().map(shown::shown).chain(['\n']).collect::<String>()).collect()
+}
+
+fn unreadable_node(row: &Unreadable, style: &Style) -> Node {
+    let name = row.label.as_ref().or(row.key.as_ref()).map_or("a row", String::as_str);
+    let key = row.key.as_ref().filter(|key| *key != name).map(|key| format!(", key {key}")).unwrap_or_default();
+    let text = format!("{name}   stream {}{key}", row.stream);
+    let number = row.dead;
+    let read = format!("{}  could not be read: dead letter {number}: {}", time(&row.read_at, style), row.reason);
+    let remedy = format!(
+        "look: bus dead show {number}; it is read again when it is mended at its source; then: bus dead drop {number}"
+    );
+    Node { text, colour: BOLD, below: vec![Node { colour: RED, ..node(read) }, node(remedy)] }
 }
 
 fn words_of_days(seconds: u64) -> String {
@@ -161,8 +180,15 @@ fn route_node(route: &Route, version: &Version, style: &Style) -> Node {
         "waiting" | "on-its-way" => YELLOW,
         _ => PLAIN,
     };
-    let mut below: Vec<Node> =
-        route.steps.iter().filter(|step| told(step)).map(|step| step_node(step, version, style)).collect();
+    let steps = route.steps.iter().enumerate().filter(|(_, step)| told(step));
+    let mut below: Vec<Node> = steps
+        .map(|(at, step)| {
+            // What an attempt has said is not said again by the letter that it became.
+            let before = at.checked_sub(1).and_then(|before| route.steps.get(before));
+            let again = step.kind == "dead" && before.is_some_and(|before| before.message == step.message);
+            step_node(step, !again, version, style)
+        })
+        .collect();
     below.extend(route.waits_for.iter().map(|what| Node { colour: YELLOW, ..node(local(what, style)) }));
     below.extend(route.remedy.iter().map(|remedy| node(remedy.clone())));
     Node { text: format!("{}: {}", route.route, route.words), colour, below }
@@ -173,24 +199,24 @@ fn told(step: &Step) -> bool {
     step.kind != "skipped"
 }
 
-fn step_node(step: &Step, version: &Version, style: &Style) -> Node {
+fn step_node(step: &Step, says: bool, version: &Version, style: &Style) -> Node {
     let at = beside(&step.at, &version.read_at, style);
     let when = match step.times {
         1 => at,
         times => format!("{} to {at}, {times} times", beside(&step.since, &version.read_at, style)),
     };
-    let message = step.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
+    let message = step.message.as_ref().filter(|_| says).map(|message| format!(": {message}")).unwrap_or_default();
     let status = step.status.map(|status| format!(" ({status})")).unwrap_or_default();
     let took = step.took_ms.map(|ms| format!(" in {ms} ms")).unwrap_or_default();
-    let until = step.until.as_ref().map(|until| format!(", not before {}", beside(until, &version.read_at, style)));
+    // What only waits for its turn waits until no moment of its own.
+    let until = step.until.as_ref().filter(|until| parsed(until) > parsed(&step.at));
+    let until = until.map(|until| format!(", not before {}", beside(until, &version.read_at, style)));
     let text = match (step.kind.as_str(), step.word.as_str()) {
         ("attempt", "ok") => format!("{when}  accepted{status}{took}"),
         ("attempt", fault) => format!("{when}  {fault}{status}{took}{message}"),
         ("held", reason) => format!("{when}  put aside: {}{}", words::held(reason), until.unwrap_or_default()),
-        ("dead", fault) => format!(
-            "{when}  became a dead letter ({fault}){}",
-            if step.word == "shape" { message } else { String::new() }
-        ),
+        ("dead", fault) => format!("{when}  became a dead letter ({fault}){}", local(&message, style)),
+        ("person", deed) => format!("{when}  {}", words::deed(deed, step.message.as_deref().unwrap_or_default())),
         (kind, word) => format!("{when}  {kind} {word}{message}"),
     };
     let answer = step.answer.as_ref().map(|answer| node(format!("answered: {}", one_line(answer))));
@@ -223,11 +249,7 @@ fn beside(text: &str, other: &str, style: &Style) -> String {
 
 /// Times in a sentence, in the bus's time zone.
 fn local(sentence: &str, style: &Style) -> String {
-    let word = |word: &str| match parsed(word) {
-        Some(at) => time(&at.to_rfc3339_opts(SecondsFormat::Millis, true), style),
-        None => word.to_owned(),
-    };
-    sentence.split(' ').map(word).collect::<Vec<_>>().join(" ")
+    localised(sentence, style.timezone)
 }
 
 fn print(node: &Node, first: &str, rest: &str, style: &Style, out: &mut String) {
@@ -253,7 +275,7 @@ fn wrapped(text: &str, room: usize) -> Vec<String> {
     let room = room.saturating_sub(2).max(10);
     let (mut lines, mut line) = (Vec::new(), String::new());
     let mut width = 0;
-    for word in text.split(' ').flat_map(|word| pieces(word, room)) {
+    for word in words_of(text).iter().flat_map(|word| pieces(word, room)) {
         let needs = word.width() + usize::from(!line.is_empty());
         if width + needs > room && !line.is_empty() {
             lines.push(std::mem::take(&mut line));
@@ -270,10 +292,29 @@ fn wrapped(text: &str, room: usize) -> Vec<String> {
     lines
 }
 
+/// A time of day stays with what it is the time of: alone on a line it says nothing.
+fn words_of(text: &str) -> Vec<String> {
+    let is_time = |word: &str| {
+        let bytes = word.as_bytes();
+        matches!(bytes, [a, b, b':', c, d, ..] if [a, b, c, d].iter().all(|digit| digit.is_ascii_digit()))
+    };
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match words.last_mut() {
+            Some(last) if is_time(word) => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => words.push(word.to_owned()),
+        }
+    }
+    words
+}
+
 fn pieces(word: &str, room: usize) -> Vec<String> {
     let (mut pieces, mut piece, mut width) = (Vec::new(), String::new(), 0);
     // Terminals obey control characters, and an answer may hold any.
-    for c in word.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }) {
+    for c in word.chars().map(shown::shown) {
         let columns = c.width().unwrap_or(0);
         if width + columns > room {
             pieces.push(std::mem::take(&mut piece));
@@ -287,61 +328,5 @@ fn pieces(word: &str, room: usize) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const STYLE: Style = Style { width: 60, colour: false, timezone: chrono_tz::Europe::Moscow };
-
-    #[test]
-    fn lines_keep_to_the_width_in_columns_and_hang_below_their_parent() {
-        let long = "широкое слово ".repeat(12);
-        let leaf = |text: &str| node(text.trim());
-        let root = Node {
-            below: vec![Node { below: vec![leaf(&long)], ..node("а") }, leaf(&"щ".repeat(100))],
-            ..node("к")
-        };
-        let mut out = String::new();
-        print(&root, "", "", &STYLE, &mut out);
-        assert!(out.lines().all(|line| line.width() <= 60), "{out}");
-        assert!(out.starts_with("к\n├─ а\n│  └─ широкое слово"), "{out}");
-        assert!(out.contains("\n│       широкое") || out.contains("\n│       слово"), "{out}");
-        assert!(!out.contains('\x1b'));
-        assert_eq!(out.matches('щ').count(), 100);
-    }
-
-    #[test]
-    fn an_answer_cannot_steer_the_terminal() {
-        let mut out = String::new();
-        print(&node("\x1b[2Jweg"), "", "", &STYLE, &mut out);
-        assert!(!out.contains('\x1b'));
-        assert!(out.contains("weg"));
-    }
-
-    #[test]
-    fn times_are_local_and_short_on_the_same_day() {
-        let (one, other) = ("2026-11-22T22:30:00.500Z", "2026-11-22T21:00:00.000Z");
-        assert_eq!(beside(one, other, &STYLE), "01:30:00.500");
-        assert_eq!(beside(one, "2026-11-22T20:00:00.000Z", &STYLE), "2026-11-23 01:30:00.500");
-        assert_eq!(
-            local("closed until 2026-11-22T22:30:00.500Z now", &STYLE),
-            "closed until 2026-11-23 01:30:00.500 now"
-        );
-    }
-
-    #[test]
-    fn an_unknown_word_is_told_with_what_is_near_and_how_far_the_journal_goes() {
-        let answer = Answer {
-            word: Some("УТ-1".into()),
-            near: vec!["УТ-12".into()],
-            journal: super::super::Journal {
-                kept_for_seconds: 30 * 86_400,
-                since: Some("2026-11-22T21:00:00.000Z".into()),
-                lost: None,
-            },
-            ..Answer::default()
-        };
-        let text = tree(&answer, &STYLE);
-        assert!(text.contains("\"УТ-1\" since 2026-11-23 00:00:00.000 (the journal is kept for 30d)"), "{text}");
-        assert!(text.contains("near it: УТ-12"), "{text}");
-    }
-}
+#[path = "tree_tests.rs"]
+mod tests;

@@ -16,11 +16,17 @@ pub fn word(state: &State) -> &'static str {
     }
 }
 
-/// The state in a sentence.
-pub fn sentence(state: &State, tried: bool) -> String {
+/// Characters of a filter that are shown; the file has the rest.
+const FILTER: usize = 200;
+
+/// The state in a sentence; `filter` is the route's `when`, as it is now.
+pub fn sentence(state: &State, tried: bool, filter: Option<&str>) -> String {
     match state {
         State::Delivered => "delivered".to_owned(),
-        State::Skipped(reason) => format!("not sent: {}", skipped(reason)),
+        State::Skipped(reason) => {
+            let filter = filter.filter(|_| matches!(reason.as_str(), "filtered" | "left")).map(written);
+            format!("not sent: {}{}", skipped(reason), filter.unwrap_or_default())
+        }
         State::Settled => "settled; how is not in the journal: delivered, or overtaken by a newer version".to_owned(),
         State::Dead(number) => format!("not accepted: dead letter {number}"),
         State::WasDead => {
@@ -34,6 +40,26 @@ pub fn sentence(state: &State, tried: bool) -> String {
         State::OnItsWay if tried => "on its way: tried, and not settled yet".to_owned(),
         State::OnItsWay => "on its way: in the queue of the route or in hand".to_owned(),
         State::NoTrace => "no trace here: read before the route took the stream, or in hand right now".to_owned(),
+    }
+}
+
+/// `: when = .Posted == true`
+fn written(filter: &str) -> String {
+    let line = filter.split_whitespace().collect::<Vec<_>>().join(" ");
+    let cut = line.char_indices().nth(FILTER).map(|(at, _)| format!("{}…", &line[..at]));
+    format!(": when = {}", cut.unwrap_or(line))
+}
+
+/// What a person did, as `edited by anna@erp1`.
+pub fn deed(deed: &str, who: &str) -> String {
+    let by = if who.is_empty() { "by somebody".to_owned() } else { format!("by {who}") };
+    match deed {
+        "imported" => format!("brought back: bus dead import {by}"),
+        "replayed" => format!("replayed {by}"),
+        "forced" => format!("replayed {by}, even over a newer version"),
+        "resent" => format!("sent again: bus resend {by}"),
+        "loaded" => format!("brought by bus load {by}"),
+        other => format!("{other} {by}"),
     }
 }
 
@@ -62,5 +88,30 @@ pub fn held(reason: &str) -> &str {
         "requires" => "what it refers to has not been delivered to the receiver",
         "load" => "a load or a resend brings it, at its own pace",
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_is_told_and_cut() {
+        let skipped = |reason: &str, filter| sentence(&State::Skipped(reason.into()), false, filter);
+        assert_eq!(
+            skipped("filtered", Some(".Posted ==\n  true")),
+            "not sent: the route's filter does not want it: when = .Posted == true"
+        );
+        assert!(skipped("left", Some(".a")).ends_with("(when_left = \"ignore\"): when = .a"));
+        assert!(!skipped("repeat", Some(".a")).contains("when"));
+        let long = skipped("filtered", Some(&"щ".repeat(300)));
+        assert!(long.matches('щ').count() == FILTER && long.ends_with('…'), "{long}");
+    }
+
+    #[test]
+    fn people_are_named_with_what_they_did() {
+        assert_eq!(deed("edited", "anna@erp1"), "edited by anna@erp1");
+        assert_eq!(deed("resent", "anna@erp1"), "sent again: bus resend by anna@erp1");
+        assert_eq!(deed("dropped", ""), "dropped by somebody");
     }
 }

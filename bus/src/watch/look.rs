@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use bus_core::engine::incident::{Incident, Kind};
 use bus_core::engine::worker::Handle;
-use bus_core::policy::{BacklogWatch, ConsumerLook, ConsumerWatch, DiskLook, DiskWatch, Sign};
-use bus_core::ports::state::DeadFilter;
-use bus_core::vocabulary::Moment;
+use bus_core::policy::{BacklogWatch, ConsumerLook, ConsumerWatch, DiskLook, DiskWatch, Sign, pattern};
+use bus_core::ports::state::{DeadFilter, DeadRow, HoldReason};
+use bus_core::vocabulary::{Key, Moment};
 use tokio_util::sync::CancellationToken;
 
 use super::forecast::Forecaster;
@@ -123,7 +123,7 @@ impl Looks {
         if known.0 != keys && keys > 0 {
             let filter = DeadFilter { route: Some(handle.route().clone()), limit: 1, ..DeadFilter::default() };
             if let Ok(rows) = oversight.workshop.store.dead_letters(&filter).await {
-                known.1 = rows.last().map(|row| row.letter.message.clone()).unwrap_or_default();
+                known.1 = rows.last().map(openly).unwrap_or_default();
             }
         }
         known.0 = keys;
@@ -209,6 +209,15 @@ fn look_at_disk(database: &Path) -> std::io::Result<DiskLook> {
     let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
     let free = pretend::free().unwrap_or_else(|| disk.f_bavail.saturating_mul(disk.f_frsize));
     Ok(DiskLook { free, ours: size(database) + size(&log) })
+}
+
+/// What people are told of a letter: one that waited for a record names its key, which is for whoever looks at the letter.
+fn openly(row: &DeadRow) -> String {
+    let letter = &row.letter;
+    if letter.fault != HoldReason::Requires.as_str() {
+        return letter.message.clone();
+    }
+    pattern(&letter.message, row.key.as_ref().map(Key::as_str), row.label.as_deref())
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ pub fn look_up(map: &Handle, asked: Option<&str>, unknown: &Unknown) -> Result<F
         Some(Answer::Value(value)) => return Ok(Found::Value(value)),
         Some(Answer::NotReady) => {
             let what = format!("{}, which could not be read yet", subject());
-            return Err(Stop::Hold(Hold { what, subject: subject(), within: None }));
+            return Err(Stop::Hold(Hold { what, subject: subject(), late: None, within: None }));
         }
         Some(Answer::Unknown) | None => {}
     }
@@ -65,7 +65,7 @@ pub fn look_up(map: &Handle, asked: Option<&str>, unknown: &Unknown) -> Result<F
         (Unknown::Hold(within), Some(asked)) => {
             let shown: String = asked.chars().take(SHOWN).collect();
             let what = format!("{} to know {shown:?}", subject());
-            Err(Stop::Hold(Hold { what, subject: subject(), within: Some(*within) }))
+            Err(Stop::Hold(Hold { what, subject: subject(), late: None, within: Some(*within) }))
         }
         (Unknown::DeadLetter, Some(_)) => {
             Err(ShapeError(format!("{} does not know the value it was asked for", subject())).into())

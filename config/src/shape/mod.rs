@@ -1,6 +1,7 @@
 //! Filter and transformation of a route: compiled when the file is read, run on every record.
 
 mod compared;
+mod failure;
 mod fields;
 mod functions;
 mod hint;
@@ -75,6 +76,11 @@ impl Shaper {
             Body::Transform(transform) => maps.extend(transform.0.maps()),
         }
         maps
+    }
+
+    /// The filter as it is written, if there is one.
+    pub fn condition(&self) -> Option<&str> {
+        self.when.as_ref().map(Condition::text)
     }
 
     /// A map that a message may wait for.

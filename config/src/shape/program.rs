@@ -15,7 +15,7 @@ use vrl::path::{OwnedSegment, OwnedTargetPath, PathPrefix};
 use vrl::value::{Secrets, Value};
 
 use super::record::Record;
-use super::{functions, hint, lookup};
+use super::{failure, functions, hint, lookup};
 use crate::maps::{Catalogue, Stop};
 
 /// A compiled program; cloning shares it.
@@ -103,18 +103,17 @@ impl Program {
         })
     }
 
-    /// Says at which line of the program a record failed. The language's own message may quote the record: it is
-    /// left out.
+    /// Says at which line of the program a record failed, and what the language says as far as it quotes no record.
     fn failure(&self, error: Terminate) -> ShapeError {
         use vrl::compiler::ExpressionError;
         let (span, what) = match error {
             Terminate::Abort(ExpressionError::Abort { span, message }) => {
                 (Some(span), message.unwrap_or_else(|| "the program aborted".into()))
             }
-            Terminate::Abort(ExpressionError::Error { labels, .. })
-            | Terminate::Error(ExpressionError::Error { labels, .. }) => {
+            Terminate::Abort(ExpressionError::Error { message, labels, .. })
+            | Terminate::Error(ExpressionError::Error { message, labels, .. }) => {
                 let span = labels.first().map(|label| label.span);
-                (span, "an expression failed on this record".into())
+                (span, failure::words(&message))
             }
             _ => (None, "the program failed on this record".into()),
         };
@@ -164,6 +163,11 @@ fn tell(
 pub struct Condition(pub(super) Program);
 
 impl Condition {
+    /// As it is written.
+    pub(super) fn text(&self) -> &str {
+        &self.0.source
+    }
+
     pub(super) fn holds(&self, record: &mut Record, zone: TimeZone) -> Result<bool, Stop> {
         match self.0.run(record, zone)? {
             Value::Boolean(answer) => Ok(answer),

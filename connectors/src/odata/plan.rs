@@ -285,6 +285,8 @@ fn deleted(tables: &[Table], serves: &Serves, model: &Model, reference: &str) ->
             stream: table.served.stream.clone(),
             raw: reference.to_owned().into(),
             reason: format!("a deletion names the record by other properties than the stream's key: {reason}"),
+            key: None,
+            label: None,
         }),
     }
 }

@@ -36,11 +36,19 @@ pub(super) struct Column<'a> {
     /// As in the result of the query.
     pub(super) name: &'a str,
     /// JSON text, or why the value cannot be carried.
-    pub(super) json: Result<String, String>,
+    pub(super) json: Result<String, Unfit>,
 }
 
-/// Writes the object in the order of the columns. The first column that cannot be carried is the error; what could be
-/// carried is then still returned, as the raw excerpt.
+/// A value that cannot be carried.
+pub(super) struct Unfit {
+    /// Why, without the value.
+    pub(super) reason: String,
+    /// The value as text, for whoever looks at the row.
+    pub(super) shown: String,
+}
+
+/// Writes the object in the order of the columns. The first column that cannot be carried is the error; the row is then
+/// still returned, as the raw excerpt: such values stand in it as texts.
 pub(super) fn object<'a>(columns: impl Iterator<Item = Column<'a>>) -> (Vec<u8>, Option<String>) {
     let mut text = Vec::with_capacity(256);
     let mut wrong = None;
@@ -53,8 +61,8 @@ pub(super) fn object<'a>(columns: impl Iterator<Item = Column<'a>>) -> (Vec<u8>,
         text.push(b':');
         match column.json {
             Ok(json) => text.extend_from_slice(json.as_bytes()),
-            Err(reason) => {
-                text.extend_from_slice(b"null");
+            Err(Unfit { reason, shown }) => {
+                text.extend_from_slice(json_text(&shown).as_bytes());
                 wrong.get_or_insert_with(|| format!("column {:?}: {reason}", column.name));
             }
         }
@@ -88,20 +96,18 @@ pub(super) fn content(
         Ok(served) => served,
         Err(reason) => return Content::Unreadable(serves.untaken(body.into(), reason)),
     };
-    let key = match wrong {
-        Some(wrong) => Err(wrong),
-        None => key(served.key.iter().map(|name| (name.as_str(), text(name)))),
+    let key = key(served.key.iter().map(|name| (name.as_str(), text(name))));
+    let label = served.label.as_deref().and_then(label);
+    // Of a row that cannot be read people still ask by what it is called.
+    let (key, reason) = match (key, wrong) {
+        (Ok(key), None) => {
+            let (stream, body) = (served.stream.clone(), body.into());
+            return Content::Record(Record { stream, key, operation: Operation::Upsert, label, body });
+        }
+        (Err(reason), None) => (None, reason),
+        (key, Some(reason)) => (key.ok(), reason),
     };
-    match key {
-        Ok(key) => Content::Record(Record {
-            stream: served.stream.clone(),
-            key,
-            operation: Operation::Upsert,
-            label: served.label.as_deref().and_then(label),
-            body: body.into(),
-        }),
-        Err(reason) => Content::Unreadable(unreadable(&served.stream, body.into(), reason)),
-    }
+    Content::Unreadable(UnreadableRecord { key, label, ..unreadable(&served.stream, body.into(), reason) })
 }
 
 fn key<'a>(columns: impl Iterator<Item = (&'a str, Text)>) -> Result<Key, String> {

@@ -165,12 +165,19 @@ pub async fn a_scan_finds_what_it_has_not_seen(fixture: &mut impl StateFixture) 
 /// The same broken row every round is one letter.
 pub async fn unreadable_rows_are_kept_once(fixture: &mut impl StateFixture) {
     let stream = sample::stream();
-    let row =
-        |raw: &'static [u8]| UnreadableRecord {
-            stream: stream.clone(), raw: raw.into(), reason: "нет ключа".into()
-        };
+    let row = |raw: &'static [u8], known: Option<&str>| UnreadableRecord {
+        stream: stream.clone(),
+        raw: raw.into(),
+        reason: "нет ключа".into(),
+        key: known.map(Key::from_stored),
+        label: known.map(|known| format!("УТ-{known}")),
+    };
     for _ in 0..2 {
-        fixture.store().keep_unreadable(&[row(b"\xff\x00one"), row(b"two")]).await.expect("keeping rows");
+        fixture
+            .store()
+            .keep_unreadable(&[row(b"\xff\x00one", None), row(b"two", Some("о-2"))])
+            .await
+            .expect("keeping rows");
         fixture.reopen().await;
     }
     let letters = fixture.store().dead_letters(&DeadFilter::default()).await.expect("listing");
@@ -178,4 +185,8 @@ pub async fn unreadable_rows_are_kept_once(fixture: &mut impl StateFixture) {
     assert_eq!(letters.len(), 2);
     assert_eq!(letters[0].letter.raw.as_deref(), Some(b"\xff\x00one".as_slice()));
     assert!(letters.iter().all(|row| row.route.is_none() && row.letter.fault == "unreadable"));
+    let known: Vec<_> = letters.iter().map(|row| (row.key.as_ref().map(Key::as_str), row.label.as_deref())).collect();
+    assert_eq!(known, [(None, None), (Some("о-2"), Some("УТ-о-2"))], "as far as they could be read");
+    let filter = DeadFilter { key: Some("УТ-о-2".into()), ..DeadFilter::default() };
+    assert_eq!(fixture.store().dead_letters(&filter).await.expect("listing").len(), 1);
 }

@@ -92,7 +92,8 @@ pub async fn replay_puts_a_letter_back_in_line(fixture: &mut impl StateFixture) 
     let outcome = Settlement::DeadLettered { letter: Box::new(letter(&message)), keep_mark: true };
     let Applied::Dead(number) = one(store, &route, settle(&message, outcome)).await else { panic!("not stored") };
     one(store, &route, hold(&sample::envelope(&stream, "другой", 2), 0)).await;
-    let expected = Replay::Waiting { route: route.clone(), key: message.key.clone() };
+    let Envelope { stream, key, label, .. } = message.clone();
+    let expected = Replay::Waiting { route: route.clone(), stream, key, seq: message.seq, label };
     assert_eq!(store.replay(number, ReplayMode::Careful).await, Ok(expected));
     fixture.reopen().await;
     let store = fixture.store();

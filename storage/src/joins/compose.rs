@@ -121,7 +121,7 @@ impl Numbered<'_> {
 
     fn unreadable(&self, raw: &[u8], reason: String) -> Composed {
         let raw = Bytes::copy_from_slice(&raw[..raw.len().min(RAW)]);
-        Composed::Unreadable(UnreadableRecord { stream: self.plan.stream.clone(), raw, reason })
+        Composed::Unreadable(UnreadableRecord { stream: self.plan.stream.clone(), raw, reason, key: None, label: None })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use bus_core::ports::story::{Found, Object, Search, State, StateKind};
+use bus_core::ports::story::{Found, Object, Search, State, StateKind, Unreadable};
 use bus_core::vocabulary::{Envelope, Key, Moment, RouteName, StreamName};
 use rusqlite::{Connection, OptionalExtension, Params, Row};
 
@@ -24,6 +24,16 @@ const NEAR: i64 = 40;
 pub(super) const BY_LABEL: &str = "SELECT at FROM journal_labels WHERE label = ?1 ORDER BY at DESC LIMIT ?2";
 /// By key.
 pub(super) const BY_KEY: &str = "SELECT at FROM journal_keys WHERE key = ?1 ORDER BY at DESC LIMIT ?2";
+
+const UNREADABLE_BY_WORD: &str = "SELECT d.id, n.name, d.key, d.label, d.at, d.words
+     FROM dead d JOIN names n ON n.id = d.stream
+     WHERE d.id IN (SELECT id FROM dead WHERE key = ?1 AND route IS NULL
+                    UNION SELECT id FROM dead WHERE label = ?1 AND route IS NULL)
+       AND (?2 IS NULL OR n.name = ?2) AND d.at >= ?3 AND d.at < ?4 ORDER BY d.id DESC LIMIT ?5";
+const UNREADABLE: &str = "SELECT d.id, n.name, d.key, d.label, d.at, d.words
+     FROM dead d JOIN names n ON n.id = d.stream
+     WHERE ?1 IS NULL AND d.route IS NULL
+       AND (?2 IS NULL OR n.name = ?2) AND d.at >= ?3 AND d.at < ?4 ORDER BY d.id DESC LIMIT ?5";
 
 /// A block's row, unpacked.
 pub(super) struct Block {
@@ -106,8 +116,12 @@ pub(super) fn find(connection: &Connection, search: &Search) -> Result<Found, Fa
         (None, Some(StateKind::Dead)) => dead(connection, None, &mut objects)?,
         (None, state) => by_time(connection, state, &mut objects)?,
     }
+    let unreadable = match (&search.word, search.state) {
+        (None, state) if state != Some(StateKind::Dead) => Vec::new(),
+        _ => unreadable(connection, search)?,
+    };
     let near = match &search.word {
-        Some(word) if objects.list.is_empty() => near(connection, word)?,
+        Some(word) if objects.list.is_empty() && unreadable.is_empty() => near(connection, word)?,
         _ => Vec::new(),
     };
     let since: Option<i64> = connection.query_row("SELECT min(read_at) FROM journal", [], |row| row.get(0))?;
@@ -116,7 +130,7 @@ pub(super) fn find(connection: &Connection, search: &Search) -> Result<Found, Fa
         Ok((unsigned(row.get(0)?), at(1)?, at(2)?))
     });
     let (objects, more) = (objects.list, objects.more);
-    Ok(Found { objects, more, near, since: since.map(Moment), lost: lost.optional()? })
+    Ok(Found { objects, unreadable, more, near, since: since.map(Moment), lost: lost.optional()? })
 }
 
 /// In the journal first, then in the durable tables, which may know what the journal has forgotten.
@@ -188,6 +202,31 @@ fn dead(connection: &Connection, word: Option<&str>, objects: &mut Objects<'_>) 
             frames(connection, sql, (word, rows), objects)
         }
     }
+}
+
+/// Rows that nobody could read, the newest first; they are no messages, so the journal knows nothing of them.
+fn unreadable(connection: &Connection, search: &Search) -> Result<Vec<Unreadable>, Failure> {
+    let sql = match &search.word {
+        // Two plain conditions on the word, so that each is answered by its index.
+        Some(_) => UNREADABLE_BY_WORD,
+        None => UNREADABLE,
+    };
+    let (since, until) = (search.since.map_or(i64::MIN, |at| at.0), search.until.map_or(i64::MAX, |at| at.0));
+    let stream = search.stream.as_ref().map(StreamName::as_str);
+    let mut select = connection.prepare_cached(sql)?;
+    let mut rows = select.query((search.word.as_deref(), stream, since, until, signed(search.limit as u64)))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(Unreadable {
+            letter: row.get(0)?,
+            stream: StreamName::new(&row.get::<_, String>(1)?).map_err(damaged)?,
+            key: row.get::<_, Option<String>>(2)?.map(|key| Key::from_stored(&key)),
+            label: row.get(3)?,
+            at: Moment(row.get(4)?),
+            reason: row.get(5)?,
+        });
+    }
+    Ok(found)
 }
 
 /// The newest first, up to a bound: only the words have an index.

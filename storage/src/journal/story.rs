@@ -238,7 +238,7 @@ fn outcome(steps: &[PastStep]) -> Option<State> {
         StepKind::Attempt if step.word == "ok" => Some(State::Delivered),
         StepKind::Skipped => Some(State::Skipped(step.word.clone())),
         StepKind::Dead => Some(State::WasDead),
-        StepKind::Attempt | StepKind::Held => None,
+        StepKind::Attempt | StepKind::Held | StepKind::Person => None,
     })
 }
 
@@ -251,7 +251,7 @@ fn steps(connection: &Connection, message: &Message) -> Result<HashMap<i64, Vec<
     let mut steps: HashMap<i64, Vec<PastStep>> = HashMap::new();
     while let Some(row) = rows.next()? {
         let code: i64 = row.get(1)?;
-        let kinds = [StepKind::Attempt, StepKind::Skipped, StepKind::Held, StepKind::Dead];
+        let kinds = [StepKind::Attempt, StepKind::Skipped, StepKind::Held, StepKind::Dead, StepKind::Person];
         let kind = kinds.into_iter().find(|kind| write::code(*kind) == code);
         let took: Option<i64> = row.get(6)?;
         steps.entry(row.get(0)?).or_default().push(PastStep {

@@ -45,6 +45,7 @@ pub(super) fn code(kind: StepKind) -> i64 {
         StepKind::Skipped => 1,
         StepKind::Held => 2,
         StepKind::Dead => 3,
+        StepKind::Person => 4,
     }
 }
 
@@ -273,6 +274,7 @@ impl<'a> Row<'a> {
             What::Skipped(reason) => row(StepKind::Skipped, *reason),
             What::Held { reason, until } => Row { until: Some(until.0), ..row(StepKind::Held, reason.as_str()) },
             What::Dead { fault, message } => Row { message: Some(message), ..row(StepKind::Dead, fault) },
+            What::Person { deed, who } => Row { message: Some(who), ..row(StepKind::Person, deed.as_str()) },
         }
     }
 }

@@ -3,7 +3,7 @@
 use bus_core::engine::crash::{self, Plant};
 use bus_core::policy::{fingerprint, pattern};
 use bus_core::ports::state::{DeadFilter, DeadLetter, DeadRow, HoldReason, Replay, ReplayMode, Replayed};
-use bus_core::vocabulary::{Envelope, Exchange, MessageId, Moment, RouteName, StreamName};
+use bus_core::vocabulary::{Envelope, Exchange, Key, MessageId, Moment, RouteName, StreamName};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -111,6 +111,8 @@ fn read(row: &Row<'_>) -> Result<DeadRow, Failure> {
         id: row.get(0)?,
         route: route.map(|name| RouteName::new(&name)).transpose().map_err(damaged)?,
         stream: stream.map(|name| StreamName::new(&name)).transpose().map_err(damaged)?,
+        key: row.get::<_, Option<String>>(12)?.map(|key| Key::from_stored(&key)),
+        label: row.get(13)?,
         letter,
         history: triage::history(row, 14)?,
     })
@@ -142,7 +144,8 @@ pub(crate) fn replay(connection: &Connection, id: i64, mode: ReplayMode, now: Mo
     // D7: a person has decided that it may be sent again.
     route::clear_mark(connection, route, &envelope.id)?;
     requeue(connection, route, &envelope, replayed, now)?;
-    Ok(Replay::Waiting { route: RouteName::new(&name).map_err(damaged)?, key: envelope.key })
+    let Envelope { stream, key, seq, label, .. } = envelope;
+    Ok(Replay::Waiting { route: RouteName::new(&name).map_err(damaged)?, stream, key, seq, label })
 }
 
 /// To the end of the line. Newer rows of the key go behind it: within a key the order is by seq.

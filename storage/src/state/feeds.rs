@@ -124,14 +124,15 @@ pub(super) fn published(connection: &Connection, stream: i64, keys: &[Key]) -> R
 pub(super) fn keep_unreadable(connection: &Connection, rows: &[UnreadableRecord], now: i64) -> Result<(), Failure> {
     // A conflict would take a number of its own each time, and people know dead letters by their numbers.
     let mut insert = connection.prepare_cached(
-        "INSERT INTO dead (stream, message, at, fault, words, attempts, raw)
-         SELECT ?1, ?2, ?3, 'unreadable', ?4, 0, ?5
+        "INSERT INTO dead (stream, message, at, fault, words, attempts, raw, key, label)
+         SELECT ?1, ?2, ?3, 'unreadable', ?4, 0, ?5, ?6, ?7
          WHERE NOT EXISTS (SELECT 1 FROM dead WHERE stream = ?1 AND message = ?2 AND route IS NULL)",
     )?;
     for row in rows {
         let stream = names::intern(connection, Kind::Stream, row.stream.as_str())?;
         let identity = ContentHash::of(Operation::Upsert, &row.raw);
-        insert.execute((stream, identity.as_bytes().as_slice(), now, &row.reason, row.raw.as_ref()))?;
+        let (key, label) = (row.key.as_ref().map(Key::as_str), row.label.as_deref());
+        insert.execute((stream, identity.as_bytes().as_slice(), now, &row.reason, row.raw.as_ref(), key, label))?;
     }
     Ok(())
 }

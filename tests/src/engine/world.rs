@@ -625,7 +625,10 @@ impl Route {
     /// Asks for a replay.
     pub async fn replay(&self, id: i64, force: bool) -> ReplayOutcome {
         let (reply, answer) = oneshot::channel();
-        assert!(self.handle.send(Command::Replay { id, force, reply }).await, "the worker runs");
+        assert!(
+            self.handle.send(Command::Replay { id, force, who: "anna@test".to_owned(), reply }).await,
+            "the worker runs"
+        );
         answer.await.expect("the worker answers")
     }
 

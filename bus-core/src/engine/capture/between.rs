@@ -71,6 +71,7 @@ impl Capture {
         let before = position.cursor.clone();
         let batch = SealedBatch { expected: before.clone(), next: Some(to), envelopes: Vec::new() };
         self.store.advance(&self.plan.name, position.epoch, &batch).await?;
+        self.status.send_modify(|status| status.moved = Some(Moment::now()));
         Ok(before)
     }
 }

@@ -105,6 +105,8 @@ pub struct FeedStatus {
     pub next: Option<Moment>,
     /// Paused by a person: who, since when and why.
     pub paused: Option<String>,
+    /// When a person moved its position last, since this process began.
+    pub moved: Option<Moment>,
 }
 
 /// A feed at work. Owns the source; progress lives in the store.

@@ -4,6 +4,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{Load, RouteStatus, Worker};
 use crate::policy::RejectStreak;
+use crate::ports::journal::Deed;
 use crate::ports::state::{Replay, ReplayMode, StateError};
 use crate::vocabulary::{QueueName, RouteName};
 
@@ -16,6 +17,8 @@ pub enum Command {
         id: i64,
         /// Even over a newer version.
         force: bool,
+        /// Who asks, as `user@host`; for the journal.
+        who: String,
         /// What came of it.
         reply: oneshot::Sender<ReplayOutcome>,
     },
@@ -87,12 +90,14 @@ impl Worker {
     /// replay meets only what the store knows.
     pub(super) async fn obey(&mut self, command: Command) {
         match command {
-            Command::Replay { id, force, reply } => {
+            Command::Replay { id, force, who, reply } => {
                 let mode = if force { ReplayMode::Forced } else { ReplayMode::Careful };
                 let outcome = self.ports.store.replay(id, mode).await;
-                if let Ok(Replay::Waiting { key, route }) = &outcome
+                if let Ok(Replay::Waiting { route, stream, key, seq, .. }) = &outcome
                     && *route == self.plan.name
                 {
+                    let deed = if force { Deed::Forced } else { Deed::Replayed };
+                    self.ports.chronicle.person(route, (stream, *seq), deed, &who);
                     self.index.held(key);
                     self.fences.forget(key);
                     self.line.look_now();

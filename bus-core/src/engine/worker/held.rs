@@ -39,8 +39,13 @@ impl Worker {
         let now = Moment::now();
         let since = held_since.unwrap_or(now);
         if let Some(within) = hold.within.filter(|within| now >= since.after(*within)) {
-            let message = format!("{} did not answer within {} s", hold.subject, within.as_secs());
-            return self.bury_unsent(item, reason.as_str(), message);
+            let seconds = within.as_secs();
+            let logged = format!("{} did not answer within {seconds} s", hold.subject);
+            let said = hold.late.map(|late| {
+                let why = late.why.map(|why| format!("; {why}")).unwrap_or_default();
+                format!("{} within {seconds} s (since {since}){why}", late.what)
+            });
+            return self.bury_late(item, reason.as_str(), said, logged);
         }
         let again = look_again(since, now, hold.within);
         if held_since.is_none() && item.is_waiting() {
@@ -48,7 +53,9 @@ impl Worker {
         }
         let id = item.envelope.id;
         self.set_aside(item, reason, again, false);
-        self.pending.push_plain(Change::Await { id, what: hold.what, since });
+        let until = hold.within.map(|within| format!(" (until {} at most)", since.after(within)));
+        let what = hold.what + &until.unwrap_or_default();
+        self.pending.push_plain(Change::Await { id, what, since });
     }
 }
 

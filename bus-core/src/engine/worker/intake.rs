@@ -120,6 +120,8 @@ impl Worker {
                     stream: self.plan.stream.clone(),
                     raw: raw.clone(),
                     reason: format!("a foreign message in queue {}: {reason}", self.plan.queue),
+                    key: None,
+                    label: None,
                 };
                 match self.ports.store.keep_unreadable(&[row]).await {
                     Ok(()) => drop(delivery.ack().await),

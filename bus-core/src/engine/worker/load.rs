@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::pending::{After, Effect};
 use super::{Delivered, Worker};
+use crate::ports::journal::Deed;
 use crate::ports::state::{Change, HoldReason};
 use crate::vocabulary::{Envelope, Key, Moment};
 
@@ -21,6 +22,8 @@ pub struct Load {
     pub again: bool,
     /// Percent of the sends that loaded rows may take while others are ready.
     pub share: u8,
+    /// Who ordered it, as `user@host`; for the journal.
+    pub who: String,
     /// Of each, whether it is durable in the line or known not to be needed there. `false`: its key is in hand now, or an
     /// older version may still be in the queue; ask again.
     pub reply: oneshot::Sender<Vec<bool>>,
@@ -57,7 +60,7 @@ impl Told {
 
 impl Worker {
     pub(super) async fn take_in(&mut self, load: Load) {
-        let Load { envelopes, again, share, reply } = load;
+        let Load { envelopes, again, share, who, reply } = load;
         self.line.set_share(share);
         let keys: Vec<Key> = envelopes.iter().map(|envelope| envelope.key.clone()).collect();
         if let Err(error) = self.fences.load(&keys).await {
@@ -74,6 +77,8 @@ impl Worker {
         let latest = self.plan.delivery == Delivered::Latest;
         for (envelope, _) in envelopes.into_iter().zip(taken).filter(|(_, taken)| *taken) {
             let (key, seq) = (envelope.key.clone(), envelope.seq);
+            let deed = if again { Deed::Resent } else { Deed::Loaded };
+            self.ports.chronicle.person(&self.plan.name, (&envelope.stream, seq), deed, &who);
             self.index.held(&key);
             let change = if again {
                 Change::Again { envelope }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::Worker;
 use super::fate::Fate;
 use crate::ports::requires::References;
-use crate::ports::shape::Hold;
+use crate::ports::shape::{self, Hold};
 use crate::ports::state::{Change, DeadFilter, StateError};
 use crate::vocabulary::{Envelope, Key, Moment, Operation, RouteName, StreamName};
 
@@ -79,10 +79,10 @@ impl Worker {
                 self.ports.metrics.sent_without.with_label_values(&[self.plan.name.as_str()]).inc();
                 continue;
             }
-            let what = self.in_words(&lack).await;
+            let (what, late) = self.in_words(&lack).await;
             let circle = if lack.circle { " (a circle of references)" } else { "" };
             let subject = format!("the delivery of what it refers to in stream {}{circle}", requirement.stream);
-            return Fate::Lacks(Hold { what, subject, within: Some(requirement.within) });
+            return Fate::Lacks(Hold { what, subject, late: Some(late), within: Some(requirement.within) });
         }
         // It waits no more, so nobody may take it for part of a circle.
         self.ports.arrivals.found(&self.plan.name, &envelope.key);
@@ -144,17 +144,25 @@ impl Worker {
         Ok(missing)
     }
 
-    /// For an operator; kept in the store, never logged.
-    async fn in_words(&mut self, lack: &Lack<'_>) -> String {
-        let Lack { requirement, first, others, circle } = lack;
+    /// For an operator: what it waits for, and what its dead letter says; kept in the store, never logged.
+    async fn in_words(&mut self, lack: &Lack<'_>) -> (String, shape::Late) {
+        let Lack { requirement, first, others, .. } = lack;
         let routes: Vec<&str> = requirement.from.iter().map(RouteName::as_str).collect();
-        let others = if *others > 0 { format!(" and {others} others") } else { String::new() };
-        let mut words = format!("{} {first}{others} to be delivered by {}", requirement.stream, routes.join(" or "));
+        let why = self.why_lacking(lack).await;
+        let and = if *others > 0 { format!(" and {others} others") } else { String::new() };
+        let stream = &requirement.stream;
+        let because = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        let words = format!("{stream} {first}{and} to be delivered by {}{because}", routes.join(" or "));
+        let what = format!("{stream} {}{and} was not delivered to {}", named(first), self.plan.system);
+        (words, shape::Late { what, why })
+    }
+
+    /// As far as the bus knows; nothing where it is on its way.
+    async fn why_lacking(&mut self, lack: &Lack<'_>) -> Option<String> {
+        let Lack { requirement, first, circle, .. } = lack;
         if *circle {
-            words.push_str(
-                ", which waits for this one: a circle, opened by `bus dead replay --force` when its time is over",
-            );
-            return words;
+            let opened = "a circle, opened by `bus dead replay --force` when its time is over";
+            return Some(format!("it waits for this one: {opened}"));
         }
         for route in requirement.from.iter() {
             let key = Some(first.as_str().to_owned());
@@ -163,11 +171,14 @@ impl Worker {
             if let Ok(letters) = self.ports.store.dead_letters(&filter).await
                 && let Some(letter) = letters.last()
             {
-                words.push_str(&format!(", where it is dead letter {}", letter.id));
-                break;
+                return Some(format!("it is dead letter {} there", letter.id));
             }
         }
-        words
+        let published = self.ports.store.published(&requirement.stream, std::slice::from_ref(first)).await;
+        match published.as_deref() {
+            Ok([None]) => Some("the bus has never read it".to_owned()),
+            _ => None,
+        }
     }
 
     /// What was held for a record that has been delivered since is due.
@@ -177,6 +188,32 @@ impl Worker {
         }
         for key in self.ports.arrivals.take(&self.plan.name) {
             self.pending.push_plain(Change::Wake { key });
+        }
+    }
+}
+
+/// Quoted where `policy::pattern` would not leave it out by its digits: letters that lack different keys are one group.
+fn named(key: &Key) -> String {
+    let text = key.as_str();
+    let one_word = text.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'));
+    if (one_word && text.chars().any(char::is_numeric)) || text.contains('"') {
+        return text.to_owned();
+    }
+    format!("\"{text}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::pattern;
+
+    #[test]
+    fn letters_that_lack_different_keys_are_one_group() {
+        let late = |key: &str| format!("clients {} was not delivered to shop", named(&Key::from_stored(key)));
+        assert_eq!(late("56"), "clients 56 was not delivered to shop");
+        for key in ["7", "о-1", "две слова", "Иванов", "3f2504e0-4f89-11d3", r#"["a","1"]"#] {
+            let found = pattern(&late(key), Some("о-77"), Some("УТ-1")).replace("[…,…]", "…");
+            assert_eq!(found, "clients … was not delivered to shop", "{key}");
         }
     }
 }

@@ -201,32 +201,37 @@ impl Worker {
         let keep_mark = error.fault == Fault::Ambiguous;
         // Something else in the same request was accepted: this one was rejected for its own sake.
         let in_a_row = error.fault == Fault::Rejected && !company.accepted;
-        self.dead_letter(item, letter, keep_mark, in_a_row);
+        let logged = letter.message.clone();
+        self.dead_letter(item, letter, &logged, (keep_mark, in_a_row));
     }
 
     /// A message that is not sent at all; the fault is a fixed word.
     pub(super) fn bury_unsent(&mut self, item: Item, fault: &str, message: String) {
+        self.bury_late(item, fault, None, message);
+    }
+
+    /// The same; the letter may say more than the log.
+    pub(super) fn bury_late(&mut self, item: Item, fault: &str, said: Option<String>, logged: String) {
         let letter = DeadLetter {
             envelope: Some(item.envelope.clone()),
             raw: None,
             transformed: None,
             exchange: Exchange::default(),
             fault: fault.to_owned(),
-            message,
+            message: said.unwrap_or_else(|| logged.clone()),
             attempts: item.attempts,
             at: Moment::now(),
         };
-        self.dead_letter(item, letter, false, false);
+        self.dead_letter(item, letter, &logged, (false, false));
     }
 
-    fn dead_letter(&mut self, item: Item, letter: DeadLetter, keep_mark: bool, rejected: bool) {
+    fn dead_letter(&mut self, item: Item, letter: DeadLetter, logged: &str, (keep_mark, rejected): (bool, bool)) {
         let (route, key) = (self.plan.name.as_str(), item.envelope.key.clone());
         tracing::warn!(
             route,
             fault = letter.fault,
             message = %item.envelope.id,
-            "dead letter; look at it with `bus dead list --route {route}`: {}",
-            letter.message
+            "dead letter; look at it with `bus dead list --route {route}`: {logged}",
         );
         self.note_dead(&item, &letter);
         let change = Change::Settle {

@@ -5,6 +5,7 @@ mod choose;
 mod edit;
 mod exchange;
 mod replay;
+mod stopped;
 
 use std::process::ExitCode;
 
@@ -15,10 +16,13 @@ use bus_core::vocabulary::RouteName;
 use bus_storage::{Database, SqliteState};
 use serde_json::Value;
 
+use self::stopped::Stopped;
+use super::who::who;
 use super::{EX_UNAVAILABLE, refused};
 use crate::cli;
 use crate::client::{Answer, Client, bus, encoded};
 use crate::server::{dead_group, dead_whole};
+use crate::shown;
 
 pub async fn dead(command: cli::Dead) -> anyhow::Result<ExitCode> {
     match command {
@@ -52,7 +56,9 @@ async fn groups(args: cli::DeadGroups) -> anyhow::Result<ExitCode> {
     for group in &groups {
         let text = |name: &str| group[name].as_str().unwrap_or("-");
         let (route, fault, words) = (text("route"), text("fault"), text("words"));
-        println!("{}  {:>6}  {route}  {fault}  since {}  {words}", text("group"), group["count"], text("first"));
+        let said =
+            format!("{}  {:>6}  {route}  {fault}  since {}  {words}", text("group"), group["count"], text("first"));
+        println!("{}", shown::line(&said, bus.timezone));
     }
     match groups.first() {
         Some(group) => println!(
@@ -66,7 +72,8 @@ async fn groups(args: cli::DeadGroups) -> anyhow::Result<ExitCode> {
 }
 
 async fn list(args: cli::DeadList) -> anyhow::Result<ExitCode> {
-    let rows = match choose::rows(&bus(&args.config.file)?, &args.choice, args.limit).await? {
+    let bus = bus(&args.config.file)?;
+    let rows = match choose::rows(&bus, &args.choice, args.limit).await? {
         Ok(rows) => rows,
         Err(code) => return Ok(code),
     };
@@ -75,7 +82,7 @@ async fn list(args: cli::DeadList) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     for row in &rows {
-        println!("{}", line(row));
+        println!("{}", shown::line(&line(row), bus.timezone));
     }
     if rows.is_empty() {
         println!("no dead letters");
@@ -114,7 +121,7 @@ async fn show(args: cli::DeadOne) -> anyhow::Result<ExitCode> {
         println!("{row}");
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{}", line(&row));
+    println!("{}", shown::line(&line(&row), bus.timezone));
     println!("attempts: {}   seq: {}   message id: {}", row["attempts"], row["seq"], row["message_id"]);
     println!("group: {}", row["group"].as_str().unwrap_or("-"));
     for (name, title) in [
@@ -127,7 +134,7 @@ async fn show(args: cli::DeadOne) -> anyhow::Result<ExitCode> {
         ("original_transformed", "sent as, before the edit"),
     ] {
         if let Some(text) = row[name].as_str() {
-            println!("--- {title}\n{text}");
+            println!("--- {title}\n{}", shown::foreign(text));
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -135,10 +142,11 @@ async fn show(args: cli::DeadOne) -> anyhow::Result<ExitCode> {
 
 async fn drop_one(args: cli::DeadOne) -> anyhow::Result<ExitCode> {
     let bus = bus(&args.config.file)?;
-    let dropped = match Client::new(&bus)?.delete(&format!("/dead/{}", args.id)).await? {
+    let path = format!("/dead/{}?who={}", args.id, encoded(&who()));
+    let dropped = match Client::new(&bus)?.delete(&path).await? {
         Answer::Ok(_) => true,
         Answer::Refused(status, body) => return Ok(refused(status, &body)),
-        Answer::NotRunning => SqliteState::new(Database::open(&bus.state)?).drop_dead(args.id).await?,
+        Answer::NotRunning => Stopped::open(&bus)?.drop_dead(args.id).await?,
     };
     if dropped {
         println!("dead letter {} is gone", args.id);

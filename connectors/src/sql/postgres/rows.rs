@@ -9,7 +9,7 @@ use super::session::broken;
 use super::shape::{Form, Shape, quoted};
 use crate::sql::Options;
 use crate::sql::query::Query;
-use crate::sql::row::{self, Row};
+use crate::sql::row::{self, Row, Unfit};
 
 /// Texts that are no JSON numbers.
 const NOT_NUMBERS: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
@@ -39,7 +39,9 @@ pub(super) fn take(row: &PgRow, shape: &Shape, options: &Options) -> Result<Row<
     let count = shape.columns.len();
     let columns = shape.columns.iter().enumerate().map(|(index, column)| row::Column {
         name: &column.name,
-        json: value(row, index).and_then(|text| json(column.form, text)),
+        json: value(row, index)
+            .map_err(|reason| Unfit { reason, shown: as_it_is(row, index) })
+            .and_then(|text| json(column.form, text)),
     });
     let (body, wrong) = row::object(columns);
     let place = count + shape.texts.len();
@@ -97,11 +99,18 @@ fn value(row: &PgRow, index: usize) -> Result<Option<String>, String> {
     Ok(Some(text.to_owned()))
 }
 
-fn json(form: Form, text: Option<String>) -> Result<String, String> {
+/// A text that is not UTF-8, as far as it can be shown.
+fn as_it_is(row: &PgRow, index: usize) -> String {
+    let bytes = row.try_get_raw(index).ok().and_then(|value| value.as_bytes().ok().map(<[u8]>::to_vec));
+    String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
+}
+
+fn json(form: Form, text: Option<String>) -> Result<String, Unfit> {
     let Some(mut text) = text else { return Ok("null".into()) };
     match form {
         Form::Exact | Form::Float if NOT_NUMBERS.contains(&text.as_str()) => {
-            Err(format!("{text} has no JSON number; say in the query what it means, for example NULLIF(x, '{text}')"))
+            let what = "say in the query what it means, for example NULLIF";
+            Err(Unfit { reason: format!("{text} has no JSON number; {what}(x, '{text}')"), shown: text })
         }
         Form::Float if !text.contains(['.', 'e']) => {
             text.push_str(".0");
@@ -129,6 +138,6 @@ mod tests {
         ] {
             assert_eq!(json(form, Some(text.into())).ok().as_deref(), expected, "{text}");
         }
-        assert_eq!(json(Form::Float, None).as_deref(), Ok("null"));
+        assert_eq!(json(Form::Float, None).ok().as_deref(), Some("null"));
     }
 }

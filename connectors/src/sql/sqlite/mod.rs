@@ -234,7 +234,7 @@ impl Shape {
             .map_err(|error| classify::error(&error))?;
         let columns = self.names.iter().zip(&self.declared).zip(&values);
         let (body, wrong) = row::object(
-            columns.map(|((name, declared), value)| row::Column { name, json: value::json(*declared, *value) }),
+            columns.map(|((name, declared), value)| row::Column { name, json: value::carried(*declared, *value) }),
         );
         let at = |name: &str| self.texts.iter().find(|(column, _)| column == name).map(|(_, at)| *at);
         let text = |name: &str| at(name).map_or(Ok(None), |at| value::text(values[at]));

@@ -124,6 +124,29 @@ async fn a_bad_row_stops_nothing() {
 }
 
 #[tokio::test]
+async fn a_value_that_cannot_be_carried_is_shown_and_the_row_keeps_its_name() {
+    let shop =
+        shop("CREATE TABLE t (id INTEGER, сумма NUMERIC); INSERT INTO t VALUES (163, 'сто'), (9e999, 1), (164, x'ff')");
+    let mut source = source(&shop, "SELECT id, сумма FROM t", None);
+    let page = source.scan(true, LIMIT, &Permits::unbounded()).await.unwrap();
+    let told: Vec<_> = page
+        .unreadable
+        .iter()
+        .map(|row| (row.key.as_ref().map(|key| key.as_str().to_owned()), String::from_utf8(row.raw.to_vec()).unwrap()))
+        .collect();
+    let row = |key: Option<&str>, raw: &str| (key.map(str::to_owned), raw.to_owned());
+    assert_eq!(
+        told,
+        [
+            row(Some("163"), r#"{"id":163,"сумма":"сто"}"#),
+            row(None, r#"{"id":"inf","сумма":1}"#),
+            row(Some("164"), r#"{"id":164,"сумма":"/w=="}"#),
+        ]
+    );
+    assert!(page.unreadable.iter().all(|row| !row.reason.contains("сто")), "a reason quotes no value");
+}
+
+#[tokio::test]
 async fn a_query_that_is_not_ordered_is_refused() {
     let shop = shop("CREATE TABLE t (id INTEGER, at INTEGER); INSERT INTO t VALUES (1, 2), (2, 1)");
     let mut source = source(&shop, "SELECT id, at FROM t WHERE at >= :cursor", Some(("at", Overlap::None)));

@@ -21,7 +21,7 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 
 use crate::sql::Overlap;
-use crate::sql::row::json_text;
+use crate::sql::row::{Unfit, json_text};
 
 /// What a declared type promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +53,20 @@ impl Declared {
     pub(super) fn minimum(self) -> Place {
         if self == Self::Text { Place::Text(String::new()) } else { Place::Integer(i64::MIN) }
     }
+}
+
+/// A value as JSON text, or as a person sees it who looks for what is wrong.
+pub(super) fn carried(declared: Declared, value: ValueRef<'_>) -> Result<String, Unfit> {
+    json(declared, value).map_err(|reason| {
+        let shown = match value {
+            ValueRef::Null => "NULL".to_owned(),
+            ValueRef::Integer(number) => number.to_string(),
+            ValueRef::Real(number) => format!("{number:?}"),
+            ValueRef::Text(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+            ValueRef::Blob(bytes) => STANDARD.encode(bytes),
+        };
+        Unfit { reason, shown }
+    })
 }
 
 /// A value as JSON text.
