@@ -7,7 +7,7 @@ mod engine;
 use std::time::Duration;
 
 use bus_core::engine::worker::Collect;
-use bus_core::policy::Schedule;
+use bus_core::policy::{RetryPolicy, Schedule};
 use bus_core::ports::runs::{Run, Runs};
 use bus_core::vocabulary::Moment;
 use engine::properties::*;
@@ -109,4 +109,40 @@ async fn d12_a_crash_in_the_middle_goes_on_with_the_run() {
             }
         }
     }
+}
+
+/// What was in hand and not under way comes again with the next consumer, and belongs to the run.
+#[tokio::test]
+async fn d12_a_lost_connection_goes_on_with_the_run() {
+    let world = World::new(Setup { concurrency: 1, ..hourly(Kind::Put) }).await;
+    missed(&world, 2).await;
+    let latch = Latch::default();
+    world.receiver.script("a", [Ending::Held(latch.clone())]);
+    world.publish(&[message("a", 1, 1, "1"), message("b", 1, 2, "2")]).await;
+    let worker = world.start();
+    latch.reached().await;
+    world.until("both to be taken", async |_: &World| worker.handle.status().in_flight == 2).await;
+    world.breaks.notify_one();
+    world.until("another consumer", async |world: &World| world.cuts.calls("broker.consume") == 2).await;
+    latch.open();
+    until_between(&world, &worker).await;
+    assert_eq!((keys(&world).concat(), world.depth().await), ("ab".to_owned(), 0));
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn d12_what_retries_goes_at_its_own_time() {
+    // Longer than a queue is looked at until it is believed to be empty.
+    const RETRY: Duration = Duration::from_millis(1500);
+    let mut setup = hourly(Kind::Put);
+    setup.retry = RetryPolicy { first: RETRY, max: RETRY, ..setup.retry };
+    let world = World::new(setup).await;
+    missed(&world, 2).await;
+    world.receiver.script("a", [Ending::Busy]);
+    world.publish(&[message("a", 1, 1, "1")]).await;
+    let worker = world.start();
+    until_between(&world, &worker).await;
+    world.until("the retry", async |world: &World| world.receiver.numbers("a") == [1]).await;
+    assert!(worker.handle.status().next_run.is_some(), "and no run for it");
+    worker.stop().await;
 }
