@@ -4,6 +4,7 @@
 //! test is, even if the test is killed.
 
 pub mod bench;
+pub mod brokers;
 pub mod bus;
 pub mod eventually;
 pub mod onec;

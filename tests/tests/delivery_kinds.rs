@@ -7,7 +7,6 @@ use anyhow::{Result, ensure};
 use bus_tests::bus::Bus;
 use bus_tests::eventually::eventually;
 use bus_tests::receiver::{Answer, Receiver, Rule, Script};
-use bus_tests::servers::RabbitMq;
 use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(40);
@@ -86,16 +85,7 @@ async fn an_order_waits_for_its_products(rabbit: Option<String>) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn an_order_waits_for_its_products_embedded() -> Result<()> {
-    an_order_waits_for_its_products(None).await
-}
-
-#[tokio::test]
-async fn an_order_waits_for_its_products_over_rabbitmq() -> Result<()> {
-    let node = RabbitMq::shared().await?;
-    an_order_waits_for_its_products(Some(node.vhost().await?.url)).await
-}
+bus_tests::over_both_brokers!(an_order_waits_for_its_products);
 
 /// Collected while no run is due; a run that is killed in its middle goes on, and sends again at most what was under way.
 async fn a_run_goes_on(rabbit: Option<String>) -> Result<()> {
@@ -158,16 +148,7 @@ async fn a_run_goes_on(rabbit: Option<String>) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_run_goes_on_embedded() -> Result<()> {
-    a_run_goes_on(None).await
-}
-
-#[tokio::test]
-async fn a_run_goes_on_over_rabbitmq() -> Result<()> {
-    let node = RabbitMq::shared().await?;
-    a_run_goes_on(Some(node.vhost().await?.url)).await
-}
+bus_tests::over_both_brokers!(a_run_goes_on);
 
 /// Several records in one request: the first request fails as a whole, one record is refused, one is busy twice, and the bus
 /// is killed while a request is under way.
@@ -233,16 +214,7 @@ async fn records_share_requests(rabbit: Option<String>) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn records_share_requests_embedded() -> Result<()> {
-    records_share_requests(None).await
-}
-
-#[tokio::test]
-async fn records_share_requests_over_rabbitmq() -> Result<()> {
-    let node = RabbitMq::shared().await?;
-    records_share_requests(Some(node.vhost().await?.url)).await
-}
+bus_tests::over_both_brokers!(records_share_requests);
 
 /// What is edited while it runs counts for what waits already, and for what is collected.
 async fn edited_kinds_are_taken_over(rabbit: Option<String>) -> Result<()> {
@@ -330,13 +302,4 @@ async fn edited_kinds_are_taken_over(rabbit: Option<String>) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn edited_kinds_are_taken_over_embedded() -> Result<()> {
-    edited_kinds_are_taken_over(None).await
-}
-
-#[tokio::test]
-async fn edited_kinds_are_taken_over_over_rabbitmq() -> Result<()> {
-    let node = RabbitMq::shared().await?;
-    edited_kinds_are_taken_over(Some(node.vhost().await?.url)).await
-}
+bus_tests::over_both_brokers!(edited_kinds_are_taken_over);

@@ -7,7 +7,6 @@ use anyhow::{Context, Result, ensure};
 use bus_tests::bus::Bus;
 use bus_tests::eventually::eventually;
 use bus_tests::receiver::{Receiver, Script};
-use bus_tests::servers::RabbitMq;
 use sqlx::Connection as _;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -111,16 +110,7 @@ async fn a_change_of_any_part_sends_the_whole(rabbit: Option<String>) -> Result<
     Ok(())
 }
 
-#[tokio::test]
-async fn a_change_of_any_part_sends_the_whole_embedded() -> Result<()> {
-    a_change_of_any_part_sends_the_whole(None).await
-}
-
-#[tokio::test]
-async fn a_change_of_any_part_sends_the_whole_over_rabbitmq() -> Result<()> {
-    let node = RabbitMq::shared().await?;
-    a_change_of_any_part_sends_the_whole(Some(node.vhost().await?.url)).await
-}
+bus_tests::over_both_brokers!(a_change_of_any_part_sends_the_whole);
 
 /// Wherever the bus is killed while a part is kept or a card is published, the end is the same.
 #[tokio::test]

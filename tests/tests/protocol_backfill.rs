@@ -54,14 +54,7 @@ impl MayGo for Down {
 
 /// These were published, and the route's queue has lost them.
 async fn unfilled(kind: Kind, keys: &[&str]) -> World {
-    let world = World::new(Setup { page: 2, ..Setup::with(kind) }).await;
-    for key in keys {
-        world.table.put(key, "1");
-    }
-    let mut capture = world.capture();
-    assert!(world.capture_all(&mut capture).await);
-    world.lose_the_queue().await;
-    world
+    World::unfilled(Setup { page: 2, ..Setup::with(kind) }, keys).await
 }
 
 /// Works until nothing is open or the cut comes: `false`.
@@ -71,20 +64,11 @@ async fn work(world: &World) -> bool {
     let hands = tokio::spawn(world.tasks().clone().run(move |_| Some(handle.clone()), stop.clone()));
     let queue = tokio::spawn(world.backfills().run(Arc::new(Down::default()), stop.clone()));
     let whole = async {
-        let mut capture = world.capture();
-        let reading = async {
-            loop {
-                world.tasks().until_to_read(&feed()).await;
-                let Some(task) = world.tasks().to_read(&feed()) else { continue };
-                // A planned failure: as after every failed round, the feed opens again and the scan begins anew.
-                let _ = capture.take_stock(&task).await;
-            }
-        };
         let done = world.until("the queue to be done", async |world: &World| {
             world.store().backfills().await.unwrap().iter().all(|one| one.state != State::Open)
         });
         tokio::select! {
-            () = reading => {}
+            () = world.read_for_tasks() => {}
             () = done => {}
         }
         world.until_idle().await;

@@ -7,12 +7,13 @@ mod engine;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bus_core::engine::worker::{Batch, Delivered};
+use bus_core::engine::worker::{Batch, Command, Delivered, Load};
 use bus_core::policy::{BreakerOptions, RetryPolicy};
 use bus_core::ports::state::{HoldReason, StateStore};
 use bus_core::vocabulary::{Envelope, Moment};
 use engine::properties::*;
 use engine::*;
+use tokio::sync::oneshot;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -189,6 +190,22 @@ async fn d13_a_lost_answer_leaves_every_one_of_a_blind_receiver_in_doubt() {
     }
 }
 
+/// All marks are one commit before the request.
+#[tokio::test]
+async fn d13_a_crash_around_a_request_leaves_every_one_of_a_blind_receiver_in_doubt() {
+    for (cut, sent) in [(Cut::CrashBefore, 0), (Cut::CrashAfter, 3)] {
+        let mut world = World::new(in_sizes_of(Kind::Blind, 3)).await;
+        world.cuts.plan("target.deliver", 1, cut.clone());
+        world.publish(&messages("abc")).await;
+        assert!(!world.deliver_all().await);
+        world.crash().await;
+        assert!(world.deliver_all().await);
+        let doubts = world.dead().await.iter().filter(|row| row.letter.fault == "ambiguous").count();
+        assert_eq!((doubts, world.receiver.effects().len()), (3, sent), "{cut:?}");
+        the_receiver_has_no_complaints(&world);
+    }
+}
+
 #[tokio::test]
 async fn d13_deletions_go_alone() {
     let world = World::new(in_sizes_of(Kind::Put, 4)).await;
@@ -344,4 +361,78 @@ async fn d13_what_waited_goes_together_too() {
     worker.stop().await;
     assert_eq!(carried(&world).len(), 2, "{:?}", carried(&world));
     assert_eq!(carried(&world)[1].len(), 4);
+}
+
+/// Fewer than a request may hold, and for an hour nothing else can be taken.
+#[tokio::test]
+async fn d13_a_request_does_not_wait_for_what_cannot_come() {
+    let world = World::new(Setup { concurrency: 1, prefetch: 3, ..batched(Kind::Put, 10, HOUR) }).await;
+    world.publish(&messages("abcd")).await;
+    let worker = world.start();
+    world.until("a request", async |world: &World| !world.receiver.carried().is_empty()).await;
+    assert_eq!(carried(&world)[0], "abc");
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn d13_what_was_in_a_request_does_not_wait_again() {
+    let world = World::new(Setup { concurrency: 1, ..batched(Kind::Put, 4, HOUR) }).await;
+    world.receiver.script("a", [Ending::Throttled(Some(Duration::from_millis(1)))]);
+    world.publish(&messages("abcd")).await;
+    assert!(world.deliver_all().await);
+    assert_eq!(carried(&world), ["abcd", "a"]);
+}
+
+/// A verdict of its own is no reason to try it in other company.
+#[tokio::test]
+async fn d13_what_is_rejected_by_name_is_not_sent_again() {
+    for kind in KINDS {
+        let world = World::new(in_sizes_of(kind, 4)).await;
+        world.receiver.script("b", [Ending::Rejected]);
+        world.publish(&messages("abcd")).await;
+        assert!(world.deliver_all().await);
+        assert_eq!(carried(&world), ["abcd"], "{kind:?}");
+        assert_eq!(world.dead().await.len(), 1);
+    }
+}
+
+/// Whether it works again is found out with one message.
+#[tokio::test]
+async fn d13_after_a_pause_one_message_goes_first() {
+    let setup = Setup { pause: Duration::from_millis(50), ..in_sizes_of(Kind::Put, 4) };
+    let world = World::new(setup).await;
+    world.receiver.script_requests([Ending::Misconfigured]);
+    world.publish(&messages("abcd")).await;
+    assert!(world.deliver_all().await);
+    let sizes: Vec<usize> = carried(&world).iter().map(String::len).collect();
+    assert_eq!(sizes[..2], [4, 1]);
+    assert_eq!(world.receiver.effects().len(), 4);
+}
+
+/// Rows of a task share no request with live messages, and take no more than their share of the requests.
+#[tokio::test]
+async fn d13_a_task_has_requests_of_its_own() {
+    let world = World::new(Setup { concurrency: 1, prefetch: 16, ..batched(Kind::Put, 2, Duration::ZERO) }).await;
+    let latch = Latch::default();
+    world.receiver.script("z", [Ending::Held(latch.clone())]);
+    let worker = world.start();
+    world.publish(&[message("z", 1, 300, "1")]).await;
+    latch.reached().await;
+    let (reply, answer) = oneshot::channel();
+    let envelopes = (0..16).map(|n| message(&format!("L{n:02}"), 1, 100 + n, "1")).collect();
+    assert!(worker.handle.send(Command::Load(Load { envelopes, again: false, share: 25, reply })).await);
+    assert_eq!(answer.await.unwrap(), [true; 16]);
+    world.until("the loaded rows to be in hand", async |_: &World| worker.handle.status().in_flight == 17).await;
+    let live: Vec<_> = (0..8).map(|n| message(&format!("l{n:02}"), 1, 301 + n, "1")).collect();
+    world.publish(&live).await;
+    world.until("the live ones to be in hand", async |_: &World| worker.handle.status().in_flight == 25).await;
+    latch.open();
+    world.until_idle().await;
+    worker.stop().await;
+    let requests: Vec<String> =
+        carried(&world)[1..].iter().map(|keys| keys.chars().filter(|c| c.is_alphabetic()).collect()).collect();
+    assert!(requests.iter().all(|kinds| ["LL", "ll", "l"].contains(&kinds.as_str())), "{requests:?}");
+    let last_live = requests.iter().rposition(|kinds| kinds.starts_with('l')).unwrap();
+    let loaded = requests[..last_live].iter().filter(|kinds| *kinds == "LL").count();
+    assert!((1..=2).contains(&loaded), "a quarter of the requests, while live ones were ready: {requests:?}");
 }

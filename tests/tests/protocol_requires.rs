@@ -17,13 +17,13 @@ use engine::*;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// `"нужен b c"` refers to b and c.
-struct Needs;
+/// With `нужен `, a record that says `"нужен b c"` refers to b and c.
+struct Needs(&'static str);
 
 impl References for Needs {
     fn of(&self, body: &[u8]) -> Result<Vec<Key>, ShapeError> {
         let body = String::from_utf8_lossy(body);
-        let needs = body.split("нужен ").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
+        let needs = body.split(self.0).nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
         if needs.contains('!') {
             return Err(ShapeError("not a reference".into()));
         }
@@ -36,7 +36,7 @@ fn needing(kind: Kind, within: Duration, late: Late) -> Setup {
     let requirement = Requirement {
         stream: stream(),
         from: Arc::from([route()]),
-        references: Arc::new(Needs),
+        references: Arc::new(Needs("нужен ")),
         within,
         late,
         preloaded: false,
@@ -143,9 +143,11 @@ async fn d11_a_lost_answer_is_no_delivery() {
     let world = World::new(setup).await;
     world.receiver.script("b", [Ending::SilentLost]);
     let first = message("a", 1, 2, "нужен b");
-    world.publish(&[message("b", 1, 1, "x"), first.clone()]).await;
+    world.publish(&[message("b", 1, 1, "x")]).await;
     let worker = world.start();
+    // Only then its fence says that something may be there.
     world.until("the dead letter", async |world: &World| world.dead().await.len() == 1).await;
+    world.publish(std::slice::from_ref(&first)).await;
     held_for(&world, 1, &first).await;
     assert_eq!(world.receiver.numbers("a"), Vec::<u64>::new());
     worker.stop().await;
@@ -243,7 +245,7 @@ async fn d11_a_preloaded_receiver_holds_what_the_bus_never_published() {
 async fn d11_another_route_brings_it_and_a_bad_reference_is_a_dead_letter() {
     let mut setup = needing(Kind::Put, HOUR, Late::DeadLetter);
     let other = RouteName::new("другой").unwrap();
-    setup.requires[0].from = Arc::from([other.clone(), route()]);
+    setup.requires[0].from = Arc::from([route(), other.clone()]);
     let world = World::new(setup).await;
     let outcome = Settlement::Delivered { present: true, receiver_id: None };
     let b = message("b", 1, 1, "x");
@@ -289,4 +291,76 @@ async fn d11_a_crash_anywhere_sends_nothing_too_early() {
         }
         futures::future::join_all(beside).await;
     }
+}
+
+/// Deletions refer to nothing, and whoever forces a letter knows what is missing.
+#[tokio::test]
+async fn d11_deletions_and_what_a_person_forced_are_not_held() {
+    let world = World::new(needing(Kind::Put, Duration::from_millis(300), Late::DeadLetter)).await;
+    // A deletion's body holds its key, which reads like a reference here.
+    world.publish(&[message("a", 1, 1, "нужен b"), deletion("нужен b", 1, 2)]).await;
+    let worker = world.start();
+    world.until("the letter", async |world: &World| world.dead().await.len() == 1).await;
+    world.until("the deletion", async |world: &World| world.receiver.numbers("нужен b") == [2]).await;
+    worker.replay(world.dead().await[0].id, true).await.unwrap();
+    world.until_idle().await;
+    assert_eq!(world.receiver.numbers("a"), [1]);
+    assert!(world.dead().await.is_empty());
+    worker.stop().await;
+}
+
+/// What it refers to is gone by now: held, it would be sent blindly again when that comes back.
+#[tokio::test]
+async fn d11_what_may_have_been_sent_before_is_not_held() {
+    let world = World::new(needing(Kind::Blind, HOUR, Late::DeadLetter)).await;
+    let first = message("a", 1, 1, "нужен b");
+    world.store().commit(&route(), vec![Change::Mark { id: first.id }]).await.unwrap();
+    world.publish(std::slice::from_ref(&first)).await;
+    assert!(world.deliver_all().await);
+    assert_eq!(world.dead().await[0].letter.fault, "ambiguous");
+    assert!(world.receiver.attempts().is_empty());
+}
+
+/// Sent without what it refers to, it is on its way: who refers to it waits for it, and closes no circle.
+#[tokio::test]
+async fn d11_what_is_being_sent_is_no_part_of_a_circle() {
+    let mut setup = needing(Kind::Put, Duration::from_millis(300), Late::Send);
+    let patient = Requirement { references: Arc::new(Needs("ждёт ")), within: HOUR, ..setup.requires[0].clone() };
+    setup.requires.push(patient);
+    let world = World::new(setup).await;
+    let latch = Latch::default();
+    world.receiver.script("x", [Ending::Held(latch.clone())]);
+    world.publish(&[message("x", 1, 1, "нужен y")]).await;
+    let worker = world.start();
+    latch.reached().await;
+    let second = message("y", 1, 2, "ждёт x");
+    world.publish(std::slice::from_ref(&second)).await;
+    // The row of the first is there until it was delivered.
+    held_for(&world, 2, &second).await;
+    latch.open();
+    world.until_idle().await;
+    worker.stop().await;
+    assert_eq!(order(&world), ["x1", "y2"]);
+}
+
+/// Delivered after the first look, and before anybody could be told: the look that decides comes after the interest.
+#[tokio::test]
+async fn d11_what_comes_between_a_look_and_the_interest_is_seen() {
+    let mut setup = needing(Kind::Put, HOUR, Late::DeadLetter);
+    let other = RouteName::new("другой").unwrap();
+    setup.requires[0].from = Arc::from([other.clone()]);
+    let world = World::new(setup).await;
+    let (looked, b) = (Latch::default(), message("b", 1, 1, "x"));
+    // The first call is for the message's own fence.
+    world.cuts.plan("store.settled", 2, Cut::HoldAfter(looked.clone()));
+    world.publish(&[message("a", 1, 2, "нужен b")]).await;
+    let worker = world.start();
+    looked.reached().await;
+    let outcome = Settlement::Delivered { present: true, receiver_id: None };
+    let settle = Change::Settle { key: b.key.clone(), seq: b.seq, id: b.id, outcome };
+    world.store().commit(&other, vec![settle]).await.unwrap();
+    looked.open();
+    world.until_idle().await;
+    assert_eq!((order(&world), world.cuts.calls("store.commit")), (vec!["a2".to_owned()], 1), "it was never held");
+    worker.stop().await;
 }

@@ -7,9 +7,9 @@ mod engine;
 use std::time::Duration;
 
 use bus_core::engine::worker::{Batch, Collect};
-use bus_core::policy::Schedule;
+use bus_core::policy::{RetryPolicy, Schedule};
 use bus_core::ports::runs::{Run, Runs};
-use bus_core::vocabulary::Moment;
+use bus_core::vocabulary::{Envelope, Moment};
 use engine::properties::*;
 use engine::*;
 
@@ -110,4 +110,72 @@ async fn d12_a_crash_in_the_middle_goes_on_with_the_run() {
             }
         }
     }
+}
+
+/// What was in hand and not under way comes again with the next consumer, and belongs to the run.
+#[tokio::test]
+async fn d12_a_lost_connection_goes_on_with_the_run() {
+    let world = World::new(Setup { concurrency: 1, ..hourly(Kind::Put) }).await;
+    missed(&world, 2).await;
+    let latch = Latch::default();
+    world.receiver.script("a", [Ending::Held(latch.clone())]);
+    world.publish(&[message("a", 1, 1, "1"), message("b", 1, 2, "2")]).await;
+    let worker = world.start();
+    latch.reached().await;
+    world.until("both to be taken", async |_: &World| worker.handle.status().in_flight == 2).await;
+    let again = Latch::default();
+    world.cuts.plan("broker.consume", 1, Cut::HoldBefore(again.clone()));
+    world.breaks.notify_one();
+    again.reached().await;
+    latch.open();
+    // Nothing in hand, and nobody can say what is in the queue: that is not the end.
+    world.until("nothing in hand", async |_: &World| worker.handle.status().in_flight == 0).await;
+    again.open();
+    until_between(&world, &worker).await;
+    assert_eq!((keys(&world).concat(), world.depth().await), ("ab".to_owned(), 0));
+    worker.stop().await;
+}
+
+/// Killed now, it has to go on with what is under way.
+#[tokio::test]
+async fn d12_a_run_is_not_over_while_anything_of_it_is_under_way() {
+    let setup = Setup { concurrency: 1, hold: Duration::from_millis(300), ..hourly(Kind::Put) };
+    let mut world = World::new(setup).await;
+    missed(&world, 2).await;
+    let latch = Latch::default();
+    world.receiver.script("a", [Ending::Held(latch.clone())]);
+    let later = Envelope { time: Moment::now().after(HOUR), ..message("c", 1, 3, "3") };
+    world.publish(&[message("a", 1, 1, "1"), message("b", 1, 2, "2"), later]).await;
+    let worker = world.start();
+    latch.reached().await;
+    // Everything was taken long ago when b has grown old in memory.
+    world.until("b to wait", async |world: &World| world.counts().await.waiting == 1).await;
+    let begun = world.runs().last_run(&route()).await.unwrap().unwrap();
+    assert!(!begun.over);
+    worker.kill().await;
+    world.crash().await;
+    let worker = world.start();
+    until_between(&world, &worker).await;
+    world.until("both", async |world: &World| keys(world).concat().contains("ab")).await;
+    assert_eq!(world.depth().await, 1, "what came later is for the next run");
+    let ended = world.runs().last_run(&route()).await.unwrap().unwrap();
+    assert_eq!((ended.since, ended.over), (begun.since, true), "it is the same run");
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn d12_what_retries_goes_at_its_own_time() {
+    // Longer than a queue is looked at until it is believed to be empty.
+    const RETRY: Duration = Duration::from_millis(1500);
+    let mut setup = hourly(Kind::Put);
+    setup.retry = RetryPolicy { first: RETRY, max: RETRY, ..setup.retry };
+    let world = World::new(setup).await;
+    missed(&world, 2).await;
+    world.receiver.script("a", [Ending::Busy]);
+    world.publish(&[message("a", 1, 1, "1")]).await;
+    let worker = world.start();
+    until_between(&world, &worker).await;
+    world.until("the retry", async |world: &World| world.receiver.numbers("a") == [1]).await;
+    assert!(worker.handle.status().next_run.is_some(), "and no run for it");
+    worker.stop().await;
 }

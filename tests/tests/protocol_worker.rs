@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use bus_core::engine::incident::Kind as Incident;
 use bus_core::ports::state::{Applied, Change, Replay, Settlement, StateStore};
-use bus_core::vocabulary::{Envelope, Seq};
+use bus_core::vocabulary::{Envelope, Moment, Seq};
 use engine::properties::*;
 use engine::*;
 
 /// A retry that does not come before the test has looked.
 fn slow_retry(kind: Kind) -> Setup {
     let mut setup = Setup::with(kind);
-    (setup.retry.first, setup.retry.max) = (Duration::from_millis(400), Duration::from_millis(400));
+    (setup.retry.first, setup.retry.max) = (Duration::from_secs(1), Duration::from_secs(1));
     setup
 }
 
@@ -237,17 +237,44 @@ async fn r11_after_a_clean_stop_nobody_waits() {
 #[tokio::test]
 async fn r12_an_older_message_does_not_enter_waiting_beside_a_newer_one() {
     for kind in KINDS {
-        let world = World::new(slow_retry(kind)).await;
-        world.receiver.script("a", [Ending::Busy]);
+        let world = World::new(Setup::with(kind)).await;
+        // Its row is there until the test has looked.
+        let latch = Latch::default();
+        world.receiver.script("a", [Ending::Busy, Ending::Held(latch.clone())]);
         let worker = world.start();
         world.publish(&[message("a", 2, 1, "new")]).await;
         until_waiting(&world, 1).await;
         world.publish(&[message("a", 1, 9, "old")]).await;
         world.until("the older one to be taken", async |world: &World| world.depth().await == 0).await;
         assert_eq!(world.counts().await.waiting, 1);
+        latch.open();
         world.until_idle().await;
+        world.until("the count to follow", async |_: &World| worker.handle.status().waiting == 0).await;
         worker.stop().await;
         assert_eq!(words(&world, "a"), [(1, "busy"), (1, "accepted")]);
+        the_receiver_has_no_complaints(&world);
+    }
+}
+
+/// What grows old in memory enters in its order; what stands behind an attempt under way does not enter before it.
+#[tokio::test]
+async fn r12_what_grows_old_in_memory_waits_in_its_order() {
+    for kind in KINDS {
+        let world = World::new(Setup { hold: Duration::from_millis(20), concurrency: 1, ..Setup::with(kind) }).await;
+        let latch = Latch::default();
+        world.cuts.plan("target.deliver", 1, Cut::HoldBefore(latch.clone()));
+        world.receiver.script("a", [Ending::Busy]);
+        world.publish(&[message("a", 1, 1, "1"), message("a", 1, 2, "2")]).await;
+        world.publish(&[message("b", 1, 3, "1"), message("b", 1, 4, "2")]).await;
+        let worker = world.start();
+        latch.reached().await;
+        until_waiting(&world, 2).await;
+        let rows = world.store().waiting(&route(), Moment(i64::MAX), 0, 10).await.unwrap();
+        assert_eq!(rows.iter().map(|row| row.envelope.seq.number).collect::<Vec<_>>(), [3, 4], "{kind:?}");
+        latch.open();
+        world.until_idle().await;
+        worker.stop().await;
+        assert_eq!((world.receiver.numbers("a"), world.receiver.numbers("b")), (vec![1, 2], vec![3, 4]), "{kind:?}");
         the_receiver_has_no_complaints(&world);
     }
 }
@@ -332,14 +359,17 @@ async fn d3_the_end_of_a_send_from_waiting_is_one_step() {
 #[tokio::test]
 async fn d4_a_redelivery_of_what_waits_is_not_put_there_twice() {
     for kind in KINDS {
-        let world = World::new(slow_retry(kind)).await;
-        world.receiver.script("a", [Ending::Busy]);
+        let world = World::new(Setup::with(kind)).await;
+        // Its row is there until the test has looked.
+        let latch = Latch::default();
+        world.receiver.script("a", [Ending::Busy, Ending::Held(latch.clone())]);
         world.cuts.plan("broker.ack", 1, Cut::Fail);
         let worker = world.start();
         world.publish(&[message("a", 1, 1, "1")]).await;
         until_waiting(&world, 1).await;
         world.until("the redelivery to be taken", async |world: &World| world.depth().await == 0).await;
         assert_eq!(world.counts().await.waiting, 1);
+        latch.open();
         world.until_idle().await;
         worker.stop().await;
         assert_eq!(words(&world, "a"), [(1, "busy"), (1, "accepted")]);

@@ -7,7 +7,6 @@ use anyhow::{Context, Result, ensure};
 use bus_tests::bus::Bus;
 use bus_tests::eventually::eventually;
 use bus_tests::receiver::{Answer, Receiver, Rule, Script};
-use bus_tests::servers::RabbitMq;
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -158,15 +157,7 @@ async fn what_was_pushed_is_sent_again(rabbit: Option<String>) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn what_was_pushed_is_sent_again_embedded() -> Result<()> {
-    what_was_pushed_is_sent_again(None).await
-}
-
-#[tokio::test]
-async fn what_was_pushed_is_sent_again_over_rabbitmq() -> Result<()> {
-    what_was_pushed_is_sent_again(Some(RabbitMq::shared().await?.vhost().await?.url)).await
-}
+bus_tests::over_both_brokers!(what_was_pushed_is_sent_again);
 
 #[tokio::test]
 async fn letters_are_passed_on_without_what_is_masked() -> Result<()> {

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use bus_tests::bus::Bus;
 use bus_tests::eventually::eventually;
 use bus_tests::receiver::{Receiver, Script};
-use bus_tests::servers::{Postgres, RabbitMq};
+use bus_tests::servers::Postgres;
 use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(40);
@@ -213,12 +213,4 @@ async fn every_change_arrives(rabbit: Option<String>) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn every_change_arrives_embedded() -> Result<()> {
-    every_change_arrives(None).await
-}
-
-#[tokio::test]
-async fn every_change_arrives_over_rabbitmq() -> Result<()> {
-    every_change_arrives(Some(RabbitMq::shared().await?.vhost().await?.url)).await
-}
+bus_tests::over_both_brokers!(every_change_arrives);

@@ -148,7 +148,7 @@ mod tests {
     fn masked_values_are_gone_and_other_digits_stay() {
         let masked = masks().body(BODY.as_bytes(), "к", &RandomState::new()).unwrap();
         let masked = String::from_utf8(masked).unwrap();
-        for part in ["900", "a@b.ru", ":17"] {
+        for part in ["7 900", "a@b.ru", ":17"] {
             assert!(!masked.contains(part), "{masked}");
         }
         assert!(masked.contains("12.30"), "{masked}");

@@ -76,7 +76,10 @@ pub async fn a_foreign_letter_touches_no_fence(fixture: &mut impl StateFixture) 
         ..letter(&message)
     };
     let outcome = Settlement::DeadLettered { letter: Box::new(foreign.clone()), keep_mark: false };
-    let Applied::Dead(number) = one(store, &route, settle(&message, outcome)).await else { panic!("not stored") };
+    let Applied::Dead(number) = one(store, &route, settle(&message, outcome.clone())).await else {
+        panic!("not stored")
+    };
+    assert_eq!(one(store, &route, settle(&message, outcome)).await, Applied::Dead(number), "D6");
     assert_eq!(store.dead_letters(&of(&route)).await.expect("listing")[0].letter, foreign);
     assert_eq!(fence(store, &route, &message.key).await, None);
     assert_eq!(store.open_route(&route).await.expect("opening").dead, Vec::<Key>::new());

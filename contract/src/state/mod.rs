@@ -1,5 +1,6 @@
 //! The contract of [`StateStore`]: the protocol's rules as the store has to enforce them.
 
+mod again;
 mod capture;
 mod dead_letters;
 mod fences;
@@ -11,6 +12,7 @@ use async_trait::async_trait;
 use bus_core::ports::state::{Applied, Change, DeadLetter, HoldReason, Settled, Settlement, StateStore};
 use bus_core::vocabulary::{Envelope, Exchange, FeedName, Key, Moment, RouteName, Seq, SubscriptionName};
 
+pub use again::*;
 pub use capture::*;
 pub use dead_letters::*;
 pub use fences::*;
@@ -75,6 +77,7 @@ where
         settling_removes_exactly_its_own_row,
         an_opened_route_knows_its_keys,
         waiting_pages_by_place,
+        what_is_sent_again_passes_its_own_fence_and_no_newer_one,
         dead_letters_come_back_whole_and_newest_last,
         burying_raises_the_fence_and_empties_waiting,
         a_message_is_buried_once,

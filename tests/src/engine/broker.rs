@@ -69,7 +69,10 @@ impl Broker for CutBroker {
     }
 
     async fn depth(&self, queue: &QueueName) -> Result<Depth, BrokerError> {
-        self.inner.depth(queue).await
+        let passage = self.cuts.enter("broker.depth").await;
+        let depth = self.inner.depth(queue).await;
+        let failed = passage.fails() || passage.leave().await;
+        if failed { Err(BrokerError("a planned failure".into())) } else { depth }
     }
 
     fn health(&self) -> watch::Receiver<BrokerHealth> {

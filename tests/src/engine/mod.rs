@@ -5,13 +5,19 @@
 
 pub mod broker;
 pub mod cuts;
+pub mod messages;
 pub mod properties;
 pub mod receiver;
+pub mod route;
+pub mod setup;
 pub mod store;
 pub mod table;
 pub mod world;
 
 pub use cuts::{Cut, Latch};
+pub use messages::{deletion, feed, message, refers_to, route, stream, system};
 pub use receiver::{Ending, KINDS, Kind};
+pub use route::Route;
+pub use setup::Setup;
 pub use store::Sabotage;
-pub use world::{Route, Setup, World, deletion, feed, message, refers_to, route, stream, system};
+pub use world::World;

@@ -7,128 +7,36 @@ use std::time::{Duration, Instant};
 
 use bus_core::engine::arrivals::Arrivals;
 use bus_core::engine::backfills::Backfills;
-use bus_core::engine::capture::{Capture, CapturePorts, Changes, DeletionGuard, FeedPlan, RoundError, StreamPlan};
+use bus_core::engine::capture::{Capture, CapturePorts, Changes, FeedPlan, RoundError, StreamPlan};
 use bus_core::engine::chronicle::Chronicle;
 use bus_core::engine::gate::{Capacity, Gate};
 use bus_core::engine::incident::Incidents;
 use bus_core::engine::metrics::Metrics;
 use bus_core::engine::pauses::Pauses;
 use bus_core::engine::tasks::Tasks;
-use bus_core::engine::worker::{
-    Batch, Collect, Command, Delivered, Handle, Late, LeftPolicy, ReplayOutcome, Requirement, RoutePlan, Worker,
-    WorkerPorts,
-};
-use bus_core::policy::{BreakerOptions, Jitter, RetryPolicy, Schedule};
+use bus_core::engine::worker::{Batch, Delivered, RoutePlan, Worker, WorkerPorts};
+use bus_core::policy::Schedule;
 use bus_core::ports::broker::{Broker, QueuePlan};
 use bus_core::ports::one_step::OneStep;
-use bus_core::ports::requires::References;
-use bus_core::ports::shape::{AsIs, Shape, ShapeError};
 use bus_core::ports::source::BatchLimit;
 use bus_core::ports::state::{DeadFilter, DeadRow, RouteCounts, StateStore};
-use bus_core::vocabulary::{
-    ContentHash, Envelope, FeedName, Key, MessageId, Moment, Operation, QueueName, RouteName, Seq, StreamName,
-    SystemName,
-};
+use bus_core::vocabulary::{Envelope, SystemName};
 use bus_storage::{Database, EmbeddedBroker, SqliteRuns, SqliteState};
-use bytes::Bytes;
 use tempfile::TempDir;
-use tokio::sync::{Notify, oneshot};
-use tokio::task::JoinHandle;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::broker::{CutBroker, CutStep};
 use super::cuts::Cuts;
-use super::receiver::{Kind, Receiver};
-use super::store::{CutRuns, CutStore, Sabotage};
-use super::table::{Table, content};
+use super::messages::{feed, queue, route, stream, system};
+use super::receiver::Receiver;
+use super::route::Route;
+use super::setup::Setup;
+use super::store::{CutRuns, CutStore};
+use super::table::Table;
 
 /// Nothing in these tests takes as long on its own.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// What differs from test to test.
-#[derive(Clone)]
-pub struct Setup {
-    /// How the receiver meets a repeat.
-    pub kind: Kind,
-    /// How the feed finds changes.
-    pub changes: Changes,
-    /// Records of one fetch or page.
-    pub page: usize,
-    /// Bytes that a reading for a task keeps.
-    pub kept: u64,
-    /// Filter and transformation.
-    pub shape: Arc<dyn Shape>,
-    /// See [`RoutePlan`].
-    pub when_left: LeftPolicy,
-    /// See [`RoutePlan`].
-    pub delivery: Delivered,
-    /// See [`RoutePlan`].
-    pub collect: Option<Collect>,
-    /// See [`RoutePlan`].
-    pub batch: Option<Batch>,
-    /// What has to be at the receiver before.
-    pub requires: Vec<Requirement>,
-    /// See [`RoutePlan`].
-    pub retry: RetryPolicy,
-    /// See [`RoutePlan`].
-    pub concurrency: usize,
-    /// See [`RoutePlan`].
-    pub prefetch: u16,
-    /// See [`RoutePlan`].
-    pub hold: Duration,
-    /// See [`RoutePlan`].
-    pub pause: Duration,
-    /// The longest a request lasts.
-    pub deadline: Duration,
-    /// Of the receiver's system.
-    pub breaker: BreakerOptions,
-    /// A restart waits for the predecessor's requests (R11); most tests skip that second.
-    pub waits_for_predecessor: bool,
-    /// Capture takes its rounds in one transaction of the embedded broker; else step by step, as with any broker.
-    pub one_step: bool,
-    /// A rule that is broken on purpose.
-    pub sabotage: Option<Sabotage>,
-}
-
-impl Default for Setup {
-    fn default() -> Self {
-        let ms = Duration::from_millis;
-        Self {
-            kind: Kind::Keyed,
-            changes: Changes::Cursor { recheck: None },
-            page: 100,
-            kept: 1 << 28,
-            shape: Arc::new(AsIs),
-            when_left: LeftPolicy::Delete,
-            delivery: Delivered::Every,
-            collect: None,
-            batch: None,
-            requires: Vec::new(),
-            retry: RetryPolicy { attempts: 4, first: ms(2), max: ms(10), jitter: Jitter::Equal },
-            concurrency: 4,
-            prefetch: 64,
-            hold: Duration::from_secs(60),
-            pause: Duration::from_secs(600),
-            deadline: Duration::from_secs(20),
-            breaker: BreakerOptions { failures: 3, busy_keys: 20, first: ms(2), max: ms(10) },
-            waits_for_predecessor: false,
-            one_step: false,
-            sabotage: None,
-        }
-    }
-}
-
-impl Setup {
-    /// The defaults with one kind of receiver.
-    pub fn with(kind: Kind) -> Self {
-        Self { kind, ..Self::default() }
-    }
-
-    /// A source without a position, compared as a whole; deletions without a bound.
-    pub fn diff() -> Self {
-        Self { changes: Changes::Diff(DeletionGuard { percent: 100.0 }), ..Self::default() }
-    }
-}
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One life of the bus: what a process holds open.
 struct Life {
@@ -168,85 +76,6 @@ pub struct World {
     pub metrics: Metrics,
 }
 
-/// A worker at work.
-pub struct Route {
-    /// Reaches it.
-    pub handle: Handle,
-    stop: CancellationToken,
-    task: JoinHandle<()>,
-}
-
-/// The one stream.
-pub fn stream() -> StreamName {
-    StreamName::new("остатки").expect("letters are a name")
-}
-
-fn queue() -> QueueName {
-    QueueName::new("остатки-в-магазин").expect("letters and hyphens are a name")
-}
-
-/// The one feed.
-pub fn feed() -> FeedName {
-    FeedName::new("склад").expect("letters are a name")
-}
-
-/// The receiver's system.
-pub fn system() -> SystemName {
-    SystemName::new("магазин").expect("letters are a name")
-}
-
-/// The one route.
-pub fn route() -> RouteName {
-    RouteName::new("остатки-в-магазин").expect("letters and hyphens are a name")
-}
-
-/// Version `number` of a key, as capture would have sealed it in this epoch.
-pub fn message(key: &str, epoch: u64, number: u64, value: &str) -> Envelope {
-    sealed(key, epoch, number, Operation::Upsert, &content(value))
-}
-
-/// A deletion.
-pub fn deletion(key: &str, epoch: u64, number: u64) -> Envelope {
-    sealed(key, epoch, number, Operation::Delete, &format!("{{\"ключ\":\"{key}\"}}"))
-}
-
-fn sealed(key: &str, epoch: u64, number: u64, operation: Operation, body: &str) -> Envelope {
-    let (key, body) = (Key::from_stored(key), Bytes::copy_from_slice(body.as_bytes()));
-    let hash = ContentHash::of(operation, &body);
-    Envelope {
-        id: MessageId::derive(&stream(), &key, number, &hash),
-        stream: stream(),
-        key,
-        seq: Seq { epoch, number },
-        generation: number,
-        operation,
-        time: Moment::now(),
-        label: None,
-        hash,
-        body,
-    }
-}
-
-/// Every record but that one refers to this one of the same stream, which the one route brings.
-pub fn refers_to(key: &'static str, late: Late) -> Requirement {
-    Requirement {
-        stream: stream(),
-        from: Arc::from([route()]),
-        references: Arc::new(Always(key)),
-        within: Duration::from_millis(if late == Late::Send { 30 } else { 3_600_000 }),
-        late,
-        preloaded: false,
-    }
-}
-
-struct Always(&'static str);
-
-impl References for Always {
-    fn of(&self, _body: &[u8]) -> Result<Vec<Key>, ShapeError> {
-        Ok(vec![Key::from_stored(self.0)])
-    }
-}
-
 impl World {
     /// A fresh landscape with the bus open and nothing running.
     pub async fn new(setup: Setup) -> Self {
@@ -268,6 +97,18 @@ impl World {
             metrics: Metrics::new(),
         };
         world.open().await;
+        world
+    }
+
+    /// As for a receiver that came later: these were published, and the route's queue has lost them.
+    pub async fn unfilled(setup: Setup, keys: &[&str]) -> Self {
+        let world = Self::new(setup).await;
+        for key in keys {
+            world.table.put(key, "1");
+        }
+        let mut capture = world.capture();
+        assert!(world.capture_all(&mut capture).await);
+        world.lose_the_queue().await;
         world
     }
 
@@ -443,6 +284,17 @@ impl World {
         Capture::new(plan, ports).0
     }
 
+    /// Reads for one task after the other, without end.
+    pub async fn read_for_tasks(&self) {
+        let mut capture = self.capture();
+        loop {
+            self.tasks().until_to_read(&feed()).await;
+            let Some(task) = self.tasks().to_read(&feed()) else { continue };
+            // A planned failure: as after every failed round, the feed opens again and the scan begins anew.
+            let _ = capture.take_stock(&task).await;
+        }
+    }
+
     /// Rounds until the source has nothing more, or until the cut: `false`.
     pub async fn capture_all(&self, capture: &mut Capture) -> bool {
         let rounds = async {
@@ -590,50 +442,5 @@ impl World {
         let whole = self.survives(whole).await;
         route.kill().await;
         whole
-    }
-}
-
-impl Route {
-    /// A clean stop.
-    pub async fn stop(self) {
-        self.stop.cancel();
-        let ended = tokio::time::timeout(PATIENCE, self.task).await.expect("a worker that stops ends");
-        ended.expect("a worker does not panic");
-    }
-
-    /// Asks it to stop and returns at once.
-    pub fn begin_stop(&self) {
-        self.stop.cancel();
-    }
-
-    /// Whether it has ended.
-    pub fn has_ended(&self) -> bool {
-        self.task.is_finished()
-    }
-
-    /// Drops it where it stands.
-    pub async fn kill(self) {
-        self.task.abort();
-        // Aborted or ended: both are what was asked for; a panic is not.
-        if let Err(error) = self.task.await {
-            assert!(error.is_cancelled(), "the worker panicked");
-        }
-        // The attempts are tasks of their own, dropped with it and gone after the runtime's next turn.
-        tokio::task::yield_now().await;
-    }
-
-    /// Asks for a replay.
-    pub async fn replay(&self, id: i64, force: bool) -> ReplayOutcome {
-        let (reply, answer) = oneshot::channel();
-        assert!(
-            self.handle.send(Command::Replay { id, force, who: "anna@test".to_owned(), reply }).await,
-            "the worker runs"
-        );
-        answer.await.expect("the worker answers")
-    }
-
-    /// Ends a pause.
-    pub async fn resume(&self) {
-        assert!(self.handle.send(Command::Resume).await, "the worker runs");
     }
 }

@@ -22,7 +22,7 @@ impl Capture {
     /// Until the next round is due, or sooner when a task wants the source read, if that is asked. Not while the feed or
     /// its system is paused: then it begins no round; one under way has ended.
     pub(super) async fn sleep_until(&mut self, due: Moment, ask_tasks: bool) -> Woken {
-        let (tasks, rewinds, feed) = (self.tasks.clone(), self.rewinds.clone(), self.plan.name.clone());
+        let (tasks, rewinds, feed) = (self.ports.tasks.clone(), self.ports.rewinds.clone(), self.plan.name.clone());
         loop {
             let woken = tokio::select! {
                 biased;
@@ -40,7 +40,8 @@ impl Capture {
     }
 
     async fn wait_while_paused(&mut self) {
-        let (pauses, gate, rewinds) = (self.pauses.clone(), Arc::clone(&self.gate), self.rewinds.clone());
+        let (pauses, gate, rewinds) =
+            (self.ports.pauses.clone(), Arc::clone(&self.ports.gate), self.ports.rewinds.clone());
         let (name, feed) = (self.plan.name.clone(), Subject::Feed(self.plan.name.clone()));
         let ordered = || pauses.of(&feed).or_else(|| gate.pause());
         while let Some(pause) = ordered() {
@@ -57,7 +58,7 @@ impl Capture {
     }
 
     async fn obey_rewind(&mut self) {
-        let Some(Rewind { to, reply }) = self.rewinds.take(&self.plan.name) else { return };
+        let Some(Rewind { to, reply }) = self.ports.rewinds.take(&self.plan.name) else { return };
         let outcome = self.rewind(to).await.map_err(|error| error.to_string());
         // The person may have gone; the cursor has moved all the same.
         let _ = reply.send(outcome);
@@ -70,7 +71,7 @@ impl Capture {
         let position = self.open().await?;
         let before = position.cursor.clone();
         let batch = SealedBatch { expected: before.clone(), next: Some(to), envelopes: Vec::new() };
-        self.store.advance(&self.plan.name, position.epoch, &batch).await?;
+        self.ports.store.advance(&self.plan.name, position.epoch, &batch).await?;
         self.status.send_modify(|status| status.moved = Some(Moment::now()));
         Ok(before)
     }

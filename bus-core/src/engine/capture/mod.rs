@@ -112,17 +112,7 @@ pub struct FeedStatus {
 /// A feed at work. Owns the source; progress lives in the store.
 pub struct Capture {
     plan: FeedPlan,
-    source: Box<dyn Source>,
-    broker: Arc<dyn Broker>,
-    store: Arc<dyn StateStore>,
-    one_step: Option<Arc<dyn OneStep>>,
-    gate: Arc<Gate>,
-    pauses: Pauses,
-    tasks: Tasks,
-    rewinds: Rewinds,
-    incidents: Incidents,
-    metrics: Metrics,
-    chronicle: Chronicle,
+    ports: CapturePorts,
     status: watch::Sender<FeedStatus>,
     position: Option<Position>,
 }
@@ -188,46 +178,14 @@ impl Capture {
     /// A feed that has not been opened yet, and where its status can be watched.
     pub fn new(plan: FeedPlan, ports: CapturePorts) -> (Self, watch::Receiver<FeedStatus>) {
         let (status, watched) = watch::channel(FeedStatus::default());
-        let CapturePorts {
-            source,
-            broker,
-            store,
-            one_step,
-            gate,
-            pauses,
-            tasks,
-            rewinds,
-            incidents,
-            metrics,
-            chronicle,
-        } = ports;
-        let position = None;
-        (
-            Self {
-                plan,
-                source,
-                broker,
-                store,
-                one_step,
-                gate,
-                pauses,
-                tasks,
-                rewinds,
-                incidents,
-                metrics,
-                chronicle,
-                status,
-                position,
-            },
-            watched,
-        )
+        (Self { plan, ports, status, position: None }, watched)
     }
 
     /// Runs rounds on schedule until stopped. Ends by itself only when the feed must not go on (another process took
     /// it over, its cursor or the store is damaged), with an open incident.
     pub async fn run(mut self, stop: CancellationToken) {
         // What no stream took may have one now; else it is read and told again.
-        self.incidents.close(Kind::UntakenEntity, self.plan.name.as_str());
+        self.ports.incidents.close(Kind::UntakenEntity, self.plan.name.as_str());
         // Dropping a round at any await is safe (see the module's comment), so stopping needs no cooperation.
         let _ = stop.run_until_cancelled(self.rounds()).await;
     }
@@ -281,10 +239,10 @@ impl Capture {
             None => self.open().await?,
         };
         if position.owes_committed {
-            self.source.committed(position.cursor.as_ref()).await?;
+            self.ports.source.committed(position.cursor.as_ref()).await?;
             position.owes_committed = false;
         }
-        let permits = Permits::new(None, Arc::clone(&self.gate) as _);
+        let permits = Permits::new(None, Arc::clone(&self.ports.gate) as _);
         let more = match self.plan.changes {
             Changes::Diff(guard) => self.compare(&mut position, guard, &permits).await.map(|()| false),
             Changes::Cursor { recheck: Some((_, guard)) } if recheck => {
@@ -299,7 +257,7 @@ impl Capture {
 
     /// Raises the epoch, then finishes what a predecessor had sealed: published again as it was (R2, R7).
     async fn open(&mut self) -> Result<Position, RoundError> {
-        let state = self.store.open_feed(&self.plan.name).await?;
+        let state = self.ports.store.open_feed(&self.plan.name).await?;
         crash::point("capture.opened");
         let mut position = Position {
             epoch: state.epoch,
@@ -314,14 +272,14 @@ impl Capture {
     }
 
     async fn fetch(&mut self, position: &mut Position, permits: &Permits) -> Result<bool, RoundError> {
-        let batch = self.source.fetch(position.cursor.as_ref(), self.plan.limit, permits).await?;
+        let batch = self.ports.source.fetch(position.cursor.as_ref(), self.plan.limit, permits).await?;
         crash::point("capture.fetched");
         self.keep_unreadable(&batch.unreadable).await?;
         let next = batch.next.or_else(|| position.cursor.clone());
         let moved = self.publish_new(position, batch.records, next.clone()).await?;
         if moved || next != position.cursor || matches!(self.plan.changes, Changes::Push) {
             position.cursor = next;
-            self.source.committed(position.cursor.as_ref()).await?;
+            self.ports.source.committed(position.cursor.as_ref()).await?;
             position.owes_committed = false;
         }
         Ok(batch.more || matches!(self.plan.changes, Changes::Push))
@@ -343,21 +301,21 @@ impl Capture {
         let envelopes = seal(records, &mut published, &mut numbering, Moment::now());
         for (plan, read) in self.plan.streams.iter().zip(read) {
             let sealed = count(&plan.name, &mut envelopes.iter().map(|e| &e.stream));
-            self.metrics.read.with_label_values(&[plan.name.as_str()]).inc_by(read as u64);
-            self.metrics.unchanged.with_label_values(&[plan.name.as_str()]).inc_by((read - sealed) as u64);
+            self.ports.metrics.read.with_label_values(&[plan.name.as_str()]).inc_by(read as u64);
+            self.ports.metrics.unchanged.with_label_values(&[plan.name.as_str()]).inc_by((read - sealed) as u64);
         }
         let batch = SealedBatch { expected: position.cursor.clone(), next, envelopes };
         if batch.envelopes.is_empty() && batch.next == batch.expected {
             return Ok(false);
         }
-        if let Some(one_step) = self.one_step.clone() {
+        if let Some(one_step) = self.ports.one_step.clone() {
             self.take_one_step(&*one_step, position, &batch).await?;
             position.numbering = numbering;
             return Ok(true);
         }
         if !batch.envelopes.is_empty() {
             // Nothing is visible outside before this is durable: a crash after it publishes exactly this again (R1, R4).
-            self.store.seal(&self.plan.name, position.epoch, &batch).await?;
+            self.ports.store.seal(&self.plan.name, position.epoch, &batch).await?;
             position.numbering = numbering;
             crash::point("capture.sealed");
         }
@@ -366,16 +324,16 @@ impl Capture {
     }
 
     async fn publish_and_advance(&mut self, position: &mut Position, batch: &SealedBatch) -> Result<(), RoundError> {
-        self.chronicle.sealed(&self.plan.name, &batch.envelopes);
+        self.ports.chronicle.sealed(&self.plan.name, &batch.envelopes);
         if crash::planted(Plant::AdvanceBeforeConfirm) {
-            self.store.advance(&self.plan.name, position.epoch, batch).await?;
+            self.ports.store.advance(&self.plan.name, position.epoch, batch).await?;
             self.publish(&batch.envelopes).await;
         } else {
             self.publish(&batch.envelopes).await;
             crash::point("capture.confirmed");
             // Before the cursor moves, so that the notes of what was read are durable with it.
-            self.chronicle.published(&batch.envelopes);
-            self.store.advance(&self.plan.name, position.epoch, batch).await?;
+            self.ports.chronicle.published(&batch.envelopes);
+            self.ports.store.advance(&self.plan.name, position.epoch, batch).await?;
         }
         crash::point("capture.advanced");
         position.cursor.clone_from(&batch.next);
@@ -391,7 +349,7 @@ impl Capture {
             if keys.is_empty() {
                 continue;
             }
-            let found = self.store.published(&plan.name, &keys).await?;
+            let found = self.ports.store.published(&plan.name, &keys).await?;
             let pairs = keys.into_iter().zip(found);
             known.extend(pairs.filter_map(|(key, last)| Some(((plan.name.clone(), key), last?))));
         }
@@ -411,17 +369,17 @@ impl Capture {
         if rows.is_empty() {
             return Ok(());
         }
-        self.store.keep_unreadable(rows).await?;
+        self.ports.store.keep_unreadable(rows).await?;
         let mut untaken = 0;
         for row in rows {
-            self.metrics.unreadable.with_label_values(&[row.stream.as_str()]).inc();
+            self.ports.metrics.unreadable.with_label_values(&[row.stream.as_str()]).inc();
             untaken += usize::from(!self.plan.streams.iter().any(|plan| plan.name == row.stream));
         }
         if untaken > 0 {
             let message = format!("{untaken} records of entities that no stream of the feed takes were read and kept");
             let remedy = "nothing else is held up; `bus dead list` names the entities: add a stream for each, or leave \
                           them out at the source";
-            self.incidents.open(Kind::UntakenEntity, self.plan.name.as_str(), &message, remedy);
+            self.ports.incidents.open(Kind::UntakenEntity, self.plan.name.as_str(), &message, remedy);
         }
         Ok(())
     }
@@ -449,11 +407,11 @@ impl Capture {
 
     fn succeeded(&self) {
         let now = Moment::now();
-        self.metrics.last_round.with_label_values(&[self.plan.name.as_str()]).set(now.0 / 1000);
+        self.ports.metrics.last_round.with_label_values(&[self.plan.name.as_str()]).set(now.0 / 1000);
         let over =
             [Kind::SourceFailing, Kind::SourceMaintenance, Kind::FeedStopped, Kind::SourceChanged, Kind::SchemaDrift];
         for kind in over {
-            self.incidents.close(kind, self.plan.name.as_str());
+            self.ports.incidents.close(kind, self.plan.name.as_str());
         }
         self.status.send_modify(|status| {
             status.last_success = Some(now);
@@ -472,25 +430,25 @@ impl Capture {
         let fault = if let RoundError::Source(error) = error { Some(error.fault) } else { None };
         if fault == Some(SourceFault::Maintenance) {
             let remedy = "nothing to do here: reading goes on by itself when the base is open again";
-            self.incidents.open(Kind::SourceMaintenance, feed, &message, remedy);
+            self.ports.incidents.open(Kind::SourceMaintenance, feed, &message, remedy);
         } else if stopped {
             let remedy = "the feed does not go on by itself: find the cause, then restart the bus";
-            self.incidents.open(Kind::FeedStopped, feed, &message, remedy);
+            self.ports.incidents.open(Kind::FeedStopped, feed, &message, remedy);
         } else if fault == Some(SourceFault::AnotherBase) {
             let remedy = format!(
                 "nothing is read meanwhile; if this base is right, `bus accept-source {feed}`, and compare everything once \
                  if changes may be missing; if not, correct the address"
             );
-            self.incidents.open(Kind::SourceChanged, feed, &message, &remedy);
+            self.ports.incidents.open(Kind::SourceChanged, feed, &message, &remedy);
         } else if fault == Some(SourceFault::SchemaChanged) {
             let remedy = format!(
                 "nothing is read meanwhile, and nothing is lost; mend the routes that read these fields (`bus reload`), then \
                  `bus accept-source {feed}`; put back in 1C, it goes on by itself"
             );
-            self.incidents.open(Kind::SchemaDrift, feed, &message, &remedy);
+            self.ports.incidents.open(Kind::SchemaDrift, feed, &message, &remedy);
         } else if fault == Some(SourceFault::Misconfigured) || failures >= 3 {
             let remedy = "the feed tries again by itself, at most a minute apart; check the system and the query";
-            self.incidents.open(Kind::SourceFailing, feed, &message, remedy);
+            self.ports.incidents.open(Kind::SourceFailing, feed, &message, remedy);
         } else {
             tracing::warn!(feed, "reading failed, trying again: {message}");
         }

@@ -34,9 +34,9 @@ impl Capture {
         let Some(stream) = window.first().map(|envelope| &envelope.stream) else { return };
         let (mut rest, mut failures) = (window, 0);
         while !rest.is_empty() {
-            let results = self.broker.publish(stream, rest).await;
+            let results = self.ports.broker.publish(stream, rest).await;
             let confirmed = results.iter().take_while(|result| result.is_ok()).count();
-            self.metrics.published.with_label_values(&[stream.as_str()]).inc_by(confirmed as u64);
+            self.ports.metrics.published.with_label_values(&[stream.as_str()]).inc_by(confirmed as u64);
             crash::point("capture.window");
             // From the first unconfirmed one, in order, also those behind it that were confirmed: order is worth more
             // than a repeat that the fence drops.
@@ -51,11 +51,11 @@ impl Capture {
             failures += 1;
             if failures == 3 {
                 let remedy = "nothing is lost: reading has stopped until the broker confirms; check the broker";
-                self.incidents.open(Kind::StoreFailing, stream.as_str(), &error, remedy);
+                self.ports.incidents.open(Kind::StoreFailing, stream.as_str(), &error, remedy);
             }
             tokio::time::sleep(BACKOFF.backoff(failures, fastrand::f64())).await;
         }
-        self.incidents.close(Kind::StoreFailing, stream.as_str());
+        self.ports.incidents.close(Kind::StoreFailing, stream.as_str());
     }
 
     /// The same as sealing, publishing and advancing, where one transaction holds it all.
@@ -66,15 +66,15 @@ impl Capture {
         batch: &SealedBatch,
     ) -> Result<(), RoundError> {
         // Both notes before, so that they are durable with it.
-        self.chronicle.sealed(&self.plan.name, &batch.envelopes);
-        self.chronicle.published(&batch.envelopes);
+        self.ports.chronicle.sealed(&self.plan.name, &batch.envelopes);
+        self.ports.chronicle.published(&batch.envelopes);
         one_step.publish_and_advance(&self.plan.name, position.epoch, batch).await?;
         // A crash between the three steps is a crash here.
         for passed in ["capture.sealed", "capture.window", "capture.confirmed", "capture.advanced"] {
             crash::point(passed);
         }
         for run in batch.envelopes.chunk_by(|one, next| one.stream == next.stream) {
-            self.metrics.published.with_label_values(&[run[0].stream.as_str()]).inc_by(run.len() as u64);
+            self.ports.metrics.published.with_label_values(&[run[0].stream.as_str()]).inc_by(run.len() as u64);
         }
         position.cursor.clone_from(&batch.next);
         position.owes_committed = true;

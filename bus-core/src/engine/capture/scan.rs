@@ -22,11 +22,11 @@ impl Capture {
     ) -> Result<(), RoundError> {
         let streams = self.plan.streams.clone();
         for stream in &streams {
-            self.store.scan_begin(&stream.name).await?;
+            self.ports.store.scan_begin(&stream.name).await?;
         }
         let mut restart = true;
         loop {
-            let page = self.source.compare(restart, self.plan.limit, permits).await?;
+            let page = self.ports.source.compare(restart, self.plan.limit, permits).await?;
             restart = false;
             self.keep_unreadable(&page.unreadable).await?;
             let mut seen: HashMap<StreamName, Vec<Key>> = HashMap::new();
@@ -37,7 +37,7 @@ impl Capture {
                 seen.entry(stream).or_default().push(key);
             }
             for (stream, keys) in seen {
-                self.store.scan_seen(&stream, &keys).await?;
+                self.ports.store.scan_seen(&stream, &keys).await?;
             }
             let cursor = position.cursor.clone();
             self.publish_new(position, page.records, cursor).await?;
@@ -58,7 +58,7 @@ impl Capture {
         guard: DeletionGuard,
         permits: &Permits,
     ) -> Result<(), RoundError> {
-        let totals = self.store.scan_totals(&stream.name).await?;
+        let totals = self.ports.store.scan_totals(&stream.name).await?;
         let allowed = (totals.existing as f64 * guard.percent / 100.0).floor() as u64;
         if totals.missing > allowed {
             let message = format!(
@@ -67,15 +67,15 @@ impl Capture {
             );
             let remedy =
                 "no deletion was sent; if they are really gone, raise `guard` for one run, else mend the query";
-            self.incidents.open(Kind::TooManyDeletions, stream.name.as_str(), &message, remedy);
+            self.ports.incidents.open(Kind::TooManyDeletions, stream.name.as_str(), &message, remedy);
             return Ok(());
         }
-        self.incidents.close(Kind::TooManyDeletions, stream.name.as_str());
+        self.ports.incidents.close(Kind::TooManyDeletions, stream.name.as_str());
         let mut after: Option<Key> = None;
         loop {
-            let missing = self.store.scan_missing(&stream.name, after.as_ref(), CHECK).await?;
+            let missing = self.ports.store.scan_missing(&stream.name, after.as_ref(), CHECK).await?;
             let Some(last) = missing.last().cloned() else { return Ok(()) };
-            let present = self.source.present(&stream.name, &missing, permits).await?;
+            let present = self.ports.source.present(&stream.name, &missing, permits).await?;
             let gone = missing.into_iter().zip(present).filter(|(_, present)| !present);
             let deletions = gone.map(|(key, _)| Record::deletion(stream.name.clone(), &stream.key, key)).collect();
             let cursor = position.cursor.clone();

@@ -16,10 +16,10 @@ impl Capture {
     /// What the oldest task, and those that want the same, want to have read. A source that is away is asked again with the
     /// next round.
     pub(super) async fn read_for_a_task(&mut self) -> Result<(), RoundError> {
-        let Some(task) = self.tasks.to_read(&self.plan.name) else { return Ok(()) };
+        let Some(task) = self.ports.tasks.to_read(&self.plan.name) else { return Ok(()) };
         match self.take_stock(&task).await {
             Err(RoundError::Source(SourceError { fault: SourceFault::Misconfigured, message })) => {
-                Ok(fail(&self.tasks, &self.tasks.read_together(&task), &message).await?)
+                Ok(fail(&self.ports.tasks, &self.ports.tasks.read_together(&task), &message).await?)
             }
             outcome => outcome,
         }
@@ -28,9 +28,9 @@ impl Capture {
     /// One scan for a task, and for those that want the same. While it lasts the feed fetches nothing else, and a page is one
     /// snapshot, so a page is not older than anything that was published before.
     pub async fn take_stock(&mut self, task: &Task) -> Result<(), RoundError> {
-        let mut together = self.tasks.read_together(task);
+        let mut together = self.ports.tasks.read_together(task);
         let Some(stream) = self.plan.streams.iter().find(|stream| stream.name == task.order.stream) else {
-            return Ok(fail(&self.tasks, &together, "the feed does not serve this stream").await?);
+            return Ok(fail(&self.ports.tasks, &together, "the feed does not serve this stream").await?);
         };
         if matches!(self.plan.changes, Changes::Push) {
             return Ok(self.read_archive(task, &mut together).await?);
@@ -39,21 +39,21 @@ impl Capture {
             (None, _) => None,
             (Some(period), Some(column)) => Some(self.part(stream.name.clone(), column.clone(), period)),
             (Some(_), None) => {
-                return Ok(fail(&self.tasks, &together, "the stream names no `date` to be read by").await?);
+                return Ok(fail(&self.ports.tasks, &together, "the stream names no `date` to be read by").await?);
             }
         };
         let mut position = match self.position.take() {
             Some(position) => position,
             None => self.open().await?,
         };
-        let permits = Permits::new(None, Arc::clone(&self.gate) as _);
-        let store = Arc::clone(self.tasks.store());
-        begin_reading(&self.tasks, &together).await?;
+        let permits = Permits::new(None, Arc::clone(&self.ports.gate) as _);
+        let store = Arc::clone(self.ports.tasks.store());
+        begin_reading(&self.ports.tasks, &together).await?;
         let mut restart = true;
-        while is_wanted(&self.tasks, &together) {
+        while is_wanted(&self.ports.tasks, &together) {
             let page = match &part {
-                Some(part) if restart => self.source.begin_part(part, self.plan.limit, &permits).await?,
-                _ => self.source.scan(restart, self.plan.limit, &permits).await?,
+                Some(part) if restart => self.ports.source.begin_part(part, self.plan.limit, &permits).await?,
+                _ => self.ports.source.scan(restart, self.plan.limit, &permits).await?,
             };
             restart = false;
             self.keep_unreadable(&page.unreadable).await?;
@@ -64,9 +64,9 @@ impl Capture {
             self.publish_new(&mut position, page.records, cursor).await?;
             crash::point("task.published");
             let rows = as_published(&*store, task, wanted).await?;
-            keep(&self.tasks, &mut together, read, &rows).await?;
+            keep(&self.ports.tasks, &mut together, read, &rows).await?;
             if page.complete {
-                send(&self.tasks, &together).await?;
+                send(&self.ports.tasks, &together).await?;
                 break;
             }
         }
@@ -77,20 +77,20 @@ impl Capture {
     /// A source that cannot be asked: what the archive holds, if that is still what was published last. It runs between
     /// two rounds like a scan, begins anew after a crash, and needs no order among keys: each has one version.
     async fn read_archive(&mut self, task: &Task, together: &mut [Task]) -> Result<(), StateError> {
-        let (store, stream) = (Arc::clone(self.tasks.store()), &task.order.stream);
+        let (store, stream) = (Arc::clone(self.ports.tasks.store()), &task.order.stream);
         let between = task.order.part.map(|period| period.moments(self.plan.timezone));
-        begin_reading(&self.tasks, together).await?;
+        begin_reading(&self.ports.tasks, together).await?;
         let (mut below, mut any) = (None, false);
-        while is_wanted(&self.tasks, together) {
+        while is_wanted(&self.ports.tasks, together) {
             let page = store.archived(stream, below, between, self.plan.limit.records).await?;
             let Some(last) = page.last() else {
                 // That nothing was pushed on a day is no mistake.
                 if !any && between.is_none() {
                     let empty =
                         "the records of this stream are pushed to the bus, and its archive holds none (`archive`)";
-                    return fail(&self.tasks, together, empty).await;
+                    return fail(&self.ports.tasks, together, empty).await;
                 }
-                return send(&self.tasks, together).await;
+                return send(&self.ports.tasks, together).await;
             };
             (below, any) = (Some(last.seq), true);
             let read = page.len() as u64;
@@ -105,10 +105,10 @@ impl Capture {
             if newest.iter().any(|(envelope, place)| envelope.hash != place.hash) {
                 let why = "fields of this stream are masked in the archive, so it is not what was published; its senders \
                            have to push again";
-                return fail(&self.tasks, together, why).await;
+                return fail(&self.ports.tasks, together, why).await;
             }
             let rows: Vec<Envelope> = newest.into_iter().map(|(envelope, _)| envelope).collect();
-            keep(&self.tasks, together, read, &rows).await?;
+            keep(&self.ports.tasks, together, read, &rows).await?;
             crash::point("task.archived");
         }
         Ok(())

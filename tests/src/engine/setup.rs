@@ -1,0 +1,97 @@
+//! What differs from test to test: how the source is read, what the route does, how the receiver meets a repeat.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bus_core::engine::capture::{Changes, DeletionGuard};
+use bus_core::engine::worker::{Batch, Collect, Delivered, LeftPolicy, Requirement, RoutePlan};
+use bus_core::policy::{BreakerOptions, Jitter, RetryPolicy};
+use bus_core::ports::shape::{AsIs, Shape};
+
+use super::receiver::Kind;
+use super::store::Sabotage;
+
+/// What differs from test to test.
+#[derive(Clone)]
+pub struct Setup {
+    /// How the receiver meets a repeat.
+    pub kind: Kind,
+    /// How the feed finds changes.
+    pub changes: Changes,
+    /// Records of one fetch or page.
+    pub page: usize,
+    /// Bytes that a reading for a task keeps.
+    pub kept: u64,
+    /// Filter and transformation.
+    pub shape: Arc<dyn Shape>,
+    /// See [`RoutePlan`].
+    pub when_left: LeftPolicy,
+    /// See [`RoutePlan`].
+    pub delivery: Delivered,
+    /// See [`RoutePlan`].
+    pub collect: Option<Collect>,
+    /// See [`RoutePlan`].
+    pub batch: Option<Batch>,
+    /// What has to be at the receiver before.
+    pub requires: Vec<Requirement>,
+    /// See [`RoutePlan`].
+    pub retry: RetryPolicy,
+    /// See [`RoutePlan`].
+    pub concurrency: usize,
+    /// See [`RoutePlan`].
+    pub prefetch: u16,
+    /// See [`RoutePlan`].
+    pub hold: Duration,
+    /// See [`RoutePlan`].
+    pub pause: Duration,
+    /// The longest a request lasts.
+    pub deadline: Duration,
+    /// Of the receiver's system.
+    pub breaker: BreakerOptions,
+    /// A restart waits for the predecessor's requests (R11); most tests skip that second.
+    pub waits_for_predecessor: bool,
+    /// Capture takes its rounds in one transaction of the embedded broker; else step by step, as with any broker.
+    pub one_step: bool,
+    /// A rule that is broken on purpose.
+    pub sabotage: Option<Sabotage>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let ms = Duration::from_millis;
+        Self {
+            kind: Kind::Keyed,
+            changes: Changes::Cursor { recheck: None },
+            page: 100,
+            kept: 1 << 28,
+            shape: Arc::new(AsIs),
+            when_left: LeftPolicy::Delete,
+            delivery: Delivered::Every,
+            collect: None,
+            batch: None,
+            requires: Vec::new(),
+            retry: RetryPolicy { attempts: 4, first: ms(2), max: ms(10), jitter: Jitter::Equal },
+            concurrency: 4,
+            prefetch: 64,
+            hold: Duration::from_secs(60),
+            pause: Duration::from_secs(600),
+            deadline: Duration::from_secs(20),
+            breaker: BreakerOptions { failures: 3, busy_keys: 20, first: ms(2), max: ms(10) },
+            waits_for_predecessor: false,
+            one_step: false,
+            sabotage: None,
+        }
+    }
+}
+
+impl Setup {
+    /// The defaults with one kind of receiver.
+    pub fn with(kind: Kind) -> Self {
+        Self { kind, ..Self::default() }
+    }
+
+    /// A source without a position, compared as a whole; deletions without a bound.
+    pub fn diff() -> Self {
+        Self { changes: Changes::Diff(DeletionGuard { percent: 100.0 }), ..Self::default() }
+    }
+}
