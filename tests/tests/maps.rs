@@ -330,11 +330,19 @@ async fn a_reload_takes_over_maps_that_are_read_and_leaves_kept_ones_alone() -> 
     at.push("orders", r#"{"id":10,"guid":"g-1","from":1}"#, "").await?;
     at.holds(10, r#"{"sku":"Ж-3","city":"Омск"}"#).await?;
 
+    // Nothing but a value is another one.
+    let inline = inline.replace("Омск", "Томск");
+    at.bus.routes(&old_stream(&at.bus, &at.receiver, &inline))?;
+    let (done, words) = reload().await?;
+    ensure!(done && words.contains("route orders-to-shop"), "{words}");
+    at.push("orders", r#"{"id":12,"guid":"g-1","from":1}"#, "").await?;
+    at.holds(12, r#"{"sku":"Ж-3","city":"Томск"}"#).await?;
+
     // One that is kept from a stream has a place of its own.
     let kept = inline.replace("value = \".sku\"", "value = \".guid\"");
     at.bus.routes(&old_stream(&at.bus, &at.receiver, &kept))?;
     let (done, words) = reload().await?;
     ensure!(!done && words.contains("map `sku` cannot change while the bus runs"), "{words}");
     at.push("orders", r#"{"id":11,"guid":"g-1","from":1}"#, "").await?;
-    at.holds(11, r#"{"sku":"Ж-3","city":"Омск"}"#).await
+    at.holds(11, r#"{"sku":"Ж-3","city":"Томск"}"#).await
 }

@@ -432,7 +432,7 @@ async fn a_sealed_batch_is_given_up(rabbitmq: Option<String>) -> Result<()> {
         let ledger = shop.receiver.ledger()?;
         let of_it = ledger.applied().filter(|entry| entry.path == "/old/2");
         of_it
-            .map(|entry| Ok(serde_json::from_str::<Value>(&entry.body)?["name"].as_str().unwrap().to_owned()))
+            .map(|entry| Ok(serde_json::from_str::<Value>(&entry.body)?["name"].as_str().context("a name")?.to_owned()))
             .collect()
     };
     eventually("the record as it is now", LIMIT, || async {
