@@ -184,7 +184,7 @@ async fn a_load_keeps_no_more_than_its_bound_and_goes_on_at_its_slice() {
 #[tokio::test]
 async fn a_loaded_row_takes_the_place_of_an_older_one_that_waits_where_only_the_latest_counts() {
     for (delivery, expected) in [(Delivered::Latest, &[3][..]), (Delivered::Every, &[2, 3][..])] {
-        let setup = Setup { delivery, concurrency: 1, hold: Duration::from_millis(20), ..Setup::with(Kind::Put) };
+        let setup = Setup { delivery, concurrency: 1, hold: Duration::from_millis(300), ..Setup::with(Kind::Put) };
         let world = World::new(setup).await;
         let latch = Latch::default();
         world.receiver.script("z", [Ending::Held(latch.clone())]);
