@@ -420,7 +420,9 @@ async fn d13_a_task_has_requests_of_its_own() {
     latch.reached().await;
     let (reply, answer) = oneshot::channel();
     let envelopes = (0..16).map(|n| message(&format!("L{n:02}"), 1, 100 + n, "1")).collect();
-    assert!(worker.handle.send(Command::Load(Load { envelopes, again: false, share: 25, reply })).await);
+    assert!(
+        worker.handle.send(Command::Load(Load { envelopes, again: false, share: 25, who: String::new(), reply })).await
+    );
     assert_eq!(answer.await.unwrap(), [true; 16]);
     world.until("the loaded rows to be in hand", async |_: &World| worker.handle.status().in_flight == 17).await;
     let live: Vec<_> = (0..8).map(|n| message(&format!("l{n:02}"), 1, 301 + n, "1")).collect();

@@ -89,7 +89,7 @@ impl Shape for Learning {
     fn shape(&self, envelope: &Envelope) -> Result<Shaped, ShapeError> {
         if envelope.seq.number.is_multiple_of(3) && self.0.lock().unwrap().insert(envelope.id) {
             let (what, subject) = ("map `m` to know \"3\"".to_owned(), "map `m`".to_owned());
-            return Ok(Shaped::Hold(Hold { what, subject, within: None }));
+            return Ok(Shaped::Hold(Hold { what, subject, late: None, within: None }));
         }
         Ok(Shaped::Send(envelope.body.clone()))
     }
