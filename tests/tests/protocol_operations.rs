@@ -459,7 +459,8 @@ async fn a_row_waits_while_the_queue_holds_what_was_not_taken() {
     latch.reached().await;
     let offer = async || {
         let (reply, answer) = oneshot::channel();
-        let load = Load { envelopes: vec![message("a", 1, 3, "2")], again: false, share: 50, who: String::new(), reply };
+        let load =
+            Load { envelopes: vec![message("a", 1, 3, "2")], again: false, share: 50, who: String::new(), reply };
         assert!(worker.handle.send(Command::Load(load)).await);
         answer.await.unwrap() == [true]
     };
@@ -489,7 +490,8 @@ async fn a_row_waits_again_for_what_went_back_to_the_queue() {
     again.reached().await;
     let offer = async || {
         let (reply, answer) = oneshot::channel();
-        let load = Load { envelopes: vec![message("a", 1, 3, "2")], again: false, share: 50, who: String::new(), reply };
+        let load =
+            Load { envelopes: vec![message("a", 1, 3, "2")], again: false, share: 50, who: String::new(), reply };
         assert!(worker.handle.send(Command::Load(load)).await);
         answer.await.unwrap() == [true]
     };

@@ -61,6 +61,11 @@ async fn groups(args: cli::DeadGroups) -> anyhow::Result<ExitCode> {
         println!("{}", shown::line(&said, bus.timezone));
     }
     match groups.first() {
+        // Nothing of these was ever published, so there is nothing to replay.
+        Some(group) if group["fault"] == "unreadable" => println!(
+            "look at one: bus dead show {}; mend the rows at the source or the query, so that they are read, then: bus dead drop ID",
+            group["example"]
+        ),
         Some(group) => println!(
             "look at one: bus dead show {}; mend the cause, then: bus dead replay --group {}",
             group["example"],
