@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Three routes of one pushed stream to one shop.
-fn routes(bus: &Bus, receiver: &Receiver, more: &str) -> String {
+fn routes(bus: &Bus, receiver: &Receiver, broker: &str, more: &str) -> String {
     let route = |name: &str| {
         format!(
             r#"
@@ -28,6 +28,7 @@ fn routes(bus: &Bus, receiver: &Receiver, more: &str) -> String {
         r#"
         [bus]
         name = "проверка"
+        {broker}
         listen = "{}"
         [systems.shop]
         kind = "http"
@@ -81,12 +82,14 @@ async fn closed(bus: &Bus, kind: &str) -> Result<()> {
     .await
 }
 
-#[tokio::test]
-async fn a_dead_shop_is_one_incident_from_before_a_kill_until_it_answers() -> Result<()> {
+bus_tests::over_both_brokers!(a_dead_shop_is_one_incident_from_before_a_kill_until_it_answers);
+
+async fn a_dead_shop_is_one_incident_from_before_a_kill_until_it_answers(rabbit: Option<String>) -> Result<()> {
     let receiver = Receiver::start(&Script::default()).await?;
     let mut bus = Bus::new()?;
     bus.env("PUSH_KEY", "push-secret");
-    bus.routes(&routes(&bus, &receiver, ""))?;
+    let broker = bus.on(rabbit);
+    bus.routes(&routes(&bus, &receiver, broker, ""))?;
     bus.start().await?;
     receiver.down(None).await?;
     push(&bus, r#"[{"id":1},{"id":2}]"#).await?;
@@ -133,7 +136,7 @@ async fn maintenance_is_kept_with_who_and_why() -> Result<()> {
     let receiver = Receiver::start(&Script::default()).await?;
     let mut bus = Bus::new()?;
     bus.env("PUSH_KEY", "push-secret");
-    bus.routes(&routes(&bus, &receiver, ""))?;
+    bus.routes(&routes(&bus, &receiver, "", ""))?;
     bus.start().await?;
     let begin = ["maintenance", "start", "--system", "shop", "--for", "1h", "--why", "новый диск", "--who", "Аня"];
     let said = command(&bus, &begin).await?;
@@ -221,7 +224,7 @@ async fn a_certificate_that_ends_is_told_of_before_anything_fails() -> Result<()
          [routes.d]\nstream = \"заказы\"\nto = \"crm\"\nsend = {{ method = \"PUT\", path = \"/d/{{key}}\" }}",
         server.port()
     );
-    bus.routes(&routes(&bus, &receiver, &more))?;
+    bus.routes(&routes(&bus, &receiver, "", &more))?;
     bus.start().await?;
     let ending = opened(&bus, "certificate-ending").await?;
     assert_eq!(ending["subject"], "crm");
@@ -275,14 +278,16 @@ async fn a_restored_backup_and_a_promoted_standby_are_not_read_until_a_person_ag
     Ok(())
 }
 
-#[tokio::test]
-async fn a_route_that_does_nothing_while_messages_wait_is_told_and_so_is_its_end() -> Result<()> {
+bus_tests::over_both_brokers!(a_route_that_does_nothing_while_messages_wait_is_told_and_so_is_its_end);
+
+async fn a_route_that_does_nothing_while_messages_wait_is_told_and_so_is_its_end(rabbit: Option<String>) -> Result<()> {
     let receiver = Receiver::start(&Script::default()).await?;
     let mut bus = Bus::new()?;
     bus.env("PUSH_KEY", "push-secret");
+    let broker = bus.on(rabbit);
     // Ten minutes are six seconds.
     bus.env("BUS_HURRY", "100");
-    let text = routes(&bus, &receiver, "").replace("timeout = \"2s\"", "timeout = \"120s\"");
+    let text = routes(&bus, &receiver, broker, "").replace("timeout = \"2s\"", "timeout = \"120s\"");
     bus.routes(&text)?;
     bus.start().await?;
     // It takes the request and says nothing, for longer than anybody looks at.
@@ -308,7 +313,7 @@ async fn a_disk_that_fills_up_is_told_before_it_is_full() -> Result<()> {
     let free = bus.directory().join("free");
     std::fs::write(&free, "1000000000000")?;
     bus.env("BUS_DISK_FREE", free.to_str().context("a path")?);
-    bus.routes(&routes(&bus, &receiver, ""))?;
+    bus.routes(&routes(&bus, &receiver, "", ""))?;
     bus.start().await?;
     eventually("a first look", LIMIT, || async {
         Ok(bus.metrics().await?.contains("bus_state_disk_free_bytes 1000000000000").then_some(()))

@@ -13,11 +13,12 @@ use serde_json::{Value, json};
 const LIMIT: Duration = Duration::from_secs(40);
 
 /// A shop with two routes, and channels.
-fn routes(bus: &Bus, shop: &Receiver, channels: &str) -> String {
+fn routes(bus: &Bus, shop: &Receiver, broker: &str, channels: &str) -> String {
     format!(
         r#"
         [bus]
         name = "проверка"
+        {broker}
         listen = "{}"
         [systems.shop]
         kind = "http"
@@ -54,19 +55,22 @@ async fn told(people: &Receiver, path: &str, count: usize) -> Result<Vec<Entry>>
     .await
 }
 
-#[tokio::test]
-async fn a_dead_shop_is_told_once_everywhere_and_so_is_its_end() -> Result<()> {
+bus_tests::over_both_brokers!(a_dead_shop_is_told_once_everywhere_and_so_is_its_end);
+
+async fn a_dead_shop_is_told_once_everywhere_and_so_is_its_end(rabbit: Option<String>) -> Result<()> {
     let nothing = Script::default();
     let (shop, people, smtp) = tokio::join!(Receiver::start(&nothing), Receiver::start(&nothing), Smtp::start());
     let (shop, people, smtp) = (shop?, people?, smtp?);
     let mut bus = Bus::new()?;
     bus.env("PUSH_KEY", "push-secret");
+    let broker = bus.on(rabbit);
     bus.env("BOT", "12345:bot-secret");
     bus.env("HOOK_KEY", "hook-secret");
     let tell = r#"{ wait = "1s", repeat = "1h" }"#;
     bus.routes(&routes(
         &bus,
         &shop,
+        broker,
         &format!(
             r#"
             [notify.hook]
@@ -154,7 +158,7 @@ async fn who_cannot_be_told_shows_in_status_and_holds_up_nobody() -> Result<()> 
         "[notify.chat]\nkind = \"telegram\"\ntoken = {{ env = \"BOT\" }}\nchat = \"7\"\nurl = \"{}\"\ntell = {{ wait = \"0s\" }}",
         people.url()
     );
-    bus.routes(&routes(&bus, &shop, &channels))?;
+    bus.routes(&routes(&bus, &shop, "", &channels))?;
     bus.start().await?;
     // Maintenance first: nobody is told at all.
     let begin = ["maintenance", "start", "--system", "shop", "--for", "1h", "--why", "диск"];
@@ -210,7 +214,7 @@ async fn a_mail_server_is_believed_by_its_certificate_and_signed_in_to_behind_it
         channel("stranger", &starttls, &strange, "MAIL"),
         channel("elsewhere", &plain.url(), &plain.authority(), "MAIL"),
     ];
-    bus.routes(&routes(&bus, &shop, &channels.concat()))?;
+    bus.routes(&routes(&bus, &shop, "", &channels.concat()))?;
     bus.start().await?;
     shop.down(None).await?;
     push(&bus, r#"{"id":1}"#).await?;

@@ -83,17 +83,9 @@ async fn rabbitmq() -> Result<Option<String>> {
     Ok(Some(bus_tests::servers::RabbitMq::shared().await?.vhost().await?.url))
 }
 
-#[tokio::test]
-async fn a_pause_says_who_and_why_and_outlives_a_restart() -> Result<()> {
-    a_pause_outlives_a_restart(None).await
-}
+bus_tests::over_both_brokers!(a_pause_says_who_and_why_and_outlives_a_restart);
 
-#[tokio::test]
-async fn a_pause_says_who_and_why_and_outlives_a_restart_over_rabbitmq() -> Result<()> {
-    a_pause_outlives_a_restart(rabbitmq().await?).await
-}
-
-async fn a_pause_outlives_a_restart(rabbit: Option<String>) -> Result<()> {
+async fn a_pause_says_who_and_why_and_outlives_a_restart(rabbit: Option<String>) -> Result<()> {
     let mut setting = Setting::start(&Script::default(), rabbit).await?;
     setting.succeeds(&["pause", "route", "в-магазин", "--why", "инвентаризация до утра"]).await?;
     assert_eq!(setting.push(1).await?, 204, "the feed goes on");
@@ -143,17 +135,9 @@ async fn letters(setting: &Setting, count: usize) -> Result<Vec<Value>> {
     .await
 }
 
-#[tokio::test]
-async fn letters_are_grouped_by_cause_mended_and_sent_again() -> Result<()> {
-    letters_are_mended(None).await
-}
+bus_tests::over_both_brokers!(letters_are_grouped_by_cause_mended_and_sent_again);
 
-#[tokio::test]
-async fn letters_are_grouped_by_cause_mended_and_sent_again_over_rabbitmq() -> Result<()> {
-    letters_are_mended(rabbitmq().await?).await
-}
-
-async fn letters_are_mended(rabbit: Option<String>) -> Result<()> {
+async fn letters_are_grouped_by_cause_mended_and_sent_again(rabbit: Option<String>) -> Result<()> {
     let refuse = |keys: &[&str], code| Rule::keys(keys, Answer::Status { code, retry_after: None });
     let script = Script { rules: vec![refuse(&["11", "12", "13"], 422), refuse(&["21"], 400)], ..Script::default() };
     let setting = Setting::start(&script, rabbit).await?;
@@ -196,10 +180,11 @@ async fn letters_are_mended(rabbit: Option<String>) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn exported_letters_come_back_mended_and_only_where_they_belong() -> Result<()> {
+bus_tests::over_both_brokers!(exported_letters_come_back_mended_and_only_where_they_belong);
+
+async fn exported_letters_come_back_mended_and_only_where_they_belong(rabbit: Option<String>) -> Result<()> {
     let refuse = Rule::keys(&["31", "32"], Answer::Status { code: 422, retry_after: None });
-    let setting = Setting::start(&Script { rules: vec![refuse], ..Script::default() }, None).await?;
+    let setting = Setting::start(&Script { rules: vec![refuse], ..Script::default() }, rabbit).await?;
     for id in [31, 32] {
         assert_eq!(setting.push(id).await?, 204);
     }

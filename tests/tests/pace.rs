@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use bus_tests::bus::Bus;
 use bus_tests::eventually::eventually;
 use bus_tests::receiver::{Answer, Receiver, Rule, Script};
-use bus_tests::servers::{RabbitMq, http_client};
+use bus_tests::servers::http_client;
 use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -61,18 +61,10 @@ fn named<'a>(list: &'a Value, name: &str) -> Result<&'a Value> {
     found.with_context(|| format!("{name} is missing"))
 }
 
-#[tokio::test]
-async fn a_backlog_says_when_it_will_be_empty_or_that_it_never_will() -> Result<()> {
-    a_backlog_is_foreseen(None).await
-}
+// How much waits is asked of the broker.
+bus_tests::over_both_brokers!(a_backlog_says_when_it_will_be_empty_or_that_it_never_will);
 
-/// How much waits is asked of the broker.
-#[tokio::test]
-async fn a_backlog_says_when_it_will_be_empty_or_that_it_never_will_over_rabbitmq() -> Result<()> {
-    a_backlog_is_foreseen(Some(RabbitMq::shared().await?.vhost().await?.url)).await
-}
-
-async fn a_backlog_is_foreseen(rabbit: Option<String>) -> Result<()> {
+async fn a_backlog_says_when_it_will_be_empty_or_that_it_never_will(rabbit: Option<String>) -> Result<()> {
     let receiver = Receiver::start(&Script::default()).await?;
     let mut bus = Bus::new()?;
     bus.env("PUSH_KEY", "push-secret");
@@ -101,14 +93,16 @@ async fn a_backlog_is_foreseen(rabbit: Option<String>) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_system_that_asks_for_less_gets_less_unless_that_is_switched_off() -> Result<()> {
+bus_tests::over_both_brokers!(a_system_that_asks_for_less_gets_less_unless_that_is_switched_off);
+
+async fn a_system_that_asks_for_less_gets_less_unless_that_is_switched_off(rabbit: Option<String>) -> Result<()> {
     let less = Answer::Status { code: 429, retry_after: Some(1) };
     let receiver = Receiver::start(&Script { rules: vec![Rule::times(4, less)], ..Script::default() }).await?;
     let mut bus = Bus::new()?;
     bus.env("PUSH_KEY", "push-secret");
+    let broker = bus.on(rabbit);
     let systems = [("shop", r#"rate = "600/min""#), ("rigid", r#"rate = "600/min", adaptive = false"#)];
-    bus.routes(&routes(&bus, &receiver, "", &systems))?;
+    bus.routes(&routes(&bus, &receiver, broker, &systems))?;
     bus.start().await?;
     pushed(&bus, 40).await?;
     let system = eventually("strain", LIMIT, || async {

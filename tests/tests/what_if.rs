@@ -66,12 +66,13 @@ struct Setting {
 }
 
 impl Setting {
-    async fn start() -> Result<Self> {
+    async fn start(rabbit: Option<String>) -> Result<Self> {
         let receiver = Receiver::start(&Script::default()).await?;
         let mut bus = Bus::new()?;
         bus.env("PUSH_KEY", "push-secret");
         bus.env("SHOP_KEY", "shop-secret");
-        let text = routes(&bus, &receiver);
+        let broker = bus.on(rabbit);
+        let text = routes(&bus, &receiver).replacen("[bus]", &format!("[bus]\n{broker}"), 1);
         bus.routes(&text)?;
         std::fs::write(bus.directory().join("new.toml"), edited(&text))?;
         bus.start().await?;
@@ -106,9 +107,10 @@ fn order(id: u32, state: &str) -> String {
     )
 }
 
-#[tokio::test]
-async fn edited_routes_are_tried_on_what_really_came() -> Result<()> {
-    let mut at = Setting::start().await?;
+bus_tests::over_both_brokers!(edited_routes_are_tried_on_what_really_came);
+
+async fn edited_routes_are_tried_on_what_really_came(rabbit: Option<String>) -> Result<()> {
+    let mut at = Setting::start(rabbit).await?;
     at.bus.pushed("users", r#"{"id":"u-1","card":"C-100"}"#).await?;
     let paid: Vec<String> = (1..=3).map(|id| order(id, "paid")).collect();
     at.bus.pushed("orders", &format!("[{}]", paid.join(","))).await?;
@@ -178,7 +180,7 @@ async fn edited_routes_are_tried_on_what_really_came() -> Result<()> {
 
 #[tokio::test]
 async fn what_cannot_be_looked_at_is_said() -> Result<()> {
-    let at = Setting::start().await?;
+    let at = Setting::start(None).await?;
     let found = at.what_if(&[]).await?;
     assert_eq!(found["routes"][0]["messages"], 0);
     assert!(found["notes"].to_string().contains("the archive holds no message yet"), "{}", found["notes"]);
@@ -192,7 +194,7 @@ async fn what_cannot_be_looked_at_is_said() -> Result<()> {
 
 #[tokio::test]
 async fn what_waits_for_a_map_is_shown_as_held_on_either_side() -> Result<()> {
-    let at = Setting::start().await?;
+    let at = Setting::start(None).await?;
     // Nobody knows the card of this customer.
     let order = |id: u32| order(id, "paid").replace("u-1", "u-9");
     at.bus.pushed("orders", &order(1)).await?;
@@ -236,7 +238,7 @@ async fn what_waits_for_a_map_is_shown_as_held_on_either_side() -> Result<()> {
 
 #[tokio::test]
 async fn records_that_would_share_requests_are_shown_together_and_so_is_what_that_saves() -> Result<()> {
-    let at = Setting::start().await?;
+    let at = Setting::start(None).await?;
     let text = routes(&at.bus, &at.receiver).replace("3600/h", "60/h");
     at.bus.routes(&text)?;
     let (code, out, err) = at.bus.says(&["reload"]).await?;
