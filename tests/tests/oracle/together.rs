@@ -50,6 +50,7 @@ async fn all_at_once(broker: Broker) {
         deeds = rest;
         deeds.splice(0..0, left);
     }
+    all.pile_up().await.unwrap();
     writing.stop().await.unwrap();
     let ending = tokio::spawn(async move { (users.stop().await.unwrap(), stock.stop().await.unwrap()) });
     let ended = all.end(deeds).await;

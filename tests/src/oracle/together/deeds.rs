@@ -190,7 +190,7 @@ impl Together {
         self.says(&["reload"]).await
     }
 
-    async fn says(&self, arguments: &[&str]) -> Result<bool> {
+    pub(super) async fn says(&self, arguments: &[&str]) -> Result<bool> {
         let (code, out, err) = self.scene.bus.says(arguments).await?;
         if code != 0 {
             println!("bus {arguments:?}: {code}: {out}{err}");

@@ -6,7 +6,8 @@ use anyhow::{Result, ensure};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{Deed, Together};
+use super::routes::{LATEST, ORDERS};
+use super::{Deed, KEYS, Together};
 use crate::eventually::eventually;
 use crate::oracle::read;
 use crate::oracle::scene::DRAIN;
@@ -53,6 +54,40 @@ impl Together {
         self.scene.bus.kill9();
         self.scene.fault();
         Ok(left)
+    }
+
+    /// One more life, at whose end both `latest` routes hold several versions of some key, and somebody has looked at the
+    /// cursor: a slow machine may come to neither in the others. Writers and senders go on.
+    pub async fn pile_up(&mut self) -> Result<()> {
+        self.scene.bus.start().await?;
+        self.resume().await?;
+        for route in [ORDERS, LATEST] {
+            self.paused.push(("route", route));
+            ensure!(self.says(&["pause", "route", route, "--why", "the oracle"]).await?, "no pause");
+        }
+        let deadline = Instant::now() + DRAIN;
+        loop {
+            self.note_handed().await?;
+            let piled = self.supersedes(ORDERS).await? && self.supersedes(LATEST).await?;
+            if piled && !self.handed.is_empty() {
+                break;
+            }
+            ensure!(Instant::now() < deadline, "nothing piles up: {piled}:\n{}", self.scene.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        self.scene.bus.kill9();
+        self.scene.fault();
+        Ok(())
+    }
+
+    /// Whether a version has taken another's place on this route, or has to: more messages wait than there are keys.
+    async fn supersedes(&self, route: &str) -> Result<bool> {
+        let metrics = self.scene.bus.metrics().await?;
+        let settled = format!("bus_messages_settled_total{{outcome=\"superseded\",route=\"{route}\"}} ");
+        let superseded = metrics.lines().find_map(|line| line.strip_prefix(settled.as_str()));
+        let status = self.scene.route(route).await?;
+        let held = status["queued"].as_u64().unwrap_or(0) + status["waiting"].as_u64().unwrap_or(0);
+        Ok(superseded.is_some_and(|count| count != "0") || held > 3 * KEYS as u64)
     }
 
     /// The last life: nothing is wrong any more, what is left to do is done, all letters go back, and it becomes idle.
