@@ -35,8 +35,8 @@ pub use self::seats::{Dropped, arranged};
 use crate::live::Live;
 use crate::watch::{Oversight, Plan};
 use crate::wire::Workshop;
-use crate::wire::feeds::gate_of_reads;
-use crate::wire::parts::{self, Door, Parts, QueueOf};
+use crate::wire::feeds::{Door, gate_of_reads};
+use crate::wire::parts::{self, Parts, QueueOf};
 
 /// Replaced jobs may finish their attempts so long; what is not finished then is cut off, and comes again.
 const DRAIN: Duration = Duration::from_secs(12);

@@ -40,9 +40,9 @@ use crate::notify::Channel;
 use crate::reload::Reloader;
 use crate::story::Teller;
 use crate::watch::Oversight;
+use crate::wire::feeds::Door;
 use crate::wire::gates::Gates;
 use crate::wire::operations::Operations;
-use crate::wire::parts::Door;
 
 pub use feeds::standing;
 pub use guard::CLIENT_HEADER;

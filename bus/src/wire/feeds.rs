@@ -4,14 +4,23 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bus_config::{Feed, FeedSource, Landscape, Limits, OdataSystem, SystemKind};
+use bus_connectors::push::PushHandle;
 use bus_core::engine::capture::{Changes, DeletionGuard, FeedPlan, StreamPlan};
 use bus_core::engine::gate::Capacity;
 use bus_core::policy::{BreakerOptions, DEFAULT_MARGIN, Schedule};
 use bus_core::ports::source::{BatchLimit, Source};
-use bus_core::vocabulary::SystemName;
+use bus_core::vocabulary::{FeedName, Secret, SystemName};
 
-use super::parts::Door;
 use super::{Workshop, joins, load, source};
+
+/// A path where records are pushed.
+#[derive(Clone)]
+pub struct Door {
+    pub key: Secret,
+    pub handle: PushHandle,
+    /// Whose records they are.
+    pub feed: FeedName,
+}
 
 /// One batch: enough for group commits, small enough to be read again after a crash.
 const BATCH: BatchLimit = BatchLimit { records: 1000, bytes: 4 * 1024 * 1024 };

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use bus_config::{Landscape, is_own_route};
-use bus_connectors::push::PushHandle;
 use bus_core::engine::base::Watched;
 use bus_core::engine::capture::{CapturePorts, Changes, FeedPlan};
 use bus_core::engine::outbox::Outbox;
@@ -16,7 +15,7 @@ use bus_core::ports::broker::QueuePlan;
 use bus_core::ports::source::Source;
 use bus_core::vocabulary::{FeedName, QueueName, RouteName, Secret, SubscriptionName};
 
-use super::feeds::{self, FeedPart};
+use super::feeds::{self, Door, FeedPart};
 use super::maps::{self, QueryPart};
 use super::routes::{self, RoutePart};
 use super::{Workshop, joins, subscriptions};
@@ -34,15 +33,6 @@ pub struct Parts {
     pub doors: HashMap<FeedName, (String, Door)>,
     /// Keys of HTTP subscriptions.
     pub outs: HashMap<SubscriptionName, Secret>,
-}
-
-/// A path where records are pushed.
-#[derive(Clone)]
-pub struct Door {
-    pub key: Secret,
-    pub handle: PushHandle,
-    /// Whose records they are.
-    pub feed: FeedName,
 }
 
 /// Builds the parts that `wanted` names. Reads secrets and certificate files; connects to nothing.
