@@ -7,7 +7,6 @@ use anyhow::{Context, Result, ensure};
 use bus_tests::bus::Bus;
 use bus_tests::eventually::eventually;
 use bus_tests::receiver::{Receiver, Script};
-use bus_tests::servers::RabbitMq;
 use serde_json::Value;
 use sqlx::Connection as _;
 
@@ -239,16 +238,7 @@ async fn history_is_read_by_date_through_kills_and_beside_the_live_flow(rabbit: 
     Ok(())
 }
 
-#[tokio::test]
-async fn history_is_read_by_date_embedded() -> Result<()> {
-    history_is_read_by_date_through_kills_and_beside_the_live_flow(None).await
-}
-
-#[tokio::test]
-async fn history_is_read_by_date_over_rabbitmq() -> Result<()> {
-    let url = RabbitMq::shared().await?.vhost().await?.url;
-    history_is_read_by_date_through_kills_and_beside_the_live_flow(Some(url)).await
-}
+bus_tests::over_both_brokers!(history_is_read_by_date_through_kills_and_beside_the_live_flow);
 
 #[tokio::test]
 async fn what_was_pushed_is_read_from_the_archive_by_when_it_came() -> Result<()> {

@@ -7,7 +7,6 @@ use anyhow::{Context, Result, ensure};
 use bus_tests::bus::Bus;
 use bus_tests::eventually::eventually;
 use bus_tests::receiver::{Receiver, Script};
-use bus_tests::servers::RabbitMq;
 use sqlx::Connection as _;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -130,16 +129,7 @@ async fn an_order_meets_its_products(rabbit: Option<String>) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn an_order_meets_its_products_embedded() -> Result<()> {
-    an_order_meets_its_products(None).await
-}
-
-#[tokio::test]
-async fn an_order_meets_its_products_over_rabbitmq() -> Result<()> {
-    let node = RabbitMq::shared().await?;
-    an_order_meets_its_products(Some(node.vhost().await?.url)).await
-}
+bus_tests::over_both_brokers!(an_order_meets_its_products);
 
 /// Wherever the bus is killed while it writes the map or waits for it, the end is the same.
 #[tokio::test]

@@ -153,17 +153,9 @@ fn order(simulator: &Simulator, note: &str) -> Result<String> {
     simulator.write(ORDERS, "", values).map_err(anyhow::Error::msg)
 }
 
-#[tokio::test]
-async fn a_base_from_an_earlier_day_stops_the_feed_until_a_person_agrees() -> Result<()> {
-    an_earlier_day(None).await
-}
+bus_tests::over_both_brokers!(a_base_from_an_earlier_day_stops_the_feed_until_a_person_agrees);
 
-#[tokio::test]
-async fn an_earlier_day_over_rabbitmq() -> Result<()> {
-    an_earlier_day(crate::rabbit().await?).await
-}
-
-async fn an_earlier_day(rabbit: Option<String>) -> Result<()> {
+async fn a_base_from_an_earlier_day_stops_the_feed_until_a_person_agrees(rabbit: Option<String>) -> Result<()> {
     let simulator = Simulator::start(Options { size: 4, ..Options::default() }).await?;
     let mut at = reads(&simulator, "", rabbit).await?;
     at.bus.start().await?;
@@ -207,17 +199,9 @@ async fn an_earlier_day(rabbit: Option<String>) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_copy_is_told_by_the_constant_that_copies_have_changed() -> Result<()> {
-    a_copy(None).await
-}
+bus_tests::over_both_brokers!(a_copy_is_told_by_the_constant_that_copies_have_changed);
 
-#[tokio::test]
-async fn a_copy_over_rabbitmq() -> Result<()> {
-    a_copy(crate::rabbit().await?).await
-}
-
-async fn a_copy(rabbit: Option<String>) -> Result<()> {
+async fn a_copy_is_told_by_the_constant_that_copies_have_changed(rabbit: Option<String>) -> Result<()> {
     let simulator = Simulator::start(Options { size: 4, ..Options::default() }).await?;
     let mut at = reads(&simulator, r#"identity = "Константа.НаименованиеПредприятия""#, rabbit).await?;
     let key = simulator.base(|base| {
@@ -249,17 +233,9 @@ async fn a_copy(rabbit: Option<String>) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn versions_find_changes_and_deletions() -> Result<()> {
-    versions(None).await
-}
+bus_tests::over_both_brokers!(versions_find_changes_and_deletions);
 
-#[tokio::test]
-async fn versions_over_rabbitmq() -> Result<()> {
-    versions(crate::rabbit().await?).await
-}
-
-async fn versions(rabbit: Option<String>) -> Result<()> {
+async fn versions_find_changes_and_deletions(rabbit: Option<String>) -> Result<()> {
     let simulator = Simulator::start(Options { size: 12, ..Options::default() }).await?;
     let mut at = reads(&simulator, "", rabbit).await?;
     let routes = std::fs::read_to_string(at.bus.directory().join("routes.toml"))?;

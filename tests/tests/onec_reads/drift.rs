@@ -134,17 +134,11 @@ impl Setting {
     }
 }
 
-#[tokio::test]
-async fn a_field_that_is_gone_stops_who_reads_it_before_a_record_without_it_leaves() -> Result<()> {
-    a_field_is_gone(None).await
-}
+bus_tests::over_both_brokers!(a_field_that_is_gone_stops_who_reads_it_before_a_record_without_it_leaves);
 
-#[tokio::test]
-async fn a_field_that_is_gone_stops_who_reads_it_over_rabbitmq() -> Result<()> {
-    a_field_is_gone(crate::rabbit().await?).await
-}
-
-async fn a_field_is_gone(rabbit: Option<String>) -> Result<()> {
+async fn a_field_that_is_gone_stops_who_reads_it_before_a_record_without_it_leaves(
+    rabbit: Option<String>,
+) -> Result<()> {
     let mut at = setting(rabbit).await?;
     at.bus.start().await?;
     at.product("Чай")?;

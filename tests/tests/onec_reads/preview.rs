@@ -45,17 +45,9 @@ async fn standing(bus: &Bus) -> Result<String> {
     Ok(bus.says(&["cursor", "show", "by-date", "--json"]).await?.1)
 }
 
-#[tokio::test]
-async fn each_way_to_read_is_shown_before_the_bus_has_run_and_while_it_runs() -> Result<()> {
-    each_way(None).await
-}
+bus_tests::over_both_brokers!(each_way_to_read_is_shown_before_the_bus_has_run_and_while_it_runs);
 
-#[tokio::test]
-async fn each_way_to_read_is_shown_over_rabbitmq() -> Result<()> {
-    each_way(crate::rabbit().await?).await
-}
-
-async fn each_way(rabbit: Option<String>) -> Result<()> {
+async fn each_way_to_read_is_shown_before_the_bus_has_run_and_while_it_runs(rabbit: Option<String>) -> Result<()> {
     let base = Simulator::start(Options { size: 30, ..Options::default() }).await?;
     let mut bus = Bus::new()?;
     bus.env("PULL_KEY", "pull-secret");
