@@ -24,7 +24,6 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    memory::few_arenas();
     end_quietly_without_a_reader();
     let cli = cli::Cli::parse();
     // For every TLS connection of the process. An error means that it is installed already, which is what is wanted.

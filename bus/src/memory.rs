@@ -1,21 +1,14 @@
-//! How glibc's allocator shares memory between threads.
+//! The program's allocator: jemalloc, because messages are allocated by one thread and freed by another (ADR 0010). The
+//! other C libraries in the program, SQLite above all, allocate with it too.
 
-/// As many arenas as cores. By default there are eight times as many, and each keeps what its threads have freed: reading
-/// 100 000 documents of 1C peaked at 115 MB with sixteen arenas, and at 96 MB with two (docs/benchmarks.md).
-///
-/// To be called before the first thread starts. Other C libraries have no arenas: nothing happens there.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-#[allow(
-    unsafe_code,
-    reason = "a setting of the C library, made while there is one thread; it takes two integers and keeps no pointer"
-)]
-pub fn few_arenas() {
-    let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-    let arenas = i32::try_from(cores).unwrap_or(i32::MAX).max(2);
-    // SAFETY: `mallopt` only stores the number. If it refuses, the default stays, which is not wrong.
-    unsafe { libc::mallopt(libc::M_ARENA_MAX, arenas) };
-}
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// See above.
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-pub fn few_arenas() {}
+/// Read by jemalloc before `main`, as the C string that its manual asks for; `MALLOC_CONF` in the environment adds to it. As
+/// many arenas as cores instead of four times as many, and what is freed goes back to the system after a second instead of
+/// ten: the peak is what counts on a machine that a database shares.
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code, reason = "a name that the C library looks for; nothing else has it, and it is never written")]
+#[unsafe(export_name = "malloc_conf")]
+static SETTINGS: &[u8; 57] = b"percpu_arena:percpu,dirty_decay_ms:1000,muzzy_decay_ms:0\0";
