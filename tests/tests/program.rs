@@ -446,3 +446,15 @@ async fn a_reader_who_has_enough_and_a_full_disk_are_no_crash() -> Result<()> {
     }
     Ok(())
 }
+
+/// A linker that takes jemalloc's own empty settings instead would make nothing fail but the memory grow.
+#[tokio::test]
+async fn the_allocators_settings_are_those_of_the_program() -> Result<()> {
+    let mut bus = tokio::process::Command::new(Bus::new()?.program());
+    let output = bus.arg("--version").env("MALLOC_CONF", "stats_print:true").output().await?;
+    let printed = String::from_utf8_lossy(&output.stderr);
+    for setting in [r#"opt.percpu_arena: "percpu""#, "opt.dirty_decay_ms: 1000", "opt.muzzy_decay_ms: 0"] {
+        assert!(printed.contains(setting), "{setting} is not in: {printed}");
+    }
+    Ok(())
+}
