@@ -86,7 +86,7 @@ impl Delivery {
         self.settle.ack().await
     }
 
-    /// For the planted bug [`crate::engine::crash::Plant::NackOnFailure`], and in no release: requeues this one message.
+    /// For the planted bug `nack-on-failure`, and in no release: requeues this one message.
     #[cfg(feature = "failpoints")]
     pub fn nack(self) {
         self.settle.nack();
