@@ -101,6 +101,7 @@ async fn after_an_orderly_stop_the_pace_goes_on_from_its_moment() {
     permit(world.gate()).await;
     world.gate().close().await.unwrap();
     let closed = -reserved(&world).await.unwrap();
+    assert!(closed > 0, "the moment of an orderly stop is kept");
     world.crash().await;
     let (_, given) = permit(world.gate()).await;
     assert!(given.0 >= closed + INTERVAL, "{} µs after the stop", given.0 - closed);
