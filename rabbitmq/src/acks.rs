@@ -92,6 +92,14 @@ impl Acks {
         }
     }
 
+    /// For a planted bug: requeues this one message. It stays a gap that no "everything up to here" covers.
+    #[cfg(feature = "failpoints")]
+    pub(crate) fn give_back(&self, tag: u64) {
+        let requeue = lapin::options::BasicNackOptions { multiple: false, requeue: true };
+        // The first poll queues the frame.
+        let _ = self.channel.basic_nack(tag, requeue).now_or_never();
+    }
+
     /// For the end of the consumer: hands what is untold to the connection, before the closing frame.
     pub(crate) fn tell_rest(&self) {
         let mut settled = self.lock();

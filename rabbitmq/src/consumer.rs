@@ -191,4 +191,10 @@ impl Settle for Unsettled {
         self.taken.unsettled.fetch_sub(1, Ordering::Relaxed);
         Ok(())
     }
+
+    #[cfg(feature = "failpoints")]
+    fn nack(self: Box<Self>) {
+        self.taken.unsettled.fetch_sub(1, Ordering::Relaxed);
+        self.acks.give_back(self.tag);
+    }
 }

@@ -115,7 +115,7 @@ bus_tests::over_both_brokers!(a_change_of_any_part_sends_the_whole);
 /// Wherever the bus is killed while a part is kept or a card is published, the end is the same.
 #[tokio::test]
 async fn kills_lose_no_part() -> Result<()> {
-    for place in ["worker.flushed:2", "capture.fetched:4", "capture.confirmed:3"] {
+    for place in ["worker.flushed:2", "capture.fetched:4", "step.committed:3"] {
         let mut at = Setting::new(None).await?;
         at.bus.crash_at(place);
         at.bus.start().await?;

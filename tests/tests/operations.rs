@@ -383,7 +383,7 @@ async fn a_sealed_batch_is_given_up(rabbitmq: Option<String>) -> Result<()> {
     let mut shop = Shop::start(rabbitmq, 3).await?;
     shop.arrived("old", 3).await?;
     shop.bus.terminate(LIMIT).await?;
-    shop.bus.crash_at("capture.sealed:1");
+    shop.bus.crash_at(if sealed { "capture.sealed:1" } else { "step.committed:1" });
     shop.bus.start().await?;
     let file = format!("sqlite:{}", shop.file().display());
     let rename = async |name: &str, version: u32| {

@@ -1,8 +1,10 @@
-//! What `bus status` foresees, and how a system under strain is spared.
+//! What `bus status` foresees, how a system under strain is spared, and how a source is.
 
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
+use bus_core::policy::{Micros, Profile, max_excess};
+use bus_simulator::{Options, Simulator};
 use bus_tests::bus::Bus;
 use bus_tests::eventually::eventually;
 use bus_tests::receiver::{Answer, Receiver, Rule, Script};
@@ -121,5 +123,78 @@ async fn a_system_that_asks_for_less_gets_less_unless_that_is_switched_off(rabbi
     .await?;
     let metrics = bus.metrics().await?;
     assert!(metrics.contains(r#"bus_system_pace_share{system="rigid"} 1"#), "{metrics}");
+    Ok(())
+}
+
+/// So slow that a start, and the second that a killed process had reserved, do not hide a permit too many.
+const READS: &str = "40/min";
+const ORDERS: u32 = 60;
+
+/// Requests to the base so far.
+fn asked(base: &Simulator) -> Vec<Micros> {
+    base.seen().iter().map(|seen| Micros(seen.at_us.try_into().unwrap_or(i64::MAX))).collect()
+}
+
+/// By the base's own clock, over pages, kills, an orderly stop and a process that stood by. One read at a time, so each is
+/// asked after the one before it has come, and delays on the way add less than one to any window, on any machine.
+#[tokio::test]
+async fn a_source_is_asked_no_faster_than_it_may_be_read() -> Result<()> {
+    let base = Simulator::start(Options { size: ORDERS, ..Options::default() }).await?;
+    let shop = Receiver::start(&Script::default()).await?;
+    let mut bus = Bus::new()?;
+    bus.routes(&format!(
+        r#"
+        [bus]
+        listen = "{}"
+        [systems.erp]
+        kind = "1c-odata"
+        url = "{}"
+        reads = {{ rate = "{READS}", concurrency = 1 }}
+        [systems.shop]
+        kind = "http"
+        url = "{}"
+        [streams.orders]
+        from = "erp"
+        entity = "Документ.ЗаказКлиента"
+        key = "Ref_Key"
+        schedule = "100ms"
+        changes = "diff"
+        [routes.orders-to-shop]
+        stream = "orders"
+        to = "shop"
+        send = {{ method = "PUT", path = "/orders/{{key}}" }}
+        fields = {{ number = ".Number" }}
+        "#,
+        bus.listen(),
+        base.url(),
+        shop.url()
+    ))?;
+    bus.start().await?;
+    eventually("all pages", LIMIT, || async {
+        Ok((shop.ledger()?.applied().count() >= ORDERS as usize).then_some(()))
+    })
+    .await?;
+    let pages = base.seen().iter().filter(|seen| seen.query.contains("$skip")).count();
+    ensure!(pages > 0, "one page holds everything: {:?}", base.seen());
+    for end in ["killed", "stopped", "killed", "followed"] {
+        // Ended when a permit has just been used.
+        let before = asked(&base).len();
+        eventually("the next question", LIMIT, || async { Ok((asked(&base).len() > before).then_some(())) }).await?;
+        match end {
+            "followed" => {
+                bus.stand_by()?;
+                bus.take_over(LIMIT).await?;
+                continue;
+            }
+            "stopped" => drop(bus.terminate(LIMIT).await?),
+            _ => bus.kill9(),
+        }
+        bus.start().await?;
+    }
+    let before = asked(&base).len();
+    eventually("the next question", LIMIT, || async { Ok((asked(&base).len() > before).then_some(())) }).await?;
+    let (asked, allowed) = (asked(&base), Profile::always(READS.parse().context("a rate")?));
+    let excess = max_excess(&asked, &allowed);
+    ensure!(excess < 1.0, "{READS} is exceeded by {excess} requests: {:?}", base.seen());
     Ok(())
 }

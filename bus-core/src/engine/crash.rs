@@ -35,7 +35,8 @@ pub enum Plant {
     AckBeforeSend,
     /// The capture advances its cursor before the broker confirmed.
     AdvanceBeforeConfirm,
-    /// The worker gives a failed message back to the broker, behind those after it.
+    /// The worker gives a failed message back to the broker (a real `basic.nack` with `requeue`, over RabbitMQ) and goes on
+    /// with the next one of its key.
     NackOnFailure,
     /// The SQL source ends a page inside a run of equal cursor values.
     CutInTie,

@@ -43,8 +43,8 @@ pub struct QueuePlan {
     pub queue: QueueName,
     /// What is published to it.
     pub stream: StreamName,
-    /// Bounds for a subscriber's own queue, which must not fill the broker's disk; `None` for a route's queue, whose
-    /// bound the bus keeps by moving messages to `waiting`.
+    /// Bounds for a subscriber's own queue, which must not fill the broker's disk; `None` for a route's queue, which has
+    /// none: what it would drop is owed to the receiver.
     pub keep: Option<Keep>,
 }
 
@@ -85,6 +85,12 @@ impl Delivery {
     pub async fn ack(self) -> Result<(), BrokerError> {
         self.settle.ack().await
     }
+
+    /// For the planted bug `nack-on-failure`, and in no release: requeues this one message.
+    #[cfg(feature = "failpoints")]
+    pub fn nack(self) {
+        self.settle.nack();
+    }
 }
 
 /// The broker's side of [`Delivery::ack`].
@@ -92,6 +98,10 @@ impl Delivery {
 pub trait Settle: Send {
     /// Acknowledges exactly this message.
     async fn ack(self: Box<Self>) -> Result<(), BrokerError>;
+
+    /// See [`Delivery::nack`]. A broker that cannot leaves the message unsettled.
+    #[cfg(feature = "failpoints")]
+    fn nack(self: Box<Self>) {}
 }
 
 /// What a queue may hold.

@@ -32,7 +32,7 @@ pub use sessions::{Mode, Pool};
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
@@ -56,6 +56,8 @@ const REMEMBERED: usize = 10_000;
 /// One request that came.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Seen {
+    /// When its head came, in microseconds since 1970.
+    pub at_us: u64,
     /// The method.
     pub method: String,
     /// The address behind the service's root, decoded.
@@ -134,6 +136,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> axum::Router {
 }
 
 async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let (head, body) = request.into_parts();
     let path = head.uri.path().to_owned();
     let body = axum::body::to_bytes(body, LARGEST_BODY).await.unwrap_or_default();
@@ -148,6 +151,7 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let faults = shared.faults().for_request(&format!("{path}?{query}"));
     let (answer, sent) = one(&shared, &faults, &head.method, &path, &query, &head.headers, &body).await;
     let seen = Seen {
+        at_us: u64::try_from(at.as_micros()).unwrap_or(u64::MAX),
         method: head.method.to_string(),
         path: crate::query::options::decoded(&path).unwrap_or(path),
         query: crate::query::options::decoded(&query).unwrap_or(query),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bus_core::engine::crash;
 use bus_core::ports::one_step::OneStep;
 use bus_core::ports::state::{SealedBatch, StateError};
 use bus_core::vocabulary::{Envelope, FeedName};
@@ -37,9 +38,15 @@ impl OneStep for EmbeddedBroker {
             };
             let firsts = appends.iter().map(append).collect::<Result<Vec<u64>, _>>()?;
             feeds::advance(connection, feed, epoch, &batch)?;
+            // In the transaction, before its commit: a kill here undoes all of it.
+            crash::point("step.written");
             Ok(firsts)
         };
         let then = move |outcome: &Result<Vec<u64>, StateError>| {
+            if outcome.is_ok() {
+                // Durable, and nobody has heard of it: neither the capture nor a consumer.
+                crash::point("step.committed");
+            }
             // Who is fenced off says nothing about the disk.
             if !matches!(outcome, Err(StateError::Fenced | StateError::CursorMoved)) {
                 ledger.note_health(outcome.as_ref().map(|_| ()));

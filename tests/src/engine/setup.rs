@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bus_core::engine::capture::{Changes, DeletionGuard};
 use bus_core::engine::worker::{Batch, Collect, Delivered, LeftPolicy, Requirement, RoutePlan};
-use bus_core::policy::{BreakerOptions, Jitter, RetryPolicy};
+use bus_core::policy::{BreakerOptions, Jitter, Profile, RetryPolicy};
 use bus_core::ports::shape::{AsIs, Shape};
 
 use super::receiver::Kind;
@@ -46,6 +46,8 @@ pub struct Setup {
     pub pause: Duration,
     /// The longest a request lasts.
     pub deadline: Duration,
+    /// The pace of the receiver's system; `None` is no bound.
+    pub profile: Option<Profile>,
     /// Of the receiver's system.
     pub breaker: BreakerOptions,
     /// A restart waits for the predecessor's requests (R11); most tests skip that second.
@@ -76,6 +78,7 @@ impl Default for Setup {
             hold: Duration::from_secs(60),
             pause: Duration::from_secs(600),
             deadline: Duration::from_secs(20),
+            profile: None,
             breaker: BreakerOptions { failures: 3, busy_keys: 20, first: ms(2), max: ms(10) },
             waits_for_predecessor: false,
             one_step: false,

@@ -156,8 +156,8 @@ impl World {
             unknown: Arc::clone(&self.unknown),
         });
         self.find_out(&raw_store).await;
-        let capacity = |deadline| Capacity {
-            profile: None,
+        let capacity = |profile, deadline| Capacity {
+            profile,
             operations: Vec::new(),
             margin: 0.0,
             adaptive: true,
@@ -166,12 +166,13 @@ impl World {
             breaker: self.setup.breaker,
         };
         let (incidents, metrics) = (self.incidents.clone(), self.metrics.clone());
-        let opened = Gate::open(system(), capacity(self.setup.deadline), Arc::clone(&store), incidents, metrics).await;
+        let of_system = capacity(self.setup.profile.clone(), self.setup.deadline);
+        let opened = Gate::open(system(), of_system, Arc::clone(&store), incidents, metrics).await;
         let gate = opened.expect("opening the gate");
         let reads = SystemName::new("склад").expect("letters are a name");
         let raw: Arc<dyn StateStore> = Arc::new(raw_store.clone());
         let opened =
-            Gate::open(reads, capacity(Duration::ZERO), raw, self.incidents.clone(), self.metrics.clone()).await;
+            Gate::open(reads, capacity(None, Duration::ZERO), raw, self.incidents.clone(), self.metrics.clone()).await;
         let reads = opened.expect("opening the gate of the source");
         let pauses = Pauses::load(Arc::new(raw_store.clone()), self.incidents.clone()).await.expect("loading pauses");
         gate.follow(pauses.clone(), system());

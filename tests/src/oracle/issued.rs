@@ -63,6 +63,13 @@ impl Issued {
         self.keys.entry(version.key).or_default().insert(version.number, content);
     }
 
+    /// Adds what another ledger of the same stream holds.
+    pub fn merge(&mut self, other: Self) {
+        for (key, versions) in other.keys {
+            self.keys.entry(key).or_default().extend(versions);
+        }
+    }
+
     /// What a version said, if it was issued.
     pub fn get(&self, version: &Version) -> Option<&Content> {
         self.keys.get(&version.key)?.get(&version.number)

@@ -9,6 +9,8 @@ pub struct Landscape {
     pub hold: &'static str,
     /// Windows of the shop's capacity: `at` and `rate`, the first that matches holds.
     pub windows: Vec<(String, &'static str)>,
+    /// `rate` of the books' capacity; none is no bound.
+    pub books_rate: Option<&'static str>,
     /// How the query compares with the cursor: `>=`, or `>` as careless operators write it.
     pub compare: &'static str,
     /// How long a request may take. After a kill the bus leaves a system alone for so long and a second.
@@ -17,6 +19,8 @@ pub struct Landscape {
     pub proxied: bool,
     /// There is a table whose rows go away, and its copy at the shop.
     pub mirrored: bool,
+    /// A subscriber keeps the ledger of what the broker has confirmed of the stream that is read.
+    pub subscribed: bool,
     /// Keys in the table.
     pub keys: usize,
     /// Attempts at the same time, of each route and of each system.
@@ -29,10 +33,12 @@ impl Default for Landscape {
             rabbitmq: None,
             hold: "20s",
             windows: Vec::new(),
+            books_rate: None,
             compare: ">=",
             timeout: "1s",
             proxied: false,
             mirrored: false,
+            subscribed: false,
             keys: 60,
             concurrency: 8,
         }
@@ -54,6 +60,7 @@ impl Landscape {
         let Addresses { listen, database, shop, books } = addresses;
         let Self { hold, compare, concurrency, timeout, .. } = self;
         let mirror = if self.mirrored { super::mirror::ROUTES } else { "" };
+        let ledger = if self.subscribed { super::between::subscription("orders") } else { String::new() };
         let broker = if self.rabbitmq.is_some() { r#"{ env = "RABBITMQ" }"# } else { r#""embedded""# };
         let mut windows = String::new();
         for (at, rate) in &self.windows {
@@ -63,6 +70,7 @@ impl Landscape {
             [] => (String::new(), ""),
             _ => (format!("[profiles.shop]\nwindows = [{windows}]\n"), r#"rate = "shop", "#),
         };
+        let books_rate = self.books_rate.map_or_else(String::new, |rate| format!("rate = \"{rate}\", "));
         format!(
             r#"
 [bus]
@@ -87,7 +95,7 @@ capacity = {{ {rate}concurrency = {concurrency} }}
 kind = "http"
 url = "{books}"
 timeout = "{timeout}"
-capacity = {{ concurrency = {concurrency} }}
+capacity = {{ {books_rate}concurrency = {concurrency} }}
 
 [streams.orders]
 from = "db"
@@ -126,7 +134,7 @@ to = "shop"
 send = {{ method = "PUT", path = "/users/{{key}}" }}
 retry = {{ attempts = 20, first = "200ms", max = "1s" }}
 concurrency = {concurrency}
-{mirror}"#
+{mirror}{ledger}"#
         )
     }
 }

@@ -1,14 +1,20 @@
 //! The conservation oracle: whatever happens to the bus, its broker and its receivers, nothing is lost.
 //!
-//! Four ledgers, none of them kept by the bus. *Issued*: a trigger in the source writes down every committed version
-//! of every key ([`source`]), a pusher what the bus has accepted ([`pusher`]). *Delivered*: each receiver, in a
-//! process of its own, writes down a request before it answers it. *Dead*: the bus names them, with their records.
-//! What is neither is lost.
+//! Three ledgers in every scene. *Issued*: a trigger in the source writes down every committed version of every key
+//! ([`source`]), a pusher what the bus has accepted ([`pusher`]). *Delivered*: each receiver, in a process of its own,
+//! writes down a request before it answers it. *Dead*: the bus names them, with their records. What is neither is lost.
+//!
+//! Two more between issued and delivered (`between`) where the bus or its broker is killed often
+//! ([`Landscape::subscribed`]) and in [`together`], so that a loss is seen where it happens. *Handed*: what lay below the
+//! durable cursor when somebody looked; the source says what that is. *Confirmed*: what a subscriber got. All that was
+//! handed must have been confirmed. Of a stream that is read, the last version of each key is owed, because what
+//! is overwritten between two reads is never seen; with these ledgers every version that was confirmed is.
 //!
 //! A [`scene::Scene`] runs the real program between real servers; a test changes the source, does harm, stops doing
 //! harm, waits until the bus is idle, and only then asks for the [`verdict`]. Every random choice comes from one seed,
 //! which is printed; `ORACLE_SEED` repeats it. What remains random is the scheduling of the machine.
 
+mod between;
 mod figures;
 mod idle;
 mod issued;
@@ -28,7 +34,7 @@ pub use idle::idle;
 pub use issued::{Issued, Owed, Version};
 pub use landscape::Landscape;
 pub use net::Net;
-pub use scene::{BOOKS, ORDERS, Scene, USERS, Verdicts};
+pub use scene::{BOOKS, CONFIRMED, ORDERS, Scene, USERS, Verdicts};
 pub use seed::Seed;
 pub use verdict::{Allowance, Verdict};
 

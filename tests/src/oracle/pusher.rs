@@ -81,13 +81,13 @@ impl Pusher {
     }
 }
 
-/// Pushes versions 1 to `versions` of each of `keys` keys, one after the other.
-pub async fn push_all(door: &Door, keys: u64, versions: u64) -> Result<Issued> {
+/// Pushes versions 1 to `versions` of each of `keys` keys, whose names begin like this, one after the other.
+pub async fn push_all(door: &Door, name: &str, keys: u64, versions: u64) -> Result<Issued> {
     let ledger = Mutex::new(Issued::new(Owed::Every));
     let client = client()?;
     for number in 1..=versions {
         for key in 0..keys {
-            push(&client, door, &Version::new(format!("user-{key}"), number), "тело", &ledger).await?;
+            push(&client, door, &Version::new(format!("{name}-{key}"), number), "тело", &ledger).await?;
         }
     }
     Ok(ledger.into_inner().unwrap_or_else(PoisonError::into_inner))

@@ -1,6 +1,6 @@
 //! A scene: the real program between a real source and receivers that write everything down.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,8 +9,9 @@ use fastrand::Rng;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::between;
 use super::idle::idle;
-use super::issued::{Issued, Owed};
+use super::issued::{Issued, Owed, Version};
 use super::landscape::{Addresses, Landscape};
 use super::mirror;
 use super::net::Net;
@@ -30,6 +31,9 @@ pub const ORDERS: &str = "orders-to-shop";
 pub const BOOKS: &str = "orders-to-books";
 /// The route of pushed records.
 pub const USERS: &str = "users-to-shop";
+
+/// The verdict on what the broker has confirmed of the stream that is read.
+pub const CONFIRMED: &str = "confirmed orders";
 
 /// After the faults are off the bus must have nothing left to do within this time.
 pub const DRAIN: Duration = Duration::from_secs(60);
@@ -60,18 +64,31 @@ pub struct Scene {
     pub net: Option<Net>,
     /// Of every random choice.
     pub seed: Seed,
+    /// Versions that lay below the durable cursor when somebody looked.
+    pub(super) handed: BTreeSet<Version>,
+    /// The landscape has a subscriber who keeps the ledger of what was confirmed.
+    subscribed: bool,
     faults: usize,
 }
 
-/// The verdict on every route.
+/// The verdict on every route, and where there is a subscriber on what was confirmed ([`CONFIRMED`]).
 #[derive(Debug)]
 pub struct Verdicts(pub BTreeMap<&'static str, Verdict>);
 
 impl Scene {
     /// Everything but the bus runs.
     pub async fn new(postgres: &Postgres, landscape: &Landscape, seed: Seed) -> Result<Self> {
-        let Landscape { rabbitmq, proxied, keys, .. } = landscape.clone();
-        Self::of(postgres, rabbitmq, proxied, keys, seed, |addresses| landscape.text(addresses)).await
+        let Landscape { rabbitmq, proxied, keys, subscribed, .. } = landscape.clone();
+        let scene = Self::of(postgres, rabbitmq, proxied, keys, seed, |addresses| landscape.text(addresses)).await?;
+        Ok(Self { subscribed, ..scene })
+    }
+
+    /// Writes another routes file, for programs started from now on. Not where a proxy stands between.
+    pub fn rewrite(&self, landscape: &Landscape) -> Result<()> {
+        ensure!(self.net.is_none(), "the addresses of the proxies are not kept");
+        let (listen, shop, books) = (self.bus.listen(), self.shop.url(), self.books.url());
+        let addresses = Addresses { listen: &listen, database: self.source.url(), shop: &shop, books: &books };
+        self.bus.routes(&landscape.text(&addresses))
     }
 
     /// The same with another routes file.
@@ -100,7 +117,7 @@ impl Scene {
         if let Some(rabbitmq) = &rabbitmq {
             bus.env("RABBITMQ", rabbitmq);
         }
-        Ok(Self { bus, shop, books, source, net, seed, faults: 0 })
+        Ok(Self { bus, shop, books, source, net, seed, handed: BTreeSet::new(), subscribed: false, faults: 0 })
     }
 
     /// Where records are pushed.
@@ -123,6 +140,9 @@ impl Scene {
         self.bus.start().await?;
         tokio::time::sleep(most.mul_f64(rng.f64())).await;
         ensure!(self.bus.ended().is_none(), "the bus ended by itself:\n{}", self.log());
+        if self.subscribed {
+            self.note_handed().await?;
+        }
         self.bus.kill9();
         self.fault();
         Ok(())
@@ -161,11 +181,25 @@ impl Scene {
         idle(&self.bus, DRAIN).await
     }
 
-    /// Judges every route as things are now.
+    /// How many versions lay below the durable cursor when somebody looked.
+    pub fn handed(&self) -> usize {
+        self.handed.len()
+    }
+
+    /// Judges every route as things are now. Where there is a subscriber, every version that was confirmed is owed to the
+    /// routes, else the last one of each key.
     pub async fn judge(&mut self, pushed: &Issued) -> Result<Verdicts> {
-        let orders = self.source.issued().await?;
+        let mut orders = self.source.issued().await?;
         let (shop, books) = (self.shop.ledger()?, self.books.ledger()?);
         let mut verdicts = BTreeMap::new();
+        if self.subscribed {
+            let confirmed = self.confirmed("orders", &orders).await?;
+            let mut verdict = between::verdict(&orders, &confirmed);
+            let unpublished = between::unpublished(&self.handed, &confirmed);
+            verdict.lost.extend(unpublished);
+            verdicts.insert(CONFIRMED, verdict);
+            orders = between::owed(&confirmed, &orders, Owed::Every);
+        }
         for (route, ledger, path, issued, allowance) in [
             (ORDERS, &shop, "/orders/", &orders, self.explained(orders.keys())),
             (BOOKS, &books, "/books/", &orders, Allowance::NONE),

@@ -14,18 +14,27 @@ use futures::future::join_all;
 
 use super::lane::Lane;
 
-/// Between which steps the program is killed.
-const PLACES: [&str; 10] = [
-    "plan.asked",        // the number is noted, 1C was not asked
-    "plan.answered",     // 1C has stamped what it gave, nothing of it is here
-    "plan.spooled",      // the answer is on our disk
-    "capture.fetched",   // a part of it was handed out, or a page of the first load
+/// Between which steps the program is killed, over either broker.
+const PLACES: [&str; 7] = [
+    "plan.asked",       // the number is noted, 1C was not asked
+    "plan.answered",    // 1C has stamped what it gave, nothing of it is here
+    "plan.spooled",     // the answer is on our disk
+    "capture.fetched",  // a part of it was handed out, or a page of the first load
+    "capture.advanced", // the cursor knows, 1C was not told
+    "plan.notified",    // 1C was told, the spool does not know
+    "capture.opened",   // the start after a kill
+];
+/// And over RabbitMQ, where publishing is three steps.
+const IN_STEPS: [&str; 3] = [
     "capture.sealed",    // its messages are durable, none was published
     "capture.window",    // published in part
     "capture.confirmed", // the broker has them, the cursor does not know
-    "capture.advanced",  // the cursor knows, 1C was not told
-    "plan.notified",     // 1C was told, the spool does not know
-    "capture.opened",    // the start after a kill
+];
+/// And over the embedded broker, where it is one transaction.
+const IN_ONE_STEP: [&str; 3] = [
+    "step.begun",     // nothing of it is written
+    "step.written",   // all of it is, and not committed
+    "step.committed", // all of it is durable, and nobody has heard of it
 ];
 
 const LANES: usize = 4;
@@ -40,12 +49,15 @@ async fn kills(name: &str, brokers: Vec<Option<String>>) {
     let seed = Seed::choose(&format!("1C as the source, {name}"));
     let kills = std::env::var("ONEC_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS);
     let receiver = Arc::new(Receiver::start(&Script::default()).await.unwrap());
+    let own = if brokers.iter().any(Option::is_some) { IN_STEPS } else { IN_ONE_STEP };
+    let all: Vec<&str> = PLACES.into_iter().chain(own).collect();
+    let places = &all[..];
     let lanes = brokers.into_iter().enumerate().map(|(number, broker)| {
         let receiver = Arc::clone(&receiver);
         async move {
             let mut lane = Lane::new(number, seed, broker, receiver).await;
             let writer = lane.write();
-            for (at, place) in plan(kills.div_ceil(LANES), seed, number).into_iter().enumerate() {
+            for (at, place) in plan(places, kills.div_ceil(LANES), seed, number).into_iter().enumerate() {
                 match place {
                     Some(place) => lane.kill_at(&place).await,
                     None => lane.kill_within(Duration::from_millis(100), Duration::from_millis(700)).await,
@@ -58,10 +70,10 @@ async fn kills(name: &str, brokers: Vec<Option<String>>) {
             (lane.judge().await, lane)
         }
     });
-    let (mut places, mut objects, mut deletions, mut wrong) = (BTreeMap::<String, usize>::new(), 0, 0, Vec::new());
+    let (mut reached, mut objects, mut deletions, mut wrong) = (BTreeMap::<String, usize>::new(), 0, 0, Vec::new());
     let judged = join_all(lanes).await;
     for ((wanted, seen, differences), lane) in &judged {
-        lane.kills.iter().for_each(|(place, count)| *places.entry(place.clone()).or_default() += count);
+        lane.kills.iter().for_each(|(place, count)| *reached.entry(place.clone()).or_default() += count);
         objects += wanted.len();
         deletions += seen.deletions;
         if !differences.is_empty() {
@@ -69,20 +81,20 @@ async fn kills(name: &str, brokers: Vec<Option<String>>) {
         }
     }
     let mut figures = Figures::of(&format!("kills with 1C as the source, {name}, seed {}", seed.0));
-    figures.add("kills", places.values().sum::<usize>()).add("objects", objects).add("deletions", deletions);
-    figures.add("seconds", begun.elapsed().as_secs()).add("at", format!("{places:?}")).print();
+    figures.add("kills", reached.values().sum::<usize>()).add("objects", objects).add("deletions", deletions);
+    figures.add("seconds", begun.elapsed().as_secs()).add("at", format!("{reached:?}")).print();
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
     assert!(deletions > 0, "nothing was deleted");
-    let missed: Vec<_> = PLACES.iter().filter(|place| !places.contains_key(**place)).collect();
+    let missed: Vec<_> = places.iter().filter(|place| !reached.contains_key(**place)).collect();
     assert!(missed.is_empty(), "never killed at {missed:?}");
 }
 
 /// Where a lane is killed, in a random order; each place as often as any other.
-fn plan(kills: usize, seed: Seed, lane: usize) -> Vec<Option<String>> {
+fn plan(places: &[&'static str], kills: usize, seed: Seed, lane: usize) -> Vec<Option<String>> {
     let mut rng = seed.part(100 + lane as u64);
     let at_places = (kills as f64 * AT_PLACES) as usize;
     let mut plan: Vec<Option<String>> = (0..kills)
-        .map(|at| (at < at_places).then(|| PLACES[(at + lane * 3) % PLACES.len()]))
+        .map(|at| (at < at_places).then(|| places[(at + lane * 3) % places.len()]))
         .map(|place| {
             place.map(|place| match place {
                 "capture.opened" => place.to_owned(),

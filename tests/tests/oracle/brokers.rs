@@ -18,7 +18,7 @@ async fn a_killed_rabbitmq_loses_nothing() {
     let seed = Seed::choose("a killed RabbitMQ");
     let mut node = RabbitMq::start().await.unwrap();
     let vhost = node.vhost().await.unwrap();
-    let landscape = Landscape { rabbitmq: Some(vhost.url), ..Landscape::default() };
+    let landscape = Landscape { rabbitmq: Some(vhost.url), subscribed: true, ..Landscape::default() };
     let mut scene = Scene::new(postgres().await, &landscape, seed).await.unwrap();
     scene.bus.start().await.unwrap();
     node.settle().await.unwrap();

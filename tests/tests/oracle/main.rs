@@ -1,6 +1,6 @@
 //! The conservation oracle over the real program: kills, dead brokers, dead receivers, closed windows, planted bugs.
 //!
-//! The scenes take turns (see `bus_tests::oracle::turn`), except for two that only wait.
+//! The scenes take turns (see `bus_tests::oracle::turn`), except for those that mostly wait, which share a test.
 #![allow(clippy::unwrap_used)]
 
 mod brokers;
@@ -8,6 +8,7 @@ mod ending;
 mod harder;
 mod kills;
 mod outages;
+mod pace;
 mod plants;
 mod servers;
 mod together;

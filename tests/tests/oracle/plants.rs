@@ -27,7 +27,7 @@ enum Harm {
     KilledBetweenWindows,
     /// Killed after publishing, so that all of it is published again.
     KilledBeforeAdvance,
-    /// Each key fails once, with newer versions of it behind.
+    /// Each key fails once, with newer versions of it behind; the bug requeues what failed, by a `basic.nack`.
     EachKeyFailsOnce,
     /// More rows share a cursor value than fit a page, and the query says `>`.
     TieLongerThanAPage,
@@ -60,7 +60,7 @@ async fn do_harm(harm: Harm, scene: &mut Scene) -> Issued {
             scene.shop.down(None).await.unwrap();
             scene.bus.start().await.unwrap();
             // Fewer than the keys whose failure would be taken for the system's.
-            let pushed = push_all(&scene.door(), 8, 3).await.unwrap();
+            let pushed = push_all(&scene.door(), "user", 8, 3).await.unwrap();
             scene.shop.up().await.unwrap();
             return pushed;
         }
@@ -74,9 +74,13 @@ async fn do_harm(harm: Harm, scene: &mut Scene) -> Issued {
 
 async fn judged(harm: Harm, bug: &str, seed: Seed) -> Verdicts {
     let compare = if matches!(harm, Harm::TieLongerThanAPage) { ">" } else { ">=" };
-    // The embedded broker publishes and advances in one step: there is no between.
-    let between = matches!(harm, Harm::KilledBetweenWindows | Harm::KilledBeforeAdvance);
-    let broker = if between { Broker::RabbitMq } else { Broker::Embedded };
+    let broker = match harm {
+        // The embedded broker publishes and advances in one step: there is no between.
+        Harm::KilledBetweenWindows | Harm::KilledBeforeAdvance => Broker::RabbitMq,
+        // And nothing can be given back to it but with its consumer.
+        Harm::EachKeyFailsOnce => Broker::RabbitMq,
+        Harm::KilledInHand | Harm::TieLongerThanAPage => Broker::Embedded,
+    };
     let landscape = Landscape { compare, ..broker.landscape().await };
     let mut scene = Scene::new(postgres().await, &landscape, seed).await.unwrap();
     scene.bus.plant(bug);

@@ -7,6 +7,8 @@
 //! | `enter.rs` | who waits for what, in which order |
 //! | `verdict.rs` | what the gate learns of an attempt |
 //! | `further.rs` | permits of reads, and of further requests of an attempt |
+//!
+//! Tested on the real state store, through crashes, by `tests/tests/protocol_pace.rs`.
 
 mod enter;
 mod further;

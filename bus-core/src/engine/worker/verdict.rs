@@ -7,6 +7,7 @@ use super::batch::{self, Company};
 use super::item::{Item, Prepared};
 use super::pending::{After, Effect};
 use super::{Pause, Worker};
+#[cfg(feature = "failpoints")]
 use crate::engine::crash::{self, Plant};
 use crate::engine::incident::Kind;
 use crate::policy::{Attempt, BreakerState, Disposition, Idempotency, decide};
@@ -140,9 +141,12 @@ impl Worker {
     }
 
     fn retry_key(&mut self, item: Item, not_before: Moment, clear_mark: bool) {
-        if crash::planted(Plant::NackOnFailure) {
+        #[cfg(feature = "failpoints")]
+        if crash::planted(Plant::NackOnFailure) && !item.is_waiting() {
             let key = item.envelope.key.clone();
-            self.lanes.push(item);
+            if let Some(delivery) = item.into_delivery() {
+                delivery.nack();
+            }
             self.lanes.release(&key);
             return;
         }

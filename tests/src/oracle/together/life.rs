@@ -34,7 +34,7 @@ impl Together {
                     break;
                 }
                 left.remove(0);
-                self.note_handed().await?;
+                self.scene.note_handed().await?;
             }
             // The rest of the life is work.
             while self.scene.bus.ended().is_none() {
@@ -67,9 +67,9 @@ impl Together {
         }
         let deadline = Instant::now() + DRAIN;
         loop {
-            self.note_handed().await?;
+            self.scene.note_handed().await?;
             let piled = self.supersedes(ORDERS).await? && self.supersedes(LATEST).await?;
-            if piled && !self.handed.is_empty() {
+            if piled && !self.scene.handed.is_empty() {
                 break;
             }
             ensure!(Instant::now() < deadline, "nothing piles up: {piled}:\n{}", self.scene.log());

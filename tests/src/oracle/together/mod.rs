@@ -1,13 +1,9 @@
 //! Everything at once: `latest`, holds (`requires` and maps), `schedule`, `batch`, retries, letters that come back, `resend`,
 //! `load`, `rewind`, pauses and reloads, over receivers that misbehave, while the bus is killed.
 //!
-//! Two more ledgers than elsewhere, so that a loss is seen where it happens. *Handed*: what lay below the durable cursor
-//! when somebody looked. *Confirmed*: subscribers of the streams, who get what the broker has confirmed. So
-//! issued → handed → confirmed → delivered, and of a stream that is read every version that was published is owed to
-//! a route, not only the last one of each key.
+//! Here too all ledgers are held ([`super::between`]): issued → handed → confirmed → delivered, of all three streams.
 
 mod deeds;
-mod ledgers;
 mod life;
 mod routes;
 mod verdict;
@@ -15,13 +11,12 @@ mod verdict;
 pub use deeds::Deed;
 pub use verdict::Judged;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use anyhow::Result;
 use fastrand::Rng;
 
 use self::routes::File;
-use super::issued::Version;
 use super::pusher::Door;
 use super::scene::{KEY, Scene};
 use super::seed::Seed;
@@ -42,7 +37,6 @@ pub struct Together {
     pub scene: Scene,
     file: File,
     rng: Rng,
-    handed: BTreeSet<Version>,
     paused: Vec<(&'static str, &'static str)>,
     done: BTreeMap<&'static str, usize>,
 }
@@ -53,8 +47,7 @@ impl Together {
     pub async fn new(postgres: &Postgres, rabbitmq: Option<String>, seed: Seed, batch: u64) -> Result<Self> {
         let file = File { rabbitmq: rabbitmq.is_some(), late: false, concurrency: 4, batch };
         let scene = Scene::of(postgres, rabbitmq, false, KEYS, seed, |addresses| file.text(addresses)).await?;
-        let (rng, handed) = (seed.part(2_000), BTreeSet::new());
-        Ok(Self { scene, file, rng, handed, paused: Vec::new(), done: BTreeMap::new() })
+        Ok(Self { scene, file, rng: seed.part(2_000), paused: Vec::new(), done: BTreeMap::new() })
     }
 
     /// Where users (`"users"`) and stock (`"stock"`) are pushed.

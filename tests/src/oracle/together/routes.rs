@@ -1,6 +1,7 @@
 //! The routes file of the scene, and what a reload changes in it.
 
 use super::USERS;
+use crate::oracle::between;
 use crate::oracle::landscape::Addresses;
 
 /// What differs between two files.
@@ -60,9 +61,7 @@ concurrency = {concurrency}
         };
         let mut ledgers = String::new();
         for stream in ["orders", "users", "stock"] {
-            ledgers.push_str(&format!(
-                "[subscriptions.ledger-of-{stream}]\nstream = \"{stream}\"\nvia = \"http\"\nkey = {{ env = \"PUSH_KEY\" }}\n"
-            ));
+            ledgers.push_str(&between::subscription(stream));
         }
         format!(
             r#"

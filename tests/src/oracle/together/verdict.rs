@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use super::Together;
 use super::routes::{BOOKS, LATE, LATEST, ORDERS, PEOPLE, RUNS};
-use super::{Together, ledgers};
+use crate::oracle::between;
 use crate::oracle::issued::{Issued, Owed, Version};
 use crate::oracle::read;
-use crate::oracle::verdict::{Allowance, Arrival, Verdict};
+use crate::oracle::verdict::{Allowance, Verdict};
 use crate::receiver::{Entry, Ledger};
 
 /// The verdicts, and what else is wrong, in words.
@@ -28,15 +29,11 @@ impl Together {
     pub async fn judge(&mut self, users: &Issued, stock: &Issued) -> Result<Judged> {
         let orders = self.scene.source.issued().await?;
         let (shop, books) = (self.scene.shop.ledger()?, self.scene.books.ledger()?);
-        let mut judged = Judged { verdicts: BTreeMap::new(), wrong: Vec::new(), handed: self.handed.len() };
+        let mut judged = Judged { verdicts: BTreeMap::new(), wrong: Vec::new(), handed: self.scene.handed.len() };
         let mut confirmed = HashMap::new();
         for (stream, issued) in [("orders", &orders), ("users", users), ("stock", stock)] {
-            let arrivals = self.confirmed(stream, issued).await?;
-            let verdict = Verdict::judge(issued, &arrivals, &HashSet::new(), Allowance::NONE);
-            // What no route takes is published all the same.
-            let unwanted = |version: &Version| issued.get(version).is_some_and(|content| !content.wanted);
-            let unexpected = verdict.unexpected.iter().filter(|version| !unwanted(version)).cloned().collect();
-            judged.verdicts.insert(format!("confirmed {stream}"), Verdict { unexpected, ..verdict });
+            let arrivals = self.scene.confirmed(stream, issued).await?;
+            judged.verdicts.insert(format!("confirmed {stream}"), between::verdict(issued, &arrivals));
             confirmed.insert(stream, (arrivals, issued));
         }
         for (route, stream, ledger, path, owed) in [
@@ -49,7 +46,7 @@ impl Together {
             (RUNS, "stock", &books, "/stock/", Owed::Every),
         ] {
             let (confirmed, issued) = confirmed.get(stream).context("every stream has its ledger")?;
-            let owed = ledgers::owed(confirmed, issued, owed);
+            let owed = between::owed(confirmed, issued, owed);
             let allowance = match route {
                 BOOKS => Allowance::NONE,
                 _ => self.scene.explained(owed.keys()),
@@ -59,7 +56,10 @@ impl Together {
             judged.verdicts.insert(route.to_owned(), Verdict::judge(&owed, &arrivals, &dead, allowance));
         }
         let (published, _) = confirmed.get("orders").context("orders")?;
-        judged.wrong.extend(unpublished(&self.handed, published));
+        let unpublished = between::unpublished(&self.scene.handed, published).into_iter();
+        judged
+            .wrong
+            .extend(unpublished.map(|version| format!("{version}: the cursor passed it, and it was never published")));
         judged.wrong.extend(too_early(&shop)?);
         judged.wrong.extend(unmapped(&books, users)?);
         Ok(judged)
@@ -83,13 +83,6 @@ impl std::fmt::Display for Judged {
         let lines: Vec<String> = self.verdicts.iter().map(|(route, verdict)| format!("{route} [{verdict}]")).collect();
         write!(f, "handed {}; {}; wrong {:?}", self.handed, lines.join("; "), self.wrong)
     }
-}
-
-/// R3: the cursor stood behind them, and the broker had not confirmed them.
-fn unpublished(handed: &std::collections::BTreeSet<Version>, published: &[Arrival]) -> Vec<String> {
-    let published: HashSet<&Version> = published.iter().map(|arrival| &arrival.version).collect();
-    let missing = handed.iter().filter(|version| !published.contains(version));
-    missing.map(|version| format!("{version}: the cursor passed it, and it was never published")).collect()
 }
 
 /// D11: an order after the user whom it names, and that one answered.
