@@ -3,6 +3,7 @@
 //! progress belong to the engine.
 
 mod certificate;
+mod echo;
 pub mod http;
 mod in_turn;
 pub mod odata;
