@@ -7,6 +7,7 @@ mod echo;
 pub mod http;
 mod in_turn;
 pub mod odata;
+mod private;
 pub mod push;
 mod serves;
 pub mod sql;
