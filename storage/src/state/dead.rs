@@ -187,7 +187,10 @@ pub(crate) fn drop_dead(connection: &Connection, id: i64) -> Result<bool, Failur
         delete.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
     let Some((route, message)) = gone else { return Ok(false) };
     if let (Some(route), Ok(message)) = (route, message.try_into()) {
-        triage::forget(connection, route, &MessageId::from_bytes(message))?;
+        let message = MessageId::from_bytes(message);
+        triage::forget(connection, route, &message)?;
+        // D7: a repeat meets the fence, which the letter raised to its own place; nobody would ever clear the mark.
+        route::clear_mark(connection, route, &message)?;
     }
     Ok(true)
 }

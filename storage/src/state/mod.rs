@@ -135,13 +135,13 @@ impl StateStore for SqliteState {
         &self,
         route: &RouteName,
         now: Moment,
-        after: i64,
         limit: usize,
+        bytes: usize,
     ) -> Result<Vec<WaitingRow>, StateError> {
         let Some(route) = self.database.known_number(Kind::Route, route.as_str()).await? else {
             return Ok(Vec::new());
         };
-        self.database.read(move |connection| route::due(connection, route, now, after, limit)).await
+        self.database.read(move |connection| route::due(connection, route, now, limit, bytes)).await
     }
 
     async fn marked(&self, route: &RouteName, ids: &[MessageId]) -> Result<Vec<bool>, StateError> {

@@ -524,13 +524,13 @@ pub(crate) fn settled(connection: &Connection, route: i64, keys: &[Key]) -> Resu
     Ok(found)
 }
 
-/// Rows that are due, in line order.
+/// Rows that are due, in line order, up to the one that reaches `bytes`.
 pub(super) fn due(
     connection: &Connection,
     route: i64,
     now: Moment,
-    after: i64,
     limit: usize,
+    bytes: usize,
 ) -> Result<Vec<WaitingRow>, Failure> {
     // Answered from an index alone when nothing is due, which is the usual case of a closed window with a long line.
     let mut any = connection.prepare_cached("SELECT 1 FROM waiting WHERE route = ?1 AND not_before <= ?2 LIMIT 1")?;
@@ -538,23 +538,26 @@ pub(super) fn due(
         return Ok(Vec::new());
     }
     let mut select = connection.prepare_cached(
-        "SELECT w.place, w.frame, w.attempts, w.reason, w.replayed, l.edits, l.body, w.held_since
+        "SELECT w.frame, w.attempts, w.reason, w.replayed, l.edits, l.body, w.held_since
          FROM waiting w INDEXED BY waiting_line
               LEFT JOIN letters l ON w.replayed != 0 AND l.route = w.route AND l.message = w.id
-         WHERE w.route = ?1 AND w.place > ?2 AND w.not_before <= ?3 ORDER BY w.place LIMIT ?4",
+         WHERE w.route = ?1 AND w.not_before <= ?2 ORDER BY w.place LIMIT ?3",
     )?;
-    let mut rows = select.query((route, after, now.0, signed(limit as u64)))?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        let reason: String = row.get(3)?;
+    let mut rows = select.query((route, now.0, signed(limit as u64)))?;
+    let (mut found, mut read) = (Vec::new(), 0);
+    while (read < bytes || found.is_empty())
+        && let Some(row) = rows.next()?
+    {
+        let (frame, reason): (Vec<u8>, String) = (row.get(0)?, row.get(2)?);
+        let body: Option<Vec<u8>> = row.get(5)?;
+        read += frame.len() + body.as_ref().map_or(0, Vec::len);
         found.push(WaitingRow {
-            place: row.get(0)?,
-            envelope: Envelope::from_frame(row.get::<_, Vec<u8>>(1)?.into()).map_err(damaged)?,
-            attempts: row.get(2)?,
+            envelope: Envelope::from_frame(frame.into()).map_err(damaged)?,
+            attempts: row.get(1)?,
             reason: HoldReason::parse(&reason).ok_or_else(|| damaged("a waiting row has an unknown reason"))?,
-            replayed: replayed_of(row.get(4)?)?,
-            edited: triage::edited(row.get(5)?, row.get(6)?),
-            held_since: row.get::<_, Option<i64>>(7)?.map(Moment),
+            replayed: replayed_of(row.get(3)?)?,
+            edited: triage::edited(row.get(4)?, body),
+            held_since: row.get::<_, Option<i64>>(6)?.map(Moment),
         });
     }
     Ok(found)
