@@ -11,7 +11,7 @@ use super::find::Block;
 use super::{block, write};
 use crate::failure::Failure;
 use crate::names::{self, Kind};
-use crate::queue::log::{signed, unsigned};
+use crate::number::{signed, unsigned};
 
 /// Newest first, by the index of places; a block without bodies is passed over.
 const NEWEST: &str = "SELECT j.epoch, j.first, j.read_at, j.entries, a.bodies

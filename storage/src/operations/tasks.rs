@@ -12,7 +12,7 @@ use crate::SqliteState;
 use crate::failure::{Failure, damaged};
 use crate::journal::recent;
 use crate::names;
-use crate::queue::log::{signed, unsigned};
+use crate::number::{signed, unsigned};
 use crate::state::route;
 
 /// Of the tasks that ended, so many are shown and kept.

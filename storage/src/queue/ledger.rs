@@ -18,6 +18,7 @@ use super::line::Line;
 use super::log;
 use super::tail::Tail;
 use crate::failure::Failure;
+use crate::number::signed;
 use crate::writer::Chore;
 
 /// Memory for the tails of all streams together.
@@ -220,7 +221,7 @@ impl Ledger {
             }
             if floor > stored {
                 let mut update = connection.prepare_cached("UPDATE queues SET floor = ?2 WHERE id = ?1")?;
-                update.execute((id, log::signed(floor)))?;
+                update.execute((id, signed(floor)))?;
                 floors.push((index, floor));
             }
             lowest = lowest.min(floor);

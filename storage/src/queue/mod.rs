@@ -23,12 +23,12 @@ use tokio::sync::{Notify, watch};
 use crate::database::Database;
 use crate::failure::{Failure, damaged};
 use crate::names::{self, Kind};
+use crate::number::{signed, unsigned};
 use crate::schema::POSITION_BITS;
 use crate::writer::Owner;
 use deliveries::Consumer;
 use ledger::{Ledger, Queue, Stream};
 use line::Line;
-use log::{signed, unsigned};
 
 /// A disk that takes longer for one flush than this is reported; the message may still become durable.
 const PUBLISH_PATIENCE: Duration = Duration::from_secs(60);

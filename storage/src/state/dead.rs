@@ -10,8 +10,8 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::route;
 use crate::failure::{Failure, damaged};
 use crate::names::{self, Kind};
+use crate::number::signed;
 use crate::operations::triage;
-use crate::queue::log::signed;
 
 /// Rows of a list without a limit.
 const LISTED: usize = 1000;

@@ -20,7 +20,7 @@ use rusqlite::OptionalExtension;
 
 use crate::database::Database;
 use crate::names::Kind;
-use crate::queue::log::unsigned;
+use crate::number::unsigned;
 use scan::Scans;
 pub use writes::SqliteWrites;
 

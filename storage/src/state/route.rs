@@ -11,8 +11,8 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::{dead, writes};
 use crate::failure::{Failure, damaged};
+use crate::number::{signed, unsigned};
 use crate::operations::triage;
-use crate::queue::log::{signed, unsigned};
 
 /// One route's transaction. The two flags spare a statement per change on the fast path, where nothing waits and
 /// nothing is marked.
