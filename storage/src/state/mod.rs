@@ -2,7 +2,9 @@
 
 pub(crate) mod dead;
 pub(crate) mod feeds;
+mod letters;
 mod outbox;
+mod replay;
 pub(crate) mod route;
 mod scan;
 mod sealed;
@@ -159,11 +161,11 @@ impl StateStore for SqliteState {
 
     async fn replay(&self, id: i64, mode: ReplayMode) -> Result<Replay, StateError> {
         let now = Moment::now();
-        self.database.write(0, move |connection| dead::replay(connection, id, mode, now)).await
+        self.database.write(0, move |connection| replay::replay(connection, id, mode, now)).await
     }
 
     async fn drop_dead(&self, id: i64) -> Result<bool, StateError> {
-        self.database.write(0, move |connection| dead::drop_dead(connection, id)).await
+        self.database.write(0, move |connection| replay::drop_dead(connection, id)).await
     }
 
     async fn gate(&self, system: &SystemName) -> Result<Option<i64>, StateError> {
