@@ -10,8 +10,8 @@ use rusqlite::ToSql;
 use tokio::sync::mpsc;
 
 use super::{Shape, classify, noted, open};
-use crate::sql::postgres::Asked;
-use crate::sql::row::Content;
+use crate::sql::asked::Asked;
+use crate::sql::row::{Content, quoted};
 use crate::sql::{Options, query::Query};
 
 /// Rows read ahead of the one that is asked for.
@@ -71,10 +71,7 @@ impl Scan {
                 }
                 Ok(Some(Item::Row(content))) => {
                     self.bytes += content.bytes();
-                    match content {
-                        Content::Record(record) => self.page.records.push(record),
-                        Content::Unreadable(row) => self.page.unreadable.push(row),
-                    }
+                    content.put(&mut self.page);
                 }
             }
         }
@@ -134,10 +131,6 @@ fn within(query: &Query, part: &Part, options: &Options) -> String {
         bound(first + 2),
         entity.unwrap_or_default()
     )
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// A page was asked for without a scan under way.
