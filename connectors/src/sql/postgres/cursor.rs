@@ -12,7 +12,33 @@ use crate::sql::asked::Asked;
 use crate::sql::query::Query;
 
 /// Rows taken from the server at once: few round trips, little left over when a page ends among them.
-pub(super) const FETCH_ROWS: usize = 512;
+const FETCH_ROWS: usize = 512;
+/// Before anybody knows how large they are.
+const FIRST_ROWS: usize = 16;
+
+/// How many rows are taken at once, by how large those were that came so far: what one `FETCH` brings is in memory as a whole.
+#[derive(Default)]
+pub(super) struct Ahead {
+    rows: usize,
+    bytes: usize,
+}
+
+impl Ahead {
+    /// At least one and at most `most`; of large ones about as many as fit into `bytes`.
+    pub(super) fn rows(&self, most: usize, bytes: usize) -> usize {
+        let fit = match self.rows {
+            0 => FIRST_ROWS,
+            rows => bytes / (self.bytes / rows).max(1),
+        };
+        fit.min(FETCH_ROWS).min(most).max(1)
+    }
+
+    /// A row has come.
+    pub(super) fn saw(&mut self, bytes: usize) {
+        self.rows += 1;
+        self.bytes += bytes;
+    }
+}
 
 /// A condition around the operator's query, and what is bound in it.
 #[derive(Default)]
@@ -58,4 +84,19 @@ pub(super) fn arguments(texts: &[&str]) -> Result<PgArguments, SourceError> {
         arguments.add(*text).map_err(|_| broken("no text"))?;
     }
     Ok(arguments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_rows_are_taken_a_few_at_a_time() {
+        let mut ahead = Ahead::default();
+        assert_eq!((ahead.rows(10_000, 1 << 20), ahead.rows(7, 1 << 20)), (FIRST_ROWS, 7));
+        (0..16).for_each(|_| ahead.saw(100));
+        assert_eq!((ahead.rows(10_000, 1 << 20), ahead.rows(100, 1 << 20)), (FETCH_ROWS, 100));
+        (0..16).for_each(|_| ahead.saw(1 << 20));
+        assert_eq!((ahead.rows(10_000, 8 << 20), ahead.rows(10_000, 1)), (15, 1));
+    }
 }

@@ -8,7 +8,7 @@ use bus_core::vocabulary::Cursor;
 use sqlx::Arguments;
 use sqlx::postgres::PgArguments;
 
-use super::cursor::{FETCH_ROWS, Within, arguments, declare, fetch_rows, minimum};
+use super::cursor::{Ahead, Within, arguments, declare, fetch_rows, minimum};
 use super::horizon::{self, Sight};
 use super::session::{self, Session, broken, text};
 use super::shape::{CursorType, Shape, Step};
@@ -172,11 +172,14 @@ async fn read_page(
 ) -> Result<(Page<String>, bool), SourceError> {
     declare(session, asked, shape, start, Within::default()).await?;
     let mut page = Page::new(limit);
-    let wanted = FETCH_ROWS.min(limit.records.saturating_add(1));
+    let mut ahead = Ahead::default();
     loop {
+        let wanted = ahead.rows(limit.records.saturating_add(1), limit.bytes);
         let rows = fetch_rows(session, wanted).await?;
         for row in &rows {
-            if page.push(rows::take(row, shape, asked.options)?, &column.column)? == Flow::Full {
+            let row = rows::take(row, shape, asked.options)?;
+            ahead.saw(row.content.bytes());
+            if page.push(row, &column.column)? == Flow::Full {
                 return Ok((page, true));
             }
         }

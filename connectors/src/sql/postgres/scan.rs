@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bus_core::ports::source::{BatchLimit, Part, ScanPage, SourceError, SourceFault};
 use bus_core::vocabulary::Period;
 
-use super::cursor::{FETCH_ROWS, Within, declare, fetch_rows};
+use super::cursor::{Ahead, Within, declare, fetch_rows};
 use super::session::Session;
 use super::shape::Shape;
 use super::{Postgres, rows};
@@ -16,6 +16,7 @@ use crate::sql::row::quoted;
 pub(super) struct Scan {
     session: Session,
     shape: Arc<Shape>,
+    ahead: Ahead,
 }
 
 impl Postgres {
@@ -56,11 +57,12 @@ impl Postgres {
         let mut bytes = 0;
         while page.records.len() + page.unreadable.len() < limit.records.max(1) && bytes < limit.bytes.max(1) {
             let room = limit.records.max(1) - page.records.len() - page.unreadable.len();
-            let wanted = room.min(FETCH_ROWS);
+            let wanted = scan.ahead.rows(room, limit.bytes.saturating_sub(bytes));
             let rows = fetch_rows(&mut scan.session, wanted).await?;
             for row in &rows {
                 let row = rows::take(row, &scan.shape, asked.options)?;
                 bytes += row.content.bytes();
+                scan.ahead.saw(row.content.bytes());
                 row.content.put(&mut page);
             }
             if rows.len() < wanted {
@@ -82,7 +84,7 @@ impl Scan {
         let within = part.map(|(part, entity)| Within::new(asked, &shape, part, entity)).transpose()?;
         session.begin().await?;
         declare(&mut session, asked, &shape, start, within.unwrap_or_default()).await?;
-        Ok(Self { session, shape })
+        Ok(Self { session, shape, ahead: Ahead::default() })
     }
 }
 
