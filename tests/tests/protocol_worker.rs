@@ -1,5 +1,5 @@
 //! The rules of the worker (R5, R6, R9 to R13) and the decisions D1 to D8: each test is the story that the rule
-//! prevents, ending with what must be true. D9 is about `latest`, which waits for its delivery mode.
+//! prevents, ending with what must be true. D9 and later have files of their own.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../src/engine/mod.rs"]

@@ -254,7 +254,8 @@ async fn a_scan_is_one_snapshot_and_presence_is_exact() {
 /// What one question to the server brings is in memory as a whole.
 #[tokio::test]
 async fn large_rows_are_read_a_few_at_a_time() {
-    let base = Base::new("CREATE TABLE t AS SELECT id, repeat('я', 10000) AS body FROM generate_series(1, 300) id").await;
+    let base =
+        Base::new("CREATE TABLE t AS SELECT id, repeat('я', 10000) AS body FROM generate_series(1, 300) id").await;
     let mut source = base.source("SELECT * FROM t ORDER BY id", None);
     let limit = BatchLimit { records: 1000, bytes: 100_000 };
     let (mut restart, mut pages) = (true, Vec::new());

@@ -1,6 +1,6 @@
 //! Work that people order beside the live flow: filling a receiver (load) and sending again (resend).
 //!
-//! The rules L1 to L5 of docs/protocol.md.
+//! The rules L1 to L9 of docs/protocol.md.
 
 use async_trait::async_trait;
 

@@ -61,11 +61,6 @@ impl EmbeddedBroker {
         self.ledger.stream(stream).filter(|stream| stream.lock().queues.iter().any(|queue| !queue.removed))
     }
 
-    /// Messages that the bounds of subscribers' queues have dropped since the start.
-    pub fn dropped(&self) -> u64 {
-        self.ledger.dropped()
-    }
-
     fn queue(&self, name: &QueueName) -> Result<(Arc<Stream>, usize), BrokerError> {
         self.ledger.queue(name).ok_or_else(|| BrokerError(format!("there is no queue {name}")))
     }
