@@ -24,7 +24,7 @@ const LATER: Duration = Duration::from_secs(5);
 /// the state store, beside everything else.
 const KEPT: u64 = 256 * 1024 * 1024;
 /// Of rows that are handed over at a time: of large records fewer.
-const HANDED_BYTES: usize = 32 * 1024 * 1024;
+const HANDED_BYTES: usize = 16 * 1024 * 1024;
 /// While a route has more rows than this in its line, it is behind, and nothing is added.
 const BEHIND: u64 = 5000;
 

@@ -14,7 +14,7 @@ use crate::vocabulary::{Key, Moment, Seq};
 /// Rows in hand at a time; two batches where those are larger.
 const IN_HAND: usize = 256;
 /// Of rows that are read at a time, and so about of those in hand: a few hundred large records are no memory of a worker.
-const READ_BYTES: usize = 32 * 1024 * 1024;
+const READ_BYTES: usize = 16 * 1024 * 1024;
 /// Pause between looks while nothing is due.
 const IDLE: Duration = Duration::from_millis(200);
 
