@@ -116,6 +116,8 @@ fn repeating_is_harmless_by_method_or_by_word() {
         ("POST", "idempotent = true", Idempotent),
         ("PUT", "idempotent = false", NonIdempotent),
         ("POST", "idempotent = { header = \"X-Id\" }", Idempotent),
+        ("PUT", "on_delete = { method = \"DELETE\", path = \"/x\" }", Idempotent),
+        ("PUT", "on_delete = { method = \"POST\", path = \"/x/remove\" }", NonIdempotent),
     ];
     for (method, stated, expected) in cases {
         let route =

@@ -3,9 +3,11 @@
 //! progress belong to the engine.
 
 mod certificate;
+mod echo;
 pub mod http;
 mod in_turn;
 pub mod odata;
+mod private;
 pub mod push;
 mod serves;
 pub mod sql;

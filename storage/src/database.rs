@@ -1,8 +1,8 @@
 //! The file: opening, locking, and the threads that read and write it.
 
-use std::fs::OpenOptions;
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -98,17 +98,15 @@ impl Database {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         let path = path.as_ref();
         if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
-            std::fs::create_dir_all(directory)
-                .map_err(|source| OpenError::Io { path: directory.to_owned(), source })?;
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+            made.map_err(|source| OpenError::Io { path: directory.to_owned(), source })?;
         }
         let lock = ProcessLock::take(path).map_err(|refusal| match refusal {
             Refusal::Held(pid) => OpenError::InUse { path: path.to_owned(), pid },
             Refusal::Io(source) => OpenError::Io { path: lock::beside(path), source },
         })?;
-        // SQLite says only "unable to open database file"; the operating system says why. Records are nobody else's
-        // business, hence the mode, which SQLite gives to its other files too.
-        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
-        opened.map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
+        // SQLite says only "unable to open database file"; the operating system says why.
+        private(path).map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
 
         let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         let version = version(path, &connection)?;
@@ -272,6 +270,12 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, OpenError> {
         Ok(connection)
     });
     prepared.map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })
+}
+
+/// Makes the file where it is missing. Records are nobody else's business, hence the mode, which SQLite gives to the files
+/// that it keeps beside this one too.
+pub(crate) fn private(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
 /// WAL with FULL: a commit returns after its flush, and readers are never in the way.

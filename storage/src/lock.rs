@@ -35,7 +35,8 @@ pub(crate) fn beside(database: &Path) -> PathBuf {
 }
 
 impl ProcessLock {
-    /// Takes the lock, or says at once who has it.
+    /// Takes the lock, or says at once who has it. Everybody may read the file, as far as the folder lets them: it says to the
+    /// commands of other users who has the database, and holds nothing else.
     pub fn take(database: &Path) -> Result<Self, Refusal> {
         let mut file = OpenOptions::new()
             .read(true)

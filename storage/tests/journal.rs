@@ -11,8 +11,10 @@ use bus_core::engine::chronicle::{Chronicle, Keeping};
 use bus_core::policy::Masks;
 use bus_core::ports::journal::{Deed, Event, Journal, Step, What};
 use bus_core::ports::recent::Recent;
+use bus_core::ports::source::BatchLimit;
 use bus_core::ports::state::{Change, DeadLetter, HoldReason, ReplayMode, Settlement, StateStore};
 use bus_core::ports::story::{Search, State, StateKind, StepKind, Stories, Story, StoryOf};
+use bus_core::ports::tasks::TaskStore;
 use bus_core::vocabulary::{
     DeliveryError, Envelope, Exchange, Fault, FeedName, Key, Moment, Receipt, RouteName, Seq, StreamName,
     UnreadableRecord,
@@ -420,6 +422,12 @@ async fn the_newest_messages_come_back_with_their_bodies_oldest_first() {
             found.body == sent.body && found.seq == sent.seq && found.id == sent.id && found.label == sent.label
         };
         assert!(newest.iter().zip(expected).all(same), "{limit}");
+    }
+    let body = versions[299].body.len() + versions[299].key.as_str().len();
+    for (records, bytes, expected) in [(5, usize::MAX, 5), (100, 3 * body - 1, 3), (100, 1, 1)] {
+        let limit = BatchLimit { records, bytes };
+        let page = store.state.archived(&store.stream, None, None, limit).await.unwrap();
+        assert!(page.len() == expected && page[0].seq == versions[299].seq, "{limit:?}: {}", page.len());
     }
     assert_eq!(store.journal.read_since(&store.stream, Moment(0)).await.unwrap(), 300);
     assert_eq!(store.journal.read_since(&store.stream, Moment::now().after(DAY)).await.unwrap(), 0);

@@ -88,6 +88,26 @@ async fn looking_needs_no_lock_and_changes_nothing() {
     assert_eq!(watcher.gate(&system).await, Ok(Some(17)));
 }
 
+#[tokio::test]
+async fn nobody_else_may_read_keys_or_records() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let folder = directory.path().join("данные");
+    let state = SqliteState::new(Database::open(folder.join("bus.db")).unwrap());
+    let stream = sample::stream();
+    state.scan_begin(&stream).await.unwrap();
+    state.scan_seen(&stream, &[sample::envelope(&stream, "ключ", 1).key]).await.unwrap();
+    let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    // The lock says to everybody who has the database, and nothing else.
+    files.retain(|file| file.extension().is_none_or(|extension| extension != "lock"));
+    assert!(files.len() >= 3 && files.contains(&folder.join("bus.db.scan")), "{files:?}");
+    for file in files {
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{}: {mode:o}", file.display());
+    }
+    assert_eq!(std::fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
 #[test]
 fn what_is_not_ours_is_refused_and_left_alone() {
     let directory = tempfile::tempdir().unwrap();

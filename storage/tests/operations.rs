@@ -82,7 +82,7 @@ async fn an_edit_keeps_the_first_original_and_its_number_goes_with_the_message()
     assert_eq!(row.letter.envelope.as_ref().unwrap().id, envelope.id, "it is the same message");
 
     assert!(matches!(state.replay(id, ReplayMode::Careful).await, Ok(Replay::Waiting { .. })));
-    let waiting = state.waiting(&route(), Moment::now(), 0, 10).await.unwrap().remove(0);
+    let waiting = state.waiting(&route(), Moment::now(), 10, usize::MAX).await.unwrap().remove(0);
     let edited = waiting.edited.unwrap();
     assert_eq!((edited.number, edited.body, &waiting.envelope.body[..]), (2, Some(body), &b"{\"a\":1}"[..]));
     // Dead again, its history goes on; delivered, nobody asks any more.
@@ -158,8 +158,9 @@ async fn a_task_forgets_what_it_kept_when_it_ends_and_keeps_nothing_afterwards()
     // A scan that begins again begins at nothing.
     state.begin_reading(id).await.unwrap();
     state.keep_rows(id, 3, &rows[..2]).await.unwrap();
-    let kept = state.rows(id, 10).await.unwrap();
+    let kept = state.rows(id, 10, usize::MAX).await.unwrap();
     assert_eq!(kept.iter().map(|(_, envelope)| envelope.clone()).collect::<Vec<_>>(), rows[..2]);
+    assert_eq!(state.rows(id, 10, 1).await.unwrap(), kept[..1], "one large row, and never none");
     state.set_stage(id, Stage::Sending, None).await.unwrap();
     state.forget_rows(id, &[kept[0].0]).await.unwrap();
     let task = state.tasks().await.unwrap().remove(0);
@@ -167,7 +168,7 @@ async fn a_task_forgets_what_it_kept_when_it_ends_and_keeps_nothing_afterwards()
     assert!(state.set_stage(id, Stage::Cancelled, None).await.unwrap());
     assert!(!state.set_stage(id, Stage::Done, None).await.unwrap(), "it has ended");
     state.keep_rows(id, 1, &rows).await.unwrap();
-    assert!(state.rows(id, 10).await.unwrap().is_empty());
+    assert!(state.rows(id, 10, usize::MAX).await.unwrap().is_empty());
     assert!(state.tasks().await.unwrap()[0].ended.is_some());
 }
 

@@ -353,7 +353,7 @@ async fn d13_what_waited_goes_together_too() {
     let worker = world.start();
     world
         .until("all to wait", async |world: &World| {
-            let rows = world.store().waiting(&route(), Moment(i64::MAX), 0, 10).await.unwrap();
+            let rows = world.store().waiting(&route(), Moment(i64::MAX), 10, usize::MAX).await.unwrap();
             rows.len() == 4 && rows.iter().all(|row| row.reason == HoldReason::Retry) || world.depth().await == 0
         })
         .await;

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use bus_core::engine::incident::Kind as Incident;
 use bus_core::engine::worker::LeftPolicy;
 use bus_core::ports::shape::{Shape, ShapeError, Shaped};
-use bus_core::vocabulary::Envelope;
+use bus_core::ports::state::{Applied, Change, HoldReason, StateStore};
+use bus_core::vocabulary::{Envelope, Moment};
 use engine::properties::*;
 use engine::*;
 
@@ -41,6 +42,29 @@ async fn finish(world: &World, worker: Route) {
     the_receiver_has_no_complaints(world);
     every_message_has_an_outcome(world).await;
     blind_receivers_see_no_repeat(world);
+}
+
+/// So much at a time is read of `waiting`: what stands behind it is read when some of it has left.
+#[tokio::test]
+async fn a_line_of_large_records_is_sent_to_its_end() {
+    let world = World::new(Setup::with(Kind::Put)).await;
+    let value = "х".repeat(2 * 1024 * 1024);
+    for number in 1..=6 {
+        let hold = Change::Hold {
+            envelope: message(&format!("ключ-{number}"), 1, number, &value),
+            not_before: Moment(0),
+            attempts: 1,
+            reason: HoldReason::Retry,
+            clear_mark: false,
+            latest: false,
+            doubt: false,
+        };
+        assert_eq!(world.store().commit(&route(), vec![hold]).await.unwrap(), [Applied::Yes]);
+    }
+    let first = world.store().waiting(&route(), Moment::now(), 100, 16 * 1024 * 1024).await.unwrap();
+    assert!(first.len() < 6, "{} rows", first.len());
+    assert!(world.deliver_all().await);
+    assert_eq!(world.receiver.holds().len(), 6);
 }
 
 #[tokio::test]

@@ -163,8 +163,8 @@ async fn a_load_keeps_no_more_than_its_bound_and_goes_on_at_its_slice() {
         assert!(before.slice.from > 0 && before.sent > 0, "{before:?}");
         let whole = async {
             while world.tasks().is_open(id) {
-                let kept: usize =
-                    world.store().rows(id, 1000).await.unwrap().iter().map(|(_, row)| row.to_frame().len()).sum();
+                let rows = world.store().rows(id, 1000, usize::MAX).await.unwrap();
+                let kept: usize = rows.iter().map(|(_, row)| row.to_frame().len()).sum();
                 // A page is kept before it is known to be too much.
                 assert!(kept < 2 * BOUND as usize, "{kept}");
                 tokio::time::sleep(Duration::from_millis(2)).await;
@@ -209,7 +209,7 @@ async fn a_loaded_row_takes_the_place_of_an_older_one_that_waits_where_only_the_
         world.until("a to be out of hand", newer).await;
         assert_eq!(load(vec![message("b", 1, 4, "1")]).await, [true]);
         let line = async || {
-            let rows = world.store().waiting(&route(), Moment(i64::MAX), 0, 10).await.unwrap();
+            let rows = world.store().waiting(&route(), Moment(i64::MAX), 10, usize::MAX).await.unwrap();
             rows.iter().map(|row| row.envelope.seq.number).collect::<Vec<u64>>()
         };
         let in_line: &[u64] = if delivery == Delivered::Latest { &[3, 4] } else { &[2, 3, 4] };

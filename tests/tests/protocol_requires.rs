@@ -51,7 +51,7 @@ fn order(world: &World) -> Vec<String> {
 async fn held_for(world: &World, number: u64, message: &Envelope) {
     world
         .until("it to be held", async |world: &World| {
-            let rows = world.store().waiting(&route(), Moment(i64::MAX), 0, 10).await.unwrap();
+            let rows = world.store().waiting(&route(), Moment(i64::MAX), 10, usize::MAX).await.unwrap();
             let row = rows.iter().find(|row| row.envelope.id == message.id);
             row.is_some_and(|row| row.reason == HoldReason::Requires) && world.counts().await.waiting == number
         })
@@ -107,7 +107,7 @@ async fn d11_a_delivery_wakes_what_waits_for_it() {
         .until("it to be far away", async |world: &World| {
             world.store().commit(&route(), vec![defer.clone()]).await.unwrap();
             tokio::time::sleep(Duration::from_millis(300)).await;
-            world.store().waiting(&route(), Moment(far.0 - 1), 0, 10).await.unwrap().is_empty()
+            world.store().waiting(&route(), Moment(far.0 - 1), 10, usize::MAX).await.unwrap().is_empty()
         })
         .await;
     world.publish(&[message("b", 1, 2, "x")]).await;

@@ -1,5 +1,5 @@
 //! The rules of the worker (R5, R6, R9 to R13) and the decisions D1 to D8: each test is the story that the rule
-//! prevents, ending with what must be true. D9 is about `latest`, which waits for its delivery mode.
+//! prevents, ending with what must be true. D9 and later have files of their own.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../src/engine/mod.rs"]
@@ -269,7 +269,7 @@ async fn r12_what_grows_old_in_memory_waits_in_its_order() {
         let worker = world.start();
         latch.reached().await;
         until_waiting(&world, 2).await;
-        let rows = world.store().waiting(&route(), Moment(i64::MAX), 0, 10).await.unwrap();
+        let rows = world.store().waiting(&route(), Moment(i64::MAX), 10, usize::MAX).await.unwrap();
         assert_eq!(rows.iter().map(|row| row.envelope.seq.number).collect::<Vec<_>>(), [3, 4], "{kind:?}");
         latch.open();
         world.until_idle().await;

@@ -251,6 +251,27 @@ async fn a_scan_is_one_snapshot_and_presence_is_exact() {
     assert!(present[0] && present[1] && !present[3000], "1.0 is another key than 1");
 }
 
+/// What one question to the server brings is in memory as a whole.
+#[tokio::test]
+async fn large_rows_are_read_a_few_at_a_time() {
+    let base =
+        Base::new("CREATE TABLE t AS SELECT id, repeat('я', 10000) AS body FROM generate_series(1, 300) id").await;
+    let mut source = base.source("SELECT * FROM t ORDER BY id", None);
+    let limit = BatchLimit { records: 1000, bytes: 100_000 };
+    let (mut restart, mut pages) = (true, Vec::new());
+    loop {
+        let page = source.scan(restart, limit, &Permits::unbounded()).await.unwrap();
+        pages.push(page.records.len());
+        if page.complete {
+            break;
+        }
+        restart = false;
+    }
+    // Of the first ones nobody knows how large they are.
+    assert_eq!((pages[0], pages.iter().sum()), (16, 300));
+    assert!(pages[1..].iter().all(|records| *records <= 6), "{pages:?}");
+}
+
 #[tokio::test]
 async fn a_check_says_what_is_wrong_and_what_to_do() {
     let base =

@@ -23,6 +23,8 @@ const LATER: Duration = Duration::from_secs(5);
 /// A reading keeps no more than this (what one page brings beyond it is forgotten again): what is read and not sent lies in
 /// the state store, beside everything else.
 const KEPT: u64 = 256 * 1024 * 1024;
+/// Of rows that are handed over at a time: of large records fewer.
+const HANDED_BYTES: usize = 16 * 1024 * 1024;
 /// While a route has more rows than this in its line, it is behind, and nothing is added.
 const BEHIND: u64 = 5000;
 
@@ -190,7 +192,7 @@ impl Tasks {
         };
         let line = store.line(route).await?;
         let room = fill.room(line.loaded, Instant::now());
-        let rows = store.rows(task.id, room.max(1)).await?;
+        let rows = store.rows(task.id, room.max(1), HANDED_BYTES).await?;
         if rows.is_empty() && line.loaded == 0 {
             self.read_on_or_end(task).await?;
         }

@@ -188,22 +188,9 @@ impl Pacer {
         self.not_before = self.not_before.max(until.micros());
     }
 
-    /// A new profile and margin from now on; credit earned under the old one is kept, which at most one permit is.
-    pub fn replace_profile(&mut self, profile: Profile, margin: f64, now: Now) {
-        self.count(now);
-        self.usable = Self::new(profile.clone(), margin, now).usable;
-        self.profile = profile;
-        self.memo = None;
-    }
-
     /// The share of the profile in use after slow-downs: 0.01 to 1.0.
     pub fn share(&self) -> f64 {
         f64::from(self.slow_down.share()) / f64::from(FULL)
-    }
-
-    /// The profile it keeps to.
-    pub fn profile(&self) -> &Profile {
-        &self.profile
     }
 
     /// Earns credit from where it was last counted up to now.

@@ -155,14 +155,6 @@ fn a_successor_begins_where_the_reservation_ends() {
     assert_eq!(wait("1/h", wall - 7200 * SECOND), seconds(60));
 }
 
-#[test]
-fn a_new_profile_holds_from_now_on() {
-    let mut pacer = Pacer::new(always("60/min"), 0.0, now(0, 0));
-    assert!(pacer.grant(now(0, 0)));
-    pacer.replace_profile(always("600/min"), 0.0, now(500_000, 500_000));
-    assert_eq!(pacer.next_grant(now(500_000, 500_000)), Some(Duration::from_millis(50)));
-}
-
 /// What happens next in a random history.
 #[derive(Debug, Clone)]
 enum Step {

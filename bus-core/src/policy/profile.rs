@@ -131,11 +131,6 @@ impl Profile {
     pub fn slowest_interval(&self) -> Option<Duration> {
         self.week.iter().filter_map(|(_, rate)| rate.interval()).max()
     }
-
-    /// Whether no hour of the week allows anything.
-    pub fn is_always_closed(&self) -> bool {
-        self.week.iter().all(|(_, rate)| rate.is_closed())
-    }
 }
 
 /// The rate of each minute of the week by the first window that holds in it.

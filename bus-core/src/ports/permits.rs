@@ -20,7 +20,7 @@ impl Permit {
         Self { _concurrency: Some(place) }
     }
 
-    /// A permit where concurrency is not bounded (tests, checks).
+    /// A permit that holds no place: where nothing is bounded, or the place is held already.
     pub fn unbounded() -> Self {
         Self { _concurrency: None }
     }

@@ -1,9 +1,10 @@
 //! Work that people order beside the live flow: filling a receiver (load) and sending again (resend).
 //!
-//! The rules L1 to L5 of docs/protocol.md.
+//! The rules L1 to L9 of docs/protocol.md.
 
 use async_trait::async_trait;
 
+use super::source::BatchLimit;
 use super::state::StateError;
 use crate::policy::Slice;
 use crate::vocabulary::{ContentHash, Envelope, FeedName, Key, Moment, Period, RouteName, Seq, StreamName};
@@ -160,22 +161,22 @@ pub trait TaskStore: Send + Sync {
     async fn narrow(&self, id: i64, slice: Slice) -> Result<u64, StateError>;
     /// What was read is sent: the source is read again, for these keys. `false`: the task is not open.
     async fn read_on(&self, id: i64, slice: Slice) -> Result<bool, StateError>;
-    /// Kept rows in the order they were kept, with their places.
-    async fn rows(&self, id: i64, limit: usize) -> Result<Vec<(i64, Envelope)>, StateError>;
+    /// Kept rows in the order they were kept, with their places: at most `limit`, and none behind the one that reaches `bytes`.
+    async fn rows(&self, id: i64, limit: usize, bytes: usize) -> Result<Vec<(i64, Envelope)>, StateError>;
     /// L9: of each message whether nothing newer of its key was published. `None`: the feed has sealed what is not yet behind
     /// it, so nobody knows.
     async fn are_latest(&self, feed: &FeedName, messages: &[Envelope]) -> Result<Option<Vec<bool>>, StateError>;
     /// L5: these are durable in the route's line, or need not be there.
     async fn forget_rows(&self, id: i64, places: &[i64]) -> Result<(), StateError>;
-    /// For streams whose source cannot be read again: archived messages below a place, the newest first, at most `limit`;
-    /// of those that were read `between` two moments. Masked fields hold signs, so the hash is not that of the published
+    /// For streams whose source cannot be read again: archived messages below a place, the newest first, up to `limit`;
+    /// of those that were read `between` two moments. There is one where there are any. Masked fields hold signs, so the hash is not that of the published
     /// content.
     async fn archived(
         &self,
         stream: &StreamName,
         below: Option<Seq>,
         between: Option<(Moment, Moment)>,
-        limit: usize,
+        limit: BatchLimit,
     ) -> Result<Vec<Envelope>, StateError>;
     /// The keys of what a route has delivered from `since` to before `until`, as far as the journal knows; at most `limit`.
     async fn delivered_between(

@@ -2,9 +2,12 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt;
 
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::{Key, Operation, StreamName};
@@ -55,10 +58,14 @@ impl Record {
 }
 
 /// The top-level fields of a record that is JSON text, each with its own text.
-pub struct Fields<'a>(HashMap<Name<'a>, &'a RawValue>);
+#[derive(Default)]
+pub struct Fields<'a> {
+    texts: HashMap<Name<'a>, &'a RawValue>,
+    twice: Option<Name<'a>>,
+}
 
 /// Borrowed where the text has no escapes.
-#[derive(PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl std::borrow::Borrow<str> for Name<'_> {
@@ -70,14 +77,19 @@ impl std::borrow::Borrow<str> for Name<'_> {
 impl<'a> Fields<'a> {
     /// `None` if the text is no JSON object.
     pub fn of(body: &'a [u8]) -> Option<Self> {
-        serde_json::from_slice(body).ok().map(Self)
+        serde_json::from_slice(body).ok()
+    }
+
+    /// A name that stands there more than once: who reads on takes one of the values, and which one is anybody's guess.
+    pub fn twice(&self) -> Option<&str> {
+        self.twice.as_ref().map(|name| &*name.0)
     }
 
     /// A string's content, or the text of a number or a boolean. `None` if the field is null or not there; an error if it
     /// holds an object or a list.
     #[allow(clippy::result_unit_err, reason = "the caller names the field, and what it is to it")]
     pub fn text(&self, name: &str) -> Result<Option<String>, ()> {
-        let Some(value) = self.0.get(name) else { return Ok(None) };
+        let Some(value) = self.texts.get(name) else { return Ok(None) };
         let text = value.get();
         match text.as_bytes().first() {
             Some(b'"') => serde_json::from_str(text).map(Some).map_err(drop),
@@ -89,7 +101,31 @@ impl<'a> Fields<'a> {
 
     /// Whether there is a field of this name, null or not.
     pub fn has(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+        self.texts.contains_key(name)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Fields::default())
+    }
+}
+
+impl<'de: 'a, 'a> Visitor<'de> for Fields<'a> {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
+        while let Some((name, text)) = map.next_entry::<Name<'a>, &'a RawValue>()? {
+            match self.texts.entry(name) {
+                Entry::Vacant(free) => _ = free.insert(text),
+                Entry::Occupied(taken) => self.twice = Some(taken.key().clone()),
+            }
+        }
+        Ok(self)
     }
 }
 
@@ -107,6 +143,9 @@ mod tests {
         assert_eq!((text("нет"), text("other")), (Ok(None), Ok(None)));
         assert_eq!((text("tags"), text("да")), (Err(()), Ok(Some("true".into()))));
         assert_eq!((fields.has("нет"), fields.has("other")), (true, false));
+        assert_eq!(fields.twice(), None);
         assert!(Fields::of(b"[1]").is_none());
+        let twice = r#"{"id":1,"\u0438мя":1,"имя":2,"вид":{"id":1}}"#;
+        assert_eq!(Fields::of(twice.as_bytes()).unwrap().twice(), Some("имя"));
     }
 }

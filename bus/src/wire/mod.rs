@@ -1,6 +1,6 @@
 //! Wiring: from a checked landscape to running parts. The one place that knows every connector.
 //!
-//! Two steps: [`parts::prepare`] builds what may fail (secrets, addresses, certificates) and touches nothing that runs;
+//! Two steps: [`parts::prepare`] builds what may fail (secrets, addresses, certificates, maps) and changes nothing that runs;
 //! [`Parts::open`](parts::Parts::open) makes jobs of it. A reload prepares first, and ends what it replaces in between.
 
 mod echoes;

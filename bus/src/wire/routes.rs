@@ -22,7 +22,7 @@ use super::target::{self, Secrets};
 const PREFETCH: u16 = 256;
 /// The same for a route whose records share requests: a thousand in a request, and four requests.
 const MOST_PREFETCH: usize = 5_000;
-/// Rejects of different keys in a row that pause a route.
+/// Rejects of different keys in a row that pause a route: ten are no longer a coincidence of bad data.
 const REJECT_LIMIT: u32 = 10;
 /// A paused route tries one message again after this time.
 const PAUSE: Duration = Duration::from_secs(300);

@@ -128,18 +128,7 @@ impl Http {
 
     /// Whether it answers.
     pub async fn check(&self) -> Result<SystemReport, String> {
-        let request = || Request { method: reqwest::Method::PUT, path: "/".parse().expect("a constant template") };
-        let send = Send {
-            upsert: request(),
-            on_delete: None,
-            headers: Vec::new(),
-            receiver_id: None,
-            idempotency_header: None,
-            repeats: Repeats::Harmful,
-            batch: None,
-        };
-        let target = HttpTarget::new(self.client.clone(), send).map_err(|error| error.to_string())?;
-        target.check().await.map_err(|error| error.to_string())
+        self.client.check().await.map_err(|error| error.to_string())
     }
 }
 

@@ -121,10 +121,12 @@ fn carried(name: &Located<RouteName>, route: &language::Route, to: Option<&Syste
         return Carried::Http(Http { send, on_delete: None, idempotency, idempotency_header: None, batch: None });
     };
     known_id(&send.path, send.receiver_id.is_some(), report);
+    let mut methods = vec![send.method];
     if let OnDelete::Send(request) = &route.on_delete.value {
         known_id(&request.path, send.receiver_id.is_some(), report);
+        methods.push(request.method);
     }
-    let (idempotency, idempotency_header) = idempotency(route.idempotent.as_ref(), send.method);
+    let (idempotency, idempotency_header) = idempotency(route.idempotent.as_ref(), &methods);
     Carried::Http(Http {
         batch: batch::resolve(route, to, report).map(Box::new),
         on_delete: match &route.on_delete.value {
@@ -235,10 +237,11 @@ fn known_id(path: &Located<Template>, learnt: bool, report: &mut Report) {
     }
 }
 
-fn idempotency(stated: Option<&Idempotent>, method: Method) -> (Idempotency, Option<String>) {
+/// Of all requests of a route together: one that does harm is enough.
+fn idempotency(stated: Option<&Idempotent>, methods: &[Method]) -> (Idempotency, Option<String>) {
     let by = |yes| if yes { Idempotency::Idempotent } else { Idempotency::NonIdempotent };
     match stated {
-        None => (by(method.is_idempotent()), None),
+        None => (by(methods.iter().all(|method| method.is_idempotent())), None),
         Some(Idempotent::Stated(yes)) => (by(*yes), None),
         Some(Idempotent::Header(header)) => (Idempotency::Idempotent, Some(header.clone())),
     }

@@ -1,18 +1,18 @@
 //! One pooled client per system, its TLS and its secrets. Cloning shares the pool.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use bus_core::ports::source::SystemReport;
 use bus_core::vocabulary::{DeliveryError, Fault, Secret};
-use reqwest::redirect;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue as RawValue, SERVER};
+use reqwest::{RequestBuilder, redirect};
 use url::Url;
 
-use super::{Header, HeaderValue, Options};
+use super::{Header, HeaderValue, Options, classify};
+use crate::echo::Credentials;
 
 /// A receiver that takes longer is not there; waiting on it would only hold up its worker.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
-
-/// Texts that are too short to be told from others are not masked.
-const MASKED_FROM: usize = 4;
 
 /// How to reach one system.
 #[derive(Clone)]
@@ -22,10 +22,11 @@ pub struct Client {
     base: Url,
     /// Its path without slashes at the end.
     prefix: String,
-    pub(super) basic: Option<(String, Secret)>,
+    basic: Option<(String, Secret)>,
     pub(super) headers: Vec<Header>,
     pub(super) timeout: Duration,
-    secrets: Vec<Secret>,
+    /// What comes back of them is masked.
+    credentials: Credentials,
 }
 
 impl Client {
@@ -33,7 +34,6 @@ impl Client {
     pub fn new(options: Options) -> Result<Self, DeliveryError> {
         // An error means that another connector has installed the same provider before.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let wrong = |what: String| DeliveryError::new(Fault::Misconfigured, what);
         let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_WITHIN.min(options.timeout / 2))
             .redirect(redirect::Policy::none())
@@ -42,10 +42,11 @@ impl Client {
             .user_agent("entity-bus");
         if let Some(pem) = &options.ca_pem {
             let certificates = reqwest::Certificate::from_pem_bundle(pem)
-                .map_err(|_| wrong("the certificate authority is no PEM file".to_owned()))?;
+                .map_err(|_| misconfigured("the certificate authority is no PEM file".to_owned()))?;
             builder = builder.tls_certs_merge(certificates);
         }
-        let http = builder.build().map_err(|error| wrong(format!("no HTTP client: {}", error.without_url())))?;
+        let http =
+            builder.build().map_err(|error| misconfigured(format!("no HTTP client: {}", error.without_url())))?;
         let mut url = options.url;
         let mut basic = options.basic;
         if let (None, Some(password)) = (&basic, url.password()) {
@@ -53,9 +54,8 @@ impl Client {
             basic = Some((decode(url.username()), Secret::new(decode(password))));
         }
         let prefix = bare(&mut url);
-        let mut secrets: Vec<Secret> = basic.iter().map(|(_, password)| password.clone()).collect();
-        secrets.extend(secret_values(&options.headers));
-        Ok(Self { http, base: url, prefix, basic, headers: options.headers, timeout: options.timeout, secrets })
+        let credentials = Credentials::new(basic.as_ref(), secret_values(&options.headers));
+        Ok(Self { http, base: url, prefix, basic, headers: options.headers, timeout: options.timeout, credentials })
     }
 
     /// The address of a filled path.
@@ -77,14 +77,60 @@ impl Client {
     }
 
     /// Replaces secrets that a receiver has sent back.
-    pub(super) fn mask(&self, mut text: String, more: &[Secret]) -> String {
-        for secret in self.secrets.iter().chain(more).map(Secret::expose) {
-            if secret.len() >= MASKED_FROM && text.contains(secret) {
-                text = text.replace(secret, "***");
+    pub(super) fn mask(&self, text: String, more: &Credentials) -> String {
+        more.mask(self.credentials.mask(text))
+    }
+
+    /// With the user and password of the system.
+    pub(super) fn signed(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.basic {
+            Some((user, password)) => request.basic_auth(user, Some(password.expose())),
+            None => request,
+        }
+    }
+
+    /// Whether the system answers. Any answer counts: the base address of an API often answers 404. A HEAD changes nothing.
+    pub async fn check(&self) -> Result<SystemReport, DeliveryError> {
+        let mut headers = HeaderMap::new();
+        for header in &self.headers {
+            if let HeaderValue::Secret(secret) = &header.value {
+                let (name, value) = secret_header(&header.name, secret)?;
+                headers.insert(name, value);
             }
         }
-        text
+        let request = self.http.head(self.url("")).headers(headers).timeout(self.timeout);
+        let begun = Instant::now();
+        let response = self.signed(request).send().await.map_err(|error| {
+            let (fault, reason) = classify::failure(&error.without_url());
+            // Nothing was written, so there is nothing to be unsure of.
+            let fault = if fault == Fault::Ambiguous { Fault::Unavailable } else { fault };
+            DeliveryError::new(fault, reason)
+        })?;
+        let latency = begun.elapsed();
+        let server = response.headers().get(SERVER).and_then(|server| server.to_str().ok()).unwrap_or("HTTP");
+        let remarks = match response.status().as_u16() {
+            code @ (401 | 403 | 407) => vec![format!("the base address answers {code}: are the credentials right?")],
+            code @ 300..=399 => vec![format!("the base address answers {code}: redirects are not followed")],
+            _ => Vec::new(),
+        };
+        Ok(SystemReport { version: server.to_owned(), latency, remarks })
     }
+}
+
+/// A header that nobody sees.
+pub(super) fn secret_header(name: &str, secret: &Secret) -> Result<(HeaderName, RawValue), DeliveryError> {
+    let mut value = RawValue::from_bytes(secret.expose().trim_end().as_bytes())
+        .map_err(|_| misconfigured(format!("the secret of header {name} holds a line break")))?;
+    value.set_sensitive(true);
+    Ok((header_name(name)?, value))
+}
+
+pub(super) fn header_name(name: &str) -> Result<HeaderName, DeliveryError> {
+    HeaderName::from_bytes(name.as_bytes()).map_err(|_| misconfigured(format!("{name:?} is no header name")))
+}
+
+fn misconfigured(message: String) -> DeliveryError {
+    DeliveryError::new(Fault::Misconfigured, message)
 }
 
 /// Leaves scheme, host, port and path; gives the path without slashes at its end.

@@ -72,8 +72,6 @@ pub struct Request {
 /// What the same request twice does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repeats {
-    /// As HTTP says: PUT and DELETE are harmless, POST and PATCH are not.
-    ByMethod,
     /// The receiver recognises the idempotency key.
     Recognised,
     /// The operator knows that it does no harm.

@@ -5,23 +5,24 @@
 //! the record is not there, which was the aim. A 2xx is delivered even if the rest of the answer is cut; only where the
 //! receiver's id is wanted from it and did not arrive is the outcome ambiguous, so that an idempotent repeat brings it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bus_core::policy::Idempotency;
 use bus_core::ports::permits::{Closed, Permits};
 use bus_core::ports::source::SystemReport;
 use bus_core::ports::target::{Parcel, Target};
-use bus_core::vocabulary::{DeliveryError, Exchange, Fault, Moment, Operation, Receipt, Secret};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue as RawValue, LOCATION, SERVER};
+use bus_core::vocabulary::{DeliveryError, Exchange, Fault, Moment, Operation, Receipt};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue as RawValue, LOCATION};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use url::Url;
 
+use crate::echo::Credentials;
 use crate::in_turn::in_turn;
 
 use super::answer::{Answer, excerpt};
 use super::batch::Batch;
-use super::client::{Client, secret_values};
+use super::client::{Client, header_name, secret_header, secret_values};
 use super::template::{Use, header_text, scalar};
 use super::{Header, HeaderValue, Repeats, Request, Send, classify};
 
@@ -39,7 +40,8 @@ mod together;
 pub struct HttpTarget {
     pub(super) client: Client,
     send: Send,
-    secrets: Vec<Secret>,
+    /// Beside those of the client.
+    credentials: Credentials,
     /// Carries the idempotency key.
     idempotency: Option<HeaderName>,
 }
@@ -54,16 +56,13 @@ pub(super) struct Composed<'a> {
 impl HttpTarget {
     /// Checks the header names; connects to nothing.
     pub fn new(client: Client, send: Send) -> Result<Self, DeliveryError> {
-        let parsed = |name: &String| {
-            HeaderName::from_bytes(name.as_bytes()).map_err(|_| misconfigured(format!("{name:?} is no header name")))
-        };
         for header in client.headers.iter().chain(&send.headers) {
-            parsed(&header.name)?;
+            header_name(&header.name)?;
         }
         let recognised = (send.repeats == Repeats::Recognised).then(|| IDEMPOTENCY_KEY.clone());
-        let idempotency = send.idempotency_header.as_ref().map(parsed).transpose()?.or(recognised);
-        let secrets = secret_values(&send.headers).collect();
-        Ok(Self { client, send, secrets, idempotency })
+        let idempotency = send.idempotency_header.as_deref().map(header_name).transpose()?.or(recognised);
+        let credentials = Credentials::new(None, secret_values(&send.headers));
+        Ok(Self { client, send, credentials, idempotency })
     }
 
     fn request(&self, operation: Operation) -> Option<&Request> {
@@ -73,12 +72,9 @@ impl HttpTarget {
         }
     }
 
-    fn harms(&self, request: &Request) -> bool {
-        match self.send.repeats {
-            Repeats::Recognised | Repeats::Harmless => false,
-            Repeats::Harmful => true,
-            Repeats::ByMethod => !request.method.is_idempotent(),
-        }
+    /// Whether the same again would do harm: of all requests of a route or of none, as the engine takes it.
+    fn harms(&self) -> bool {
+        self.send.repeats == Repeats::Harmful
     }
 
     /// The one request of these parcels, as [`Target::deliver`] would send it; `None`: there is none.
@@ -117,10 +113,8 @@ impl HttpTarget {
         body: Option<impl Into<reqwest::Body>>,
     ) -> Composed<'a> {
         let url = self.client.url(path);
-        let mut builder = self.client.http.request(request.method.clone(), url.clone()).headers(headers);
-        if let Some((user, password)) = &self.client.basic {
-            builder = builder.basic_auth(user, Some(password.expose()));
-        }
+        let builder = self.client.http.request(request.method.clone(), url.clone()).headers(headers);
+        let mut builder = self.client.signed(builder);
         if let Some(body) = body {
             builder = builder.body(body);
         }
@@ -139,7 +133,7 @@ impl HttpTarget {
         if request.method != Method::DELETE {
             sent = format!("{sent}\n\n{}", excerpt(&parcel.body));
         }
-        self.client.mask(sent, &self.secrets)
+        self.client.mask(sent, &self.credentials)
     }
 
     async fn exchange(
@@ -176,11 +170,11 @@ impl HttpTarget {
             let exchange = Exchange { request: sent(), answer: Some(status.to_string()) };
             return Err(DeliveryError::new(Fault::Ambiguous, reason).with_exchange(exchange));
         }
-        let fault = classify::status(status.as_u16(), response.headers(), self.harms(request), chrono::Utc::now());
+        let fault = classify::status(status.as_u16(), response.headers(), self.harms(), chrono::Utc::now());
         let message = format!("{}: {}", what(), answered(status, response.headers()));
         let excerpt = format!("{status}\n\n{}", answer.excerpt());
-        let answer = self.client.mask(excerpt.trim_end().to_owned(), &self.secrets);
-        let message = self.client.mask(message, &self.secrets);
+        let answer = self.client.mask(excerpt.trim_end().to_owned(), &self.credentials);
+        let message = self.client.mask(message, &self.credentials);
         let exchange = Exchange { request: sent(), answer: Some(answer) };
         Err(DeliveryError::new(fault, message).with_exchange(exchange))
     }
@@ -192,7 +186,7 @@ impl HttpTarget {
         headers.insert(CONTENT_TYPE, RawValue::from_static(content));
         own(&mut headers, &STREAM, header_text(parcel.envelope.stream.as_str()))?;
         for header in self.client.headers.iter().chain(&self.send.headers) {
-            insert(&mut headers, header, Some(parcel))?;
+            insert(&mut headers, header, parcel)?;
         }
         Ok(headers)
     }
@@ -215,33 +209,8 @@ impl HttpTarget {
 
 #[async_trait]
 impl Target for HttpTarget {
-    /// Any answer counts: the base address of an API often answers 404. A HEAD changes nothing.
     async fn check(&self) -> Result<SystemReport, DeliveryError> {
-        let mut headers = HeaderMap::new();
-        for header in &self.client.headers {
-            if matches!(header.value, HeaderValue::Secret(_)) {
-                insert(&mut headers, header, None)?;
-            }
-        }
-        let mut builder = self.client.http.head(self.client.url("")).headers(headers).timeout(self.client.timeout);
-        if let Some((user, password)) = &self.client.basic {
-            builder = builder.basic_auth(user, Some(password.expose()));
-        }
-        let begun = Instant::now();
-        let response = builder.send().await.map_err(|error| {
-            let (fault, reason) = classify::failure(&error.without_url());
-            // Nothing was written, so there is nothing to be unsure of.
-            let fault = if fault == Fault::Ambiguous { Fault::Unavailable } else { fault };
-            DeliveryError::new(fault, reason)
-        })?;
-        let latency = begun.elapsed();
-        let server = response.headers().get(SERVER).and_then(|server| server.to_str().ok()).unwrap_or("HTTP");
-        let remarks = match response.status().as_u16() {
-            code @ (401 | 403 | 407) => vec![format!("the base address answers {code}: are the credentials right?")],
-            code @ 300..=399 => vec![format!("the base address answers {code}: redirects are not followed")],
-            _ => Vec::new(),
-        };
-        Ok(SystemReport { version: server.to_owned(), latency, remarks })
+        self.client.check().await
     }
 
     /// One request for all, or one after the other; then, once the system as a whole does not take requests, the rest of the
@@ -254,8 +223,7 @@ impl Target for HttpTarget {
     }
 
     fn idempotency(&self) -> Idempotency {
-        let harmful = std::iter::once(&self.send.upsert).chain(&self.send.on_delete).any(|request| self.harms(request));
-        if harmful { Idempotency::NonIdempotent } else { Idempotency::Idempotent }
+        if self.harms() { Idempotency::NonIdempotent } else { Idempotency::Idempotent }
     }
 
     fn deadline(&self) -> Duration {
@@ -263,24 +231,19 @@ impl Target for HttpTarget {
     }
 }
 
-fn insert(headers: &mut HeaderMap, header: &Header, parcel: Option<&Parcel>) -> Result<(), DeliveryError> {
-    match (&header.value, parcel) {
-        (HeaderValue::Secret(secret), _) => {
-            let mut value = RawValue::from_bytes(secret.expose().trim_end().as_bytes())
-                .map_err(|_| misconfigured(format!("the secret of header {} holds a line break", header.name)))?;
-            value.set_sensitive(true);
-            let name = HeaderName::from_bytes(header.name.as_bytes())
-                .map_err(|_| misconfigured(format!("{:?} is no header name", header.name)))?;
+fn insert(headers: &mut HeaderMap, header: &Header, parcel: &Parcel) -> Result<(), DeliveryError> {
+    match &header.value {
+        HeaderValue::Secret(secret) => {
+            let (name, value) = secret_header(&header.name, secret)?;
             headers.insert(name, value);
             Ok(())
         }
-        (HeaderValue::Template(template), Some(parcel)) => {
+        HeaderValue::Template(template) => {
             let value = template
                 .fill(parcel, Use::Header)
                 .map_err(|reason| rejected(format!("header {} cannot be filled: {reason}", header.name)))?;
             set(headers, &header.name, &value)
         }
-        (HeaderValue::Template(_), None) => Ok(()),
     }
 }
 
@@ -315,10 +278,6 @@ fn answered(status: StatusCode, headers: &HeaderMap) -> String {
 
 fn rejected(message: String) -> DeliveryError {
     DeliveryError::new(Fault::Rejected, message)
-}
-
-fn misconfigured(message: String) -> DeliveryError {
-    DeliveryError::new(Fault::Misconfigured, message)
 }
 
 #[cfg(test)]

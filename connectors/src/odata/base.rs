@@ -24,6 +24,7 @@ use super::options::BaseOptions;
 pub use super::trouble::Cause;
 use super::trouble::Trouble;
 use crate::certificate;
+use crate::echo::Credentials;
 use crate::tape::{Tape, Track};
 
 /// A server that takes longer to take a connection is not there.
@@ -38,6 +39,8 @@ pub struct Base {
     http: reqwest::Client,
     root: String,
     login: Option<(String, Secret)>,
+    /// What comes back of it is masked.
+    credentials: Credentials,
     timeout: Duration,
     shared: Arc<Shared>,
     tape: Option<Tape>,
@@ -143,7 +146,9 @@ impl Base {
         let root = url.as_str().trim_end_matches('/').to_owned();
         let user = login.as_ref().map(|(user, _)| user.as_str()).unwrap_or_default();
         let shared = shared(&root, user, options.sessions);
-        Ok(Self { http, root, login, timeout: options.timeout, shared, tape: None, cache: options.cache.clone() })
+        let credentials = Credentials::new(login.as_ref(), std::iter::empty());
+        let (timeout, cache) = (options.timeout, options.cache.clone());
+        Ok(Self { http, root, login, credentials, timeout, shared, tape: None, cache })
     }
 
     /// Notes from now on what is asked and answered, but for `$metadata`, which nobody could read.
@@ -208,7 +213,7 @@ impl Base {
         let mut answer = Answer { response, begun: None, timeout: self.timeout, _session: session, track };
         if !status.is_success() {
             let body = answer.up_to(REFUSAL_BYTES).await;
-            return Err(Failed::Trouble(Trouble::read(status.as_u16(), &body)));
+            return Err(Failed::Trouble(Trouble::read(status.as_u16(), &body, &self.credentials)));
         }
         // A sign-in page comes with 200, and errors do at times.
         let first = answer.chunk().await?.unwrap_or_default();
@@ -217,7 +222,7 @@ impl Base {
         if crate::http::is_page(text) || text.starts_with("<m:error") || text.starts_with("{\"odata.error") {
             let mut body = first.to_vec();
             body.extend(answer.up_to(REFUSAL_BYTES).await);
-            return Err(Failed::Trouble(Trouble::read(status.as_u16(), &body)));
+            return Err(Failed::Trouble(Trouble::read(status.as_u16(), &body, &self.credentials)));
         }
         answer.begun = Some(first);
         Ok(answer)

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::condition;
 use super::model::{Kind, Model, Property, Type};
 use super::options::Read;
-use crate::Served;
+use crate::{Served, private};
 
 const VERSION: u8 = 1;
 /// Changes that are named; more are counted.
@@ -63,7 +63,7 @@ impl Drift {
 
     /// Makes the folder of the file, where `$metadata` is kept too.
     pub fn prepare(&self) -> Result<(), SourceError> {
-        self.file.parent().map_or(Ok(()), fs::create_dir_all).map_err(disk)
+        self.file.parent().map_or(Ok(()), private::folder).map_err(disk)
     }
 
     /// Compares what the base publishes with what the feed saw last. The error names what changed and who reads it; it is

@@ -23,6 +23,7 @@ use sha2::{Digest, Sha256};
 use super::address;
 use super::base::{Base, Failed};
 use super::rows::Rows;
+use crate::private;
 
 /// Documents that are remembered: few enough for one address.
 const WITNESSES: usize = 20;
@@ -134,7 +135,7 @@ fn load(file: &Path) -> io::Result<Option<Remembered>> {
 
 fn keep(file: &Path, remembered: &Remembered) -> io::Result<()> {
     let folder = file.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
+    private::folder(folder)?;
     let mut part = tempfile::NamedTempFile::new_in(folder)?;
     part.write_all(&serde_json::to_vec(remembered)?)?;
     part.as_file().sync_all()?;

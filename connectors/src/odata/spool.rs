@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::atom::{Feed, Item};
+use crate::private;
 
 const VERSION: u8 = 1;
 
@@ -69,7 +70,7 @@ pub struct Spool {
 impl Spool {
     /// Makes the folder.
     pub fn open(folder: &Path) -> io::Result<Self> {
-        fs::create_dir_all(folder)?;
+        private::folder(folder)?;
         Ok(Self { folder: folder.to_owned() })
     }
 
@@ -98,7 +99,7 @@ impl Spool {
 
     /// A file for an answer that arrives.
     pub fn part(&self) -> io::Result<File> {
-        File::create(self.path("answer.part"))
+        private::create(&self.path("answer.part"))
     }
 
     /// Takes apart what has arrived and makes it the answer: whole and durable, or not at all. Gives how many entries it
@@ -107,7 +108,7 @@ impl Spool {
         let part = self.path("answer.part");
         let lines = self.path("answer.lines");
         let mut feed = Feed::new(BufReader::new(File::open(&part)?));
-        let mut out = BufWriter::new(File::create(&lines)?);
+        let mut out = BufWriter::new(private::create(&lines)?);
         write_line(&mut out, &Head { v: VERSION, number, node: node.to_owned() })?;
         let mut count = 0;
         let broken = |error: super::json::Broken| io::Error::new(io::ErrorKind::InvalidData, error.to_string());
@@ -189,7 +190,7 @@ impl Spool {
 
     fn write_small(&self, name: &str, value: &impl Serialize) -> io::Result<()> {
         let new = self.path(&format!("{name}.new"));
-        let mut file = File::create(&new)?;
+        let mut file = private::create(&new)?;
         file.write_all(&serde_json::to_vec(value)?)?;
         file.sync_all()?;
         fs::rename(new, self.path(name))?;
@@ -250,6 +251,26 @@ mod tests {
         assert!(spool.is_read(7).unwrap() && !spool.is_read(8).unwrap());
         spool.settle().unwrap();
         assert!(spool.head().unwrap().is_none() && !spool.is_read(7).unwrap());
+    }
+
+    #[test]
+    fn nobody_else_may_read_what_is_kept() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("данные/лента");
+        let spool = Spool::open(&folder).unwrap();
+        spool.note(Asked::now(1)).unwrap();
+        let part = spool.part().unwrap();
+        assert_eq!(part.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        arrived(&spool, FEED, 1).unwrap();
+        spool.mark_read(1).unwrap();
+        let mut seen = vec![folder.clone(), folder.parent().unwrap().to_owned()];
+        seen.extend(fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()));
+        assert_eq!(seen.len(), 5, "{seen:?}");
+        for path in seen {
+            let mode = fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{}", path.display());
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ use bus_core::ports::source::{SourceError, SourceFault};
 use serde_json::Value;
 
 use super::mask;
+use crate::echo::Credentials;
 
 /// Longer texts are cut: an incident is no log.
 const MESSAGE: usize = 500;
@@ -60,8 +61,8 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    /// Reads an answer that is no data.
-    pub fn read(status: u16, body: &[u8]) -> Self {
+    /// Reads an answer that is no data. What it repeats of the credentials is masked like other values.
+    pub fn read(status: u16, body: &[u8], credentials: &Credentials) -> Self {
         let text = String::from_utf8_lossy(body);
         let text = text.trim_start_matches('\u{feff}').trim();
         let (code, said, page) = match (json(text), xml(text)) {
@@ -71,7 +72,8 @@ impl Trouble {
         };
         let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
         let cause = cause(status, code, &said, page);
-        Self { status, cause, code, message: mask::values(&said).chars().take(MESSAGE).collect() }
+        let message = mask::values(&credentials.mask(said)).chars().take(MESSAGE).collect();
+        Self { status, cause, code, message }
     }
 
     /// Whether asking for fewer records at once may help.
@@ -235,7 +237,7 @@ mod tests {
             (200, "<html><form>Вход</form></html>", Cause::Foreign, None, "Вход"),
             (501, &error("21", "нет"), Cause::Request, Some(21), "нет"),
         ] {
-            let trouble = Trouble::read(status, body.as_bytes());
+            let trouble = Trouble::read(status, body.as_bytes(), &Credentials::default());
             assert_eq!((trouble.cause, trouble.code), (cause, code), "{status} {body}");
             assert!(trouble.message.contains(words), "{}", trouble.message);
         }
@@ -244,8 +246,18 @@ mod tests {
     #[test]
     fn a_refusal_is_told_in_1cs_words_without_values() {
         let body = r#"{"odata.error":{"code":"15","message":{"value":"Код \"Иванов И. И.\" уже занят в Catalog_Контрагенты (8d1d7287-0000-1111-2222-333344445555)"}}}"#;
-        let told = Trouble::read(400, body.as_bytes()).to_string();
+        let told = Trouble::read(400, body.as_bytes(), &Credentials::default()).to_string();
         assert!(told.contains("code 15") && told.contains("Catalog_Контрагенты"), "{told}");
         assert!(!told.contains("Иванов") && !told.contains("8d1d7287"), "{told}");
+    }
+
+    /// Somebody between shows what he was sent: no word of it looks like a value.
+    #[test]
+    fn a_refusal_that_repeats_the_login_is_told_without_it() {
+        let login = ("шина".to_owned(), bus_core::vocabulary::Secret::new("секрет"));
+        let credentials = Credentials::new(Some(&login), std::iter::empty());
+        let body = "<html>denied: Authorization: Basic 0YjQuNC90LA60YHQtdC60YDQtdGC, секрет</html>";
+        let told = Trouble::read(401, body.as_bytes(), &credentials).message;
+        assert_eq!(told, "(a page) denied: Authorization: Basic ***, ***");
     }
 }

@@ -99,6 +99,9 @@ fn syntax(error: &serde_json::Error) -> String {
 
 fn record(element: &RawValue, operation: Operation, serves: &Serves) -> Result<Element, String> {
     let fields = Fields::of(element.get().as_bytes()).ok_or_else(|| "not a JSON object".to_owned())?;
+    if let Some(name) = fields.twice() {
+        return Err(format!("field {name:?} stands there twice"));
+    }
     let text = |role: &str, name: &str| match fields.text(name) {
         Ok(Some(text)) => Ok(text),
         _ if !fields.has(name) => Err(format!("{role} field {name:?} is missing")),
@@ -171,6 +174,7 @@ mod tests {
             ("{\"id\":1}\n{\"id\":", vec![1]),
             (r#"{"id":""}"#, vec![0]),
             (r#"{"id":{}}"#, vec![0]),
+            (r#"[{"id":1},{"id":2,"x":1,"x":1}]"#, vec![1]),
             ("", vec![0]),
         ] {
             assert_eq!(bodies(body).unwrap_err(), expected, "{body}");

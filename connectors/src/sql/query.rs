@@ -3,8 +3,6 @@
 //! Strings, quoted names and comments are skipped, `value::type` is a cast. Nothing else of SQL is understood, except
 //! what a warning needs: whether there is an ORDER BY outside of brackets, and whether `:cursor` follows a bare `>`.
 
-use super::sqlite::is_sqlite_url;
-
 /// Whose quoting rules apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dialect {
@@ -18,7 +16,7 @@ impl Dialect {
     /// By the scheme of a URL.
     pub(super) fn of_url(url: &str) -> Option<Self> {
         match url {
-            _ if is_sqlite_url(url) => Some(Self::Sqlite),
+            _ if url.starts_with("sqlite:") => Some(Self::Sqlite),
             _ if url.starts_with("postgres://") || url.starts_with("postgresql://") => Some(Self::Postgres),
             _ => None,
         }
@@ -99,7 +97,7 @@ impl<'a> Lexer<'a> {
 
     fn run(mut self) -> Result<Query, QueryError> {
         let mut end = self.text.len();
-        while let Some(c) = self.peek(0) {
+        while let Some(c) = self.peek() {
             let rest = &self.text[self.at..];
             match c {
                 _ if c.is_whitespace() => self.at += c.len_utf8(),
@@ -140,8 +138,8 @@ impl<'a> Lexer<'a> {
         Ok(Query { pieces: self.pieces, ordered: self.ordered, strict: self.strict })
     }
 
-    fn peek(&self, ahead: usize) -> Option<char> {
-        self.text[self.at..].chars().nth(ahead)
+    fn peek(&self) -> Option<char> {
+        self.text[self.at..].chars().next()
     }
 
     fn pass(&mut self, bytes: usize, last: char) {
@@ -167,7 +165,7 @@ impl<'a> Lexer<'a> {
             self.ordered = true;
         }
         self.first_word.get_or_insert_with(|| word.clone());
-        if word == "e" && self.dialect == Dialect::Postgres && self.peek(0) == Some('\'') {
+        if word == "e" && self.dialect == Dialect::Postgres && self.peek() == Some('\'') {
             return self.quoted('\'', true);
         }
         self.word = if self.depth == 0 { word } else { String::new() };
@@ -177,12 +175,12 @@ impl<'a> Lexer<'a> {
     fn quoted(&mut self, quote: char, backslash: bool) -> Result<(), QueryError> {
         let begin = self.at;
         self.at += quote.len_utf8();
-        while let Some(c) = self.peek(0) {
+        while let Some(c) = self.peek() {
             self.at += c.len_utf8();
             if c == '\\' && backslash {
-                self.at += self.peek(0).map_or(0, char::len_utf8);
+                self.at += self.peek().map_or(0, char::len_utf8);
             } else if c == quote {
-                if self.peek(0) == Some(quote) {
+                if self.peek() == Some(quote) {
                     self.at += quote.len_utf8();
                 } else {
                     self.pass(0, quote);
@@ -222,13 +220,13 @@ impl<'a> Lexer<'a> {
                     return Ok(());
                 }
             } else {
-                self.at += self.peek(0).ok_or_else(|| self.unclosed(begin))?.len_utf8();
+                self.at += self.peek().ok_or_else(|| self.unclosed(begin))?.len_utf8();
             }
         }
     }
 
     fn only_blank_follows(&mut self) -> Result<(), QueryError> {
-        while let Some(c) = self.peek(0) {
+        while let Some(c) = self.peek() {
             let rest = &self.text[self.at..];
             match c {
                 _ if c.is_whitespace() || c == ';' => self.at += c.len_utf8(),

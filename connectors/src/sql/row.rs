@@ -1,5 +1,6 @@
 //! Columns to one JSON object, a key and a label.
 
+use bus_core::ports::source::ScanPage;
 use bus_core::vocabulary::{Key, Operation, Record, UnreadableRecord};
 
 use crate::Serves;
@@ -27,6 +28,14 @@ impl Content {
         match self {
             Self::Record(record) => record.body.len() + record.key.as_str().len(),
             Self::Unreadable(row) => row.raw.len(),
+        }
+    }
+
+    /// Adds it to a page of a scan.
+    pub(super) fn put(self, page: &mut ScanPage) {
+        match self {
+            Self::Record(record) => page.records.push(record),
+            Self::Unreadable(row) => page.unreadable.push(row),
         }
     }
 }
@@ -69,6 +78,11 @@ pub(super) fn object<'a>(columns: impl Iterator<Item = Column<'a>>) -> (Vec<u8>,
     }
     text.push(b'}');
     (text, wrong)
+}
+
+/// A name of SQL in quotes.
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// A JSON string.

@@ -1,20 +1,16 @@
 //! The `Source` over a SELECT: checks what was configured, and hands over to PostgreSQL or SQLite.
 
-use std::collections::HashSet;
-
 use async_trait::async_trait;
 use bus_core::ports::permits::Permits;
 use bus_core::ports::source::{Batch, BatchLimit, Part, ScanPage, Source, SourceError, SourceFault, SystemReport};
 use bus_core::vocabulary::{Cursor, Identity, Key, StreamName};
 
+use super::asked::{Asked, KEYS_AT_ONCE, misconfigured};
 use super::position::{Position, is_after};
-use super::postgres::{Asked, Postgres};
+use super::postgres::Postgres;
 use super::query::{Dialect, Query};
 use super::sqlite::{Place, Sqlite};
 use super::{CursorColumn, Options};
-
-/// Keys that one existence check asks for.
-pub(super) const KEYS_AT_ONCE: usize = 500;
 
 /// Reads the streams of one feed by SQL. Holds at most two connections: one to poll, one for a scan under way.
 pub struct SqlSource {
@@ -168,63 +164,12 @@ fn closed(closed: bus_core::ports::permits::Closed) -> SourceError {
     SourceError::new(SourceFault::Unavailable, closed.to_string())
 }
 
-pub(super) fn misconfigured(message: String) -> SourceError {
-    SourceError::new(SourceFault::Misconfigured, message)
-}
-
-/// What an operator should know about a query that works.
-pub(super) fn remarks(asked: Asked<'_>) -> Vec<String> {
-    let mut remarks = Vec::new();
-    let Some(column) = &asked.options.cursor else { return remarks };
-    let column = &column.column;
-    if !asked.query.ordered {
-        remarks.push(format!("the query has no ORDER BY: end it with ORDER BY {column}, or reading will stop"));
-    }
-    if asked.query.strict {
-        remarks.push(format!(
-            "the query says {column} > :cursor: rows that share the last value and are committed later are missed; \
-             write >= (what is read twice is published once)"
-        ));
-    }
-    remarks
-}
-
-/// Key, label and cursor are in the result, and each name is there once.
-pub(super) fn columns_fit(names: &[&str], options: &Options) -> Result<(), SourceError> {
-    let mut seen = HashSet::new();
-    if let Some(twice) = names.iter().find(|name| !seen.insert(**name)) {
-        return Err(misconfigured(format!(
-            "the query returns two columns named {twice:?}; give one another name with AS"
-        )));
-    }
-    let cursor = options.cursor.iter().map(|cursor| ("cursor", cursor.column.as_str()));
-    let keys = options.serves.all().flat_map(|served| &served.key).map(|name| ("key", name.as_str()));
-    let labels = options.serves.all().flat_map(|served| &served.label).map(|name| ("label", name.as_str()));
-    let entity = options.serves.entity_column().map(|name| ("entity", name));
-    let dates = options.serves.all().flat_map(|served| &served.date).map(|name| ("date", name.as_str()));
-    for (role, wanted) in keys.chain(labels).chain(entity).chain(cursor).chain(dates) {
-        if seen.contains(wanted) {
-            continue;
-        }
-        let near = names
-            .iter()
-            .map(|name| (strsim::damerau_levenshtein(&name.to_lowercase(), &wanted.to_lowercase()), name))
-            .filter(|(distance, _)| *distance <= 1 + wanted.chars().count() / 4)
-            .min();
-        let hint = match near {
-            Some((_, name)) => format!("did you mean {name:?}?"),
-            None => format!("it returns {}", names.join(", ")),
-        };
-        return Err(misconfigured(format!("{role} column {wanted:?} is not in the result of the query; {hint}")));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::sql::Overlap;
+    use crate::sql::asked::columns_fit;
     use crate::{Served, Serves};
     use bus_core::vocabulary::Secret;
     use std::time::Duration;

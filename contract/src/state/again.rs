@@ -36,6 +36,6 @@ pub async fn what_is_sent_again_passes_its_own_fence_and_no_newer_one(fixture: &
 
     fixture.reopen().await;
     assert_eq!(line(fixture.store(), &route).await, [5, 6, 7]);
-    let row = fixture.store().waiting(&route, Moment(i64::MAX), 0, 1).await.expect("rows").remove(0);
+    let row = fixture.store().waiting(&route, Moment(i64::MAX), 1, usize::MAX).await.expect("rows").remove(0);
     assert_eq!((row.replayed, row.reason, row.attempts), (Replayed::Asked, HoldReason::Load, 0));
 }

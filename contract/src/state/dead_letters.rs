@@ -1,6 +1,8 @@
 //! Dead letters and replay: R9, R10, D6.
 
-use bus_core::ports::state::{Applied, DeadFilter, DeadLetter, HoldReason, Replay, ReplayMode, Replayed, Settlement};
+use bus_core::ports::state::{
+    Applied, Change, DeadFilter, DeadLetter, HoldReason, Replay, ReplayMode, Replayed, Settlement,
+};
 use bus_core::vocabulary::{Envelope, Key, Moment};
 
 use super::{StateFixture, buried, bury, commit, delivered, due, fence, hold, letter, line, one, route, seq, settle};
@@ -91,7 +93,7 @@ pub async fn replay_puts_a_letter_back_in_line(fixture: &mut impl StateFixture) 
     let (route, stream) = (route(), sample::stream());
     let store = fixture.store();
     let message = sample::envelope(&stream, "ключ", 1);
-    one(store, &route, bus_core::ports::state::Change::Mark { id: message.id }).await;
+    one(store, &route, Change::Mark { id: message.id }).await;
     let outcome = Settlement::DeadLettered { letter: Box::new(letter(&message)), keep_mark: true };
     let Applied::Dead(number) = one(store, &route, settle(&message, outcome)).await else { panic!("not stored") };
     one(store, &route, hold(&sample::envelope(&stream, "другой", 2), 0)).await;
@@ -103,7 +105,7 @@ pub async fn replay_puts_a_letter_back_in_line(fixture: &mut impl StateFixture) 
     assert_eq!(store.replay(number, ReplayMode::Careful).await, Ok(Replay::NotFound), "it is not dead any more");
     assert!(store.dead_letters(&of(&route)).await.expect("listing").is_empty());
     assert_eq!(store.marked(&route, &[message.id]).await, Ok(vec![false]));
-    let rows = store.waiting(&route, Moment(i64::MAX), 0, 10).await.expect("rows");
+    let rows = store.waiting(&route, Moment(i64::MAX), 10, usize::MAX).await.expect("rows");
     assert_eq!(rows.iter().map(|row| row.envelope.seq.number).collect::<Vec<_>>(), [2, 1]);
     assert_eq!((rows[1].replayed, rows[1].reason, rows[1].attempts), (Replayed::Asked, HoldReason::Replay, 0));
     assert_eq!(&rows[1].envelope, &message);
@@ -190,10 +192,17 @@ pub async fn a_replayed_row_may_die_again(fixture: &mut impl StateFixture) {
 pub async fn dropped_letters_are_gone(fixture: &mut impl StateFixture) {
     let (route, stream) = (route(), sample::stream());
     let message: Envelope = sample::envelope(&stream, "ключ", 1);
-    let number = bury(fixture.store(), &route, &message).await;
+    one(fixture.store(), &route, Change::Mark { id: message.id }).await;
+    let outcome = Settlement::DeadLettered { letter: Box::new(letter(&message)), keep_mark: true };
+    let Applied::Dead(number) = one(fixture.store(), &route, settle(&message, outcome)).await else {
+        panic!("not stored")
+    };
+    assert_eq!(fixture.store().marked(&route, &[message.id]).await, Ok(vec![true]), "in doubt");
     assert_eq!(fixture.store().drop_dead(number).await, Ok(true));
     fixture.reopen().await;
     assert_eq!(fixture.store().drop_dead(number).await, Ok(false));
+    assert_eq!(fixture.store().marked(&route, &[message.id]).await, Ok(vec![false]), "D7: nobody would ever clear it");
+    assert_eq!(one(fixture.store(), &route, hold(&message, 0)).await, Applied::Ignored, "D4: the fence stops a repeat");
     assert_eq!(fixture.store().open_route(&route).await.expect("opening").dead, Vec::<Key>::new());
     assert_eq!(fence(fixture.store(), &route, &message.key).await.expect("a fence").seq, seq(1));
 }

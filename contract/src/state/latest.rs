@@ -28,7 +28,7 @@ pub async fn the_newest_version_stands_in_the_oldest_place(fixture: &mut impl St
     fixture.reopen().await;
     assert_eq!(line(fixture.store(), &route).await, [7, 2]);
     assert_eq!(due(fixture.store(), &route, 499).await, [2], "a key that backs off goes on doing so");
-    let row = fixture.store().waiting(&route, Moment(500), 0, 1).await.expect("rows").remove(0);
+    let row = fixture.store().waiting(&route, Moment(500), 1, usize::MAX).await.expect("rows").remove(0);
     assert_eq!(row.envelope, version("a", 7));
 }
 
@@ -53,7 +53,11 @@ pub async fn an_attempt_ends_though_its_row_was_written_over(fixture: &mut impl 
     assert_eq!(due(store, &route, 89).await, Vec::<u64>::new());
     one(store, &route, delivered(&first)).await;
     assert_eq!(line(store, &route).await, [2]);
-    assert_eq!(store.waiting(&route, Moment(90), 0, 1).await.expect("rows")[0].attempts, 0, "a budget of its own");
+    assert_eq!(
+        store.waiting(&route, Moment(90), 1, usize::MAX).await.expect("rows")[0].attempts,
+        0,
+        "a budget of its own"
+    );
 }
 
 /// D10: a superseded upsert leaves a doubt, no fence; what is known of the receiver stays known.

@@ -76,7 +76,7 @@ where
         deferring_counts_attempts_and_moves_the_whole_key,
         settling_removes_exactly_its_own_row,
         an_opened_route_knows_its_keys,
-        waiting_pages_by_place,
+        a_long_line_is_bounded_by_rows_and_bytes,
         what_is_sent_again_passes_its_own_fence_and_no_newer_one,
         dead_letters_come_back_whole_and_newest_last,
         burying_raises_the_fence_and_empties_waiting,
@@ -183,6 +183,6 @@ pub(crate) async fn line(store: &dyn StateStore, route: &RouteName) -> Vec<u64> 
 }
 
 pub(crate) async fn due(store: &dyn StateStore, route: &RouteName, now: i64) -> Vec<u64> {
-    let rows = store.waiting(route, Moment(now), 0, 1000).await.expect("reading the waiting rows");
+    let rows = store.waiting(route, Moment(now), 1000, usize::MAX).await.expect("reading the waiting rows");
     rows.iter().map(|row| row.envelope.seq.number).collect()
 }

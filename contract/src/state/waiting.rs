@@ -23,7 +23,7 @@ pub async fn held_messages_wait_in_line(fixture: &mut impl StateFixture) {
     fixture.reopen().await;
     assert_eq!(due(fixture.store(), &route, 49).await, Vec::<u64>::new());
     assert_eq!(due(fixture.store(), &route, 60).await, [1, 2]);
-    let rows = fixture.store().waiting(&route, Moment(70), 0, 10).await.expect("rows");
+    let rows = fixture.store().waiting(&route, Moment(70), 10, usize::MAX).await.expect("rows");
     assert_eq!(rows.iter().map(|row| &row.envelope).collect::<Vec<_>>(), messages.iter().collect::<Vec<_>>());
     assert_eq!((rows[0].attempts, rows[0].reason, rows[0].replayed), (4, HoldReason::Closed, Replayed::Never));
     let oldest = messages.iter().map(|message| message.time).min();
@@ -85,7 +85,7 @@ pub async fn deferring_counts_attempts_and_moves_the_whole_key(fixture: &mut imp
     fixture.reopen().await;
     let store = fixture.store();
     assert_eq!(due(store, &route, 899).await, [3]);
-    let rows = store.waiting(&route, Moment(900), 0, 10).await.expect("rows");
+    let rows = store.waiting(&route, Moment(900), 10, usize::MAX).await.expect("rows");
     let seen: Vec<_> = rows.iter().map(|r| (r.envelope.seq.number, r.attempts, r.reason)).collect();
     assert_eq!(seen, [(1, 2, HoldReason::Retry), (2, 0, HoldReason::Behind), (3, 0, HoldReason::Behind)]);
     let absent = sample::envelope(&stream, "ключ", 9);
@@ -126,21 +126,18 @@ pub async fn an_opened_route_knows_its_keys(fixture: &mut impl StateFixture) {
     assert_eq!((counts.waiting, counts.dead), (3, 2));
 }
 
-/// A long line is read in pages.
-pub async fn waiting_pages_by_place(fixture: &mut impl StateFixture) {
+/// A long line is read from its start; a large row is one page, and never none.
+pub async fn a_long_line_is_bounded_by_rows_and_bytes(fixture: &mut impl StateFixture) {
     let (route, stream) = (route(), sample::stream());
     let store = fixture.store();
     let holds = (1..=25).map(|n| hold(&sample::envelope(&stream, &format!("к{n}"), n), 0)).collect();
     commit(store, &route, holds).await;
-    let (mut after, mut seen) = (0, Vec::new());
-    loop {
-        let rows = store.waiting(&route, Moment(0), after, 10).await.expect("rows");
-        let Some(last) = rows.last() else { break };
-        assert!(rows.len() <= 10);
-        after = last.place;
-        seen.extend(rows.iter().map(|row| row.envelope.seq.number));
+    let size = sample::envelope(&stream, "к1", 1).to_frame().len();
+    for (limit, bytes, expected) in [(10, usize::MAX, 10), (100, usize::MAX, 25), (10, 3 * size - 1, 3), (10, 1, 1)] {
+        let rows = store.waiting(&route, Moment(0), limit, bytes).await.expect("rows");
+        let seen: Vec<u64> = rows.iter().map(|row| row.envelope.seq.number).collect();
+        assert_eq!(seen, (1..=expected).collect::<Vec<_>>(), "{limit} rows, {bytes} bytes");
     }
-    assert_eq!(seen, (1..=25).collect::<Vec<_>>());
 }
 
 /// The first moment stands, through another look and a crash; it goes with the row.
@@ -152,12 +149,12 @@ pub async fn what_a_message_waits_for_is_noted_with_it(fixture: &mut impl StateF
     commit(fixture.store(), &route, vec![hold(&message, 5), awaits(10)]).await;
     commit(fixture.store(), &route, vec![awaits(99)]).await;
     fixture.reopen().await;
-    let rows = fixture.store().waiting(&route, Moment(70), 0, 10).await.expect("rows");
+    let rows = fixture.store().waiting(&route, Moment(70), 10, usize::MAX).await.expect("rows");
     assert_eq!(rows[0].held_since, Some(Moment(10)));
     commit(fixture.store(), &route, vec![delivered(&message)]).await;
     let next = sample::envelope(&stream, "к", 2);
     commit(fixture.store(), &route, vec![hold(&next, 5)]).await;
-    let rows = fixture.store().waiting(&route, Moment(70), 0, 10).await.expect("rows");
+    let rows = fixture.store().waiting(&route, Moment(70), 10, usize::MAX).await.expect("rows");
     assert_eq!(rows[0].held_since, None);
 }
 
@@ -182,6 +179,6 @@ pub async fn a_held_key_is_woken_and_no_other(fixture: &mut impl StateFixture) {
     let wake = |key: &str| Change::Wake { key: sample::envelope(&stream, key, 1).key };
     let applied = commit(fixture.store(), &route, ["a", "b", "c", "d"].map(wake).to_vec()).await;
     assert_eq!(applied, [Applied::Yes, Applied::Ignored, Applied::Ignored, Applied::Ignored]);
-    let rows = fixture.store().waiting(&route, Moment::now(), 0, 10).await.expect("rows");
+    let rows = fixture.store().waiting(&route, Moment::now(), 10, usize::MAX).await.expect("rows");
     assert_eq!(rows.iter().map(|row| row.envelope.seq.number).collect::<Vec<_>>(), [1, 2]);
 }

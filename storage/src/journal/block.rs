@@ -8,6 +8,7 @@ use bus_core::vocabulary::{Envelope, Key, MessageId, Operation};
 use bytes::{Buf, BufMut, Bytes};
 
 use crate::failure::{Failure, damaged};
+use crate::parts;
 
 /// The fastest level: records compress well already, and this runs while a batch is being published.
 const LEVEL: i32 = 1;
@@ -15,8 +16,6 @@ const LEVEL: i32 = 1;
 const UNPACKED: usize = 256 * 1024 * 1024;
 /// What an index entry and its message cost beside their texts, about.
 const ENTRY: usize = 48;
-/// Where there is no label.
-const NONE: u32 = u32::MAX;
 
 /// Who one message is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,26 +55,17 @@ fn pack_entries(envelopes: &[Envelope]) -> Vec<u8> {
         bytes.put_u8(envelope.operation.code());
         bytes.put_u64(envelope.generation);
         bytes.put_slice(envelope.id.as_bytes());
-        put(&mut bytes, envelope.key.as_str().as_bytes());
-        match &envelope.label {
-            Some(label) => put(&mut bytes, label.as_bytes()),
-            None => bytes.put_u32(NONE),
-        }
+        parts::put(&mut bytes, Some(envelope.key.as_str().as_bytes()));
+        parts::put(&mut bytes, envelope.label.as_ref().map(String::as_bytes));
     }
     bytes
 }
 
 fn pack_bodies(envelopes: &[Envelope]) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(envelopes.iter().map(|envelope| envelope.body.len() + 4).sum());
-    envelopes.iter().for_each(|envelope| put(&mut bytes, &envelope.body));
+    envelopes.iter().for_each(|envelope| parts::put(&mut bytes, Some(&envelope.body)));
     // It fails only without memory; the journal then does without the bodies.
     zstd::bulk::compress(&bytes, LEVEL).ok()
-}
-
-fn put(bytes: &mut Vec<u8>, part: &[u8]) {
-    // Far below 4 GiB: SQLite takes no value of 1 GB.
-    bytes.put_u32(u32::try_from(part.len()).unwrap_or(NONE - 1));
-    bytes.put_slice(part);
 }
 
 pub(super) fn entries(bytes: Vec<u8>) -> Result<Vec<Entry>, Failure> {
@@ -109,15 +99,7 @@ pub(super) fn bodies(packed: &[u8]) -> Result<Vec<Bytes>, Failure> {
 }
 
 fn take(bytes: &mut Bytes) -> Result<Option<Bytes>, Failure> {
-    let length = bytes.try_get_u32().map_err(|_| cut())?;
-    if length == NONE {
-        return Ok(None);
-    }
-    let length = length as usize;
-    if length > bytes.len() {
-        return Err(cut());
-    }
-    Ok(Some(bytes.split_to(length)))
+    parts::take(bytes).map_err(|_| cut())
 }
 
 fn text(bytes: &[u8]) -> Result<String, Failure> {

@@ -12,7 +12,7 @@ use super::JournalBounds;
 use super::block::Packed;
 use super::{trim, write};
 use crate::failure::Failure;
-use crate::queue::log::unsigned;
+use crate::number::unsigned;
 use crate::writer::Chore;
 
 /// Notes in memory, and as many again on their way to disk. The writer takes them with every transaction, several times a second, so this is reached only while

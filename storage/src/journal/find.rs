@@ -11,7 +11,7 @@ use super::story::{self, Message};
 use super::write;
 use crate::failure::{Failure, damaged};
 use crate::names::{self, Kind};
-use crate::queue::log::{signed, unsigned};
+use crate::number::{signed, unsigned};
 
 /// Messages that one search looks at, where no index answers it.
 const LOOKED_AT: usize = 20_000;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use bus_core::ports::source::BatchLimit;
 use bus_core::ports::story::StepKind;
 use bus_core::vocabulary::{ContentHash, Envelope, Key, Moment, Operation, RouteName, Seq, StreamName};
 use rusqlite::{Connection, OptionalExtension};
@@ -10,7 +11,7 @@ use super::find::Block;
 use super::{block, write};
 use crate::failure::Failure;
 use crate::names::{self, Kind};
-use crate::queue::log::{signed, unsigned};
+use crate::number::{signed, unsigned};
 
 /// Newest first, by the index of places; a block without bodies is passed over.
 const NEWEST: &str = "SELECT j.epoch, j.first, j.read_at, j.entries, a.bodies
@@ -19,25 +20,27 @@ const NEWEST: &str = "SELECT j.epoch, j.first, j.read_at, j.entries, a.bodies
                       ORDER BY j.epoch DESC, j.first DESC";
 
 pub(super) fn newest(connection: &Connection, name: &StreamName, limit: usize) -> Result<Vec<Envelope>, Failure> {
+    let limit = BatchLimit { records: limit, bytes: usize::MAX };
     let mut found = archived(connection, name, None, None, limit)?;
     found.reverse();
     Ok(found)
 }
 
-/// The newest `limit` messages below a place, of those read between two moments, the newest first.
+/// The newest messages below a place, of those read between two moments, the newest first: up to the one that reaches
+/// `limit`.
 pub(crate) fn archived(
     connection: &Connection,
     name: &StreamName,
     below: Option<Seq>,
     between: Option<(Moment, Moment)>,
-    limit: usize,
+    limit: BatchLimit,
 ) -> Result<Vec<Envelope>, Failure> {
     let Some(stream) = names::find(connection, Kind::Stream, name.as_str())? else { return Ok(Vec::new()) };
     let (epoch, number) = below.map_or((i64::MAX, i64::MAX), |seq| (signed(seq.epoch), signed(seq.number)));
     let mut select = connection.prepare_cached(NEWEST)?;
     let (since, until) = between.unwrap_or((Moment(i64::MIN), Moment(i64::MAX)));
     let mut rows = select.query((stream, epoch, number, since.0, until.0))?;
-    let mut found = Vec::new();
+    let (mut found, mut read) = (Vec::new(), 0);
     while let Some(row) = rows.next()? {
         let (epoch, first, time) = (unsigned(row.get(0)?), unsigned(row.get(1)?), Moment(row.get(2)?));
         let (entries, bodies) = (block::entries(row.get(3)?)?, block::bodies(&row.get::<_, Vec<u8>>(4)?)?);
@@ -48,6 +51,7 @@ pub(crate) fn archived(
             if !kept || below.is_some_and(|below| seq >= below) {
                 continue;
             }
+            read += body.len() + entry.key.as_str().len();
             found.push(Envelope {
                 id: entry.id,
                 stream: name.clone(),
@@ -60,7 +64,7 @@ pub(crate) fn archived(
                 hash: ContentHash::of(entry.operation, &body),
                 body,
             });
-            if found.len() >= limit {
+            if found.len() >= limit.records || read >= limit.bytes {
                 return Ok(found);
             }
         }

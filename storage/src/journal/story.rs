@@ -14,7 +14,7 @@ use super::find::{BY_KEY, Block};
 use super::write;
 use crate::failure::{Failure, damaged};
 use crate::names::{self, Kind};
-use crate::queue::log::{signed, unsigned};
+use crate::number::{signed, unsigned};
 
 /// Index rows of a key that are followed, whatever their stream.
 const ROWS: i64 = 20_000;

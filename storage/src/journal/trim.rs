@@ -3,10 +3,10 @@
 use bus_core::vocabulary::Moment;
 use rusqlite::{Connection, OptionalExtension};
 
-use super::write::{self, STEP_SIZE};
+use super::write;
 use super::{JournalBounds, block};
 use crate::failure::Failure;
-use crate::queue::log::signed;
+use crate::number::signed;
 
 /// Blocks that one transaction removes: about 10 ms of other people's waiting.
 const BLOCKS: usize = 4;
@@ -83,7 +83,7 @@ fn remove(connection: &Connection, oldest: &Oldest) -> Result<(), Failure> {
         }
     }
     let past = "stream = ?1 AND (epoch, number) <= (?2, ?3)";
-    let sum = format!("SELECT coalesce(sum({STEP_SIZE}), 0) FROM journal_steps WHERE {past}");
+    let sum = format!("SELECT coalesce(sum({}), 0) FROM journal_steps WHERE {past}", write::step_size());
     let place = (oldest.stream, oldest.epoch, oldest.last);
     let steps: i64 = connection.prepare_cached(&sum)?.query_row(place, |row| row.get(0))?;
     connection.prepare_cached(&format!("DELETE FROM journal_steps WHERE {past}"))?.execute(place)?;

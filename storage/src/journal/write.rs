@@ -11,7 +11,7 @@ use super::block::Packed;
 use super::buffer::{Lost, Note};
 use crate::failure::Failure;
 use crate::names::{self, Kind};
-use crate::queue::log::signed;
+use crate::number::signed;
 
 /// Steps of one message on one route. Equal ones in a row are one already; beyond this the last one is overwritten, so
 /// that an outage of days with changing errors stays small.
@@ -77,7 +77,9 @@ pub(super) fn grow(connection: &Connection, bytes: i64) -> Result<i64, Failure> 
 }
 
 /// A step's part of the size, from its texts.
-pub(super) const STEP_SIZE: &str = "48 + coalesce(length(message), 0) + coalesce(length(answer), 0)";
+pub(super) fn step_size() -> String {
+    format!("{STEP_BYTES} + coalesce(length(message), 0) + coalesce(length(answer), 0)")
+}
 
 struct Writer<'a> {
     connection: &'a Connection,

@@ -13,7 +13,7 @@ use rusqlite::{Connection, Row};
 use super::tasks;
 use crate::SqliteState;
 use crate::failure::{Failure, damaged};
-use crate::queue::log::{signed, unsigned};
+use crate::number::{signed, unsigned};
 
 /// Of those that are over, so many are shown and kept.
 const OVER: i64 = 100;

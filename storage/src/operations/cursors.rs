@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::SqliteState;
 use crate::failure::{Failure, damaged};
 use crate::names::Kind;
-use crate::queue::log::unsigned;
+use crate::number::unsigned;
 use crate::state::feeds;
 
 #[async_trait]

@@ -4,4 +4,4 @@ mod backfills;
 mod cursors;
 mod pauses;
 mod tasks;
-pub(crate) mod triage;
+mod triage;

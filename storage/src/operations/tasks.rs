@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use bus_core::policy::Slice;
+use bus_core::ports::source::BatchLimit;
 use bus_core::ports::state::StateError;
 use bus_core::ports::tasks::{Kind, Line, Order, Place, Stage, Task, TaskStore};
 use bus_core::vocabulary::{ContentHash, Envelope, FeedName, Key, Moment, Period, RouteName, Seq, StreamName};
@@ -11,7 +12,7 @@ use crate::SqliteState;
 use crate::failure::{Failure, damaged};
 use crate::journal::recent;
 use crate::names;
-use crate::queue::log::{signed, unsigned};
+use crate::number::{signed, unsigned};
 use crate::state::route;
 
 /// Of the tasks that ended, so many are shown and kept.
@@ -97,14 +98,17 @@ impl TaskStore for SqliteState {
         self.database().write(0, work).await
     }
 
-    async fn rows(&self, id: i64, limit: usize) -> Result<Vec<(i64, Envelope)>, StateError> {
+    async fn rows(&self, id: i64, limit: usize, bytes: usize) -> Result<Vec<(i64, Envelope)>, StateError> {
         let work = move |connection: &Connection| {
             let mut select = connection
                 .prepare_cached("SELECT place, frame FROM task_rows WHERE task = ?1 ORDER BY place LIMIT ?2")?;
             let mut rows = select.query((id, signed(limit as u64)))?;
-            let mut found = Vec::new();
-            while let Some(row) = rows.next()? {
+            let (mut found, mut read) = (Vec::new(), 0);
+            while (read < bytes || found.is_empty())
+                && let Some(row) = rows.next()?
+            {
                 let frame: Vec<u8> = row.get(1)?;
+                read += frame.len();
                 found.push((row.get(0)?, Envelope::from_frame(frame.into()).map_err(damaged)?));
             }
             Ok(found)
@@ -141,7 +145,7 @@ impl TaskStore for SqliteState {
         stream: &StreamName,
         below: Option<Seq>,
         between: Option<(Moment, Moment)>,
-        limit: usize,
+        limit: BatchLimit,
     ) -> Result<Vec<Envelope>, StateError> {
         let stream = stream.clone();
         self.database().read(move |connection| recent::archived(connection, &stream, below, between, limit)).await

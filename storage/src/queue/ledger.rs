@@ -5,7 +5,7 @@
 //! acked in the last moments, and everything acked above the floor; the fence of each key absorbs that.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bus_core::ports::broker::{BrokerHealth, Keep};
@@ -18,6 +18,7 @@ use super::line::Line;
 use super::log;
 use super::tail::Tail;
 use crate::failure::Failure;
+use crate::number::signed;
 use crate::writer::Chore;
 
 /// Memory for the tails of all streams together.
@@ -82,7 +83,6 @@ pub(crate) struct Ledger {
     pub moved: AtomicBool,
     bounded: AtomicBool,
     ages_seen: Mutex<i64>,
-    dropped: AtomicU64,
     /// Of the transaction that is being written.
     writing: Mutex<Vec<Written>>,
     health: watch::Sender<BrokerHealth>,
@@ -104,7 +104,6 @@ impl Ledger {
             moved: AtomicBool::new(false),
             bounded: AtomicBool::new(false),
             ages_seen: Mutex::new(0),
-            dropped: AtomicU64::new(0),
             writing: Mutex::default(),
             health: watch::Sender::new(BrokerHealth::Connected),
         }
@@ -120,11 +119,6 @@ impl Ledger {
 
     pub fn health(&self) -> watch::Receiver<BrokerHealth> {
         self.health.subscribe()
-    }
-
-    /// Messages that bounds have dropped since the start.
-    pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
     }
 
     /// Takes a durable queue into memory, with what its stream is if that is new; again: takes its new bounds over.
@@ -196,7 +190,6 @@ impl Ledger {
         let queue = &mut state.queues[index];
         let dropped = queue.line.raise(floor);
         if dropped > 0 {
-            self.dropped.fetch_add(dropped, Ordering::Relaxed);
             tracing::warn!(queue = %queue.name, dropped, "the oldest messages were dropped by the queue's bound");
         }
     }
@@ -220,7 +213,7 @@ impl Ledger {
             }
             if floor > stored {
                 let mut update = connection.prepare_cached("UPDATE queues SET floor = ?2 WHERE id = ?1")?;
-                update.execute((id, log::signed(floor)))?;
+                update.execute((id, signed(floor)))?;
                 floors.push((index, floor));
             }
             lowest = lowest.min(floor);

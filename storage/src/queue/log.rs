@@ -6,21 +6,12 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::failure::Failure;
+use crate::number::{signed, unsigned};
 use crate::schema::POSITION_BITS;
 
 /// Rows one lookup reads, and bytes after which it stops.
 const READ_ROWS: i64 = 256;
 const READ_BYTES: usize = 2 * 1024 * 1024;
-
-/// A counter as SQLite stores it. Positions, epochs and sizes start at 0 and never come near 2^63.
-pub(crate) fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-/// Reads [`signed`].
-pub(crate) fn unsigned(value: i64) -> u64 {
-    u64::try_from(value).unwrap_or(0)
-}
 
 /// The rowid of a position.
 pub(crate) fn row(owner: i64, position: u64) -> i64 {

@@ -23,12 +23,12 @@ use tokio::sync::{Notify, watch};
 use crate::database::Database;
 use crate::failure::{Failure, damaged};
 use crate::names::{self, Kind};
+use crate::number::{signed, unsigned};
 use crate::schema::POSITION_BITS;
 use crate::writer::Owner;
 use deliveries::Consumer;
 use ledger::{Ledger, Queue, Stream};
 use line::Line;
-use log::{signed, unsigned};
 
 /// A disk that takes longer for one flush than this is reported; the message may still become durable.
 const PUBLISH_PATIENCE: Duration = Duration::from_secs(60);
@@ -59,11 +59,6 @@ impl EmbeddedBroker {
     /// The stream, if any queue keeps its messages: one without queues has nobody to keep them for.
     fn kept(&self, stream: &StreamName) -> Option<Arc<Stream>> {
         self.ledger.stream(stream).filter(|stream| stream.lock().queues.iter().any(|queue| !queue.removed))
-    }
-
-    /// Messages that the bounds of subscribers' queues have dropped since the start.
-    pub fn dropped(&self) -> u64 {
-        self.ledger.dropped()
     }
 
     fn queue(&self, name: &QueueName) -> Result<(Arc<Stream>, usize), BrokerError> {

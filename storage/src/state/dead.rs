@@ -1,17 +1,14 @@
-//! Dead letters: keeping, listing, replaying, dropping.
+//! Dead letters: keeping and listing.
 
-use bus_core::engine::crash::{self, Plant};
 use bus_core::policy::{fingerprint, pattern};
-use bus_core::ports::state::{DeadFilter, DeadLetter, DeadRow, HoldReason, Replay, ReplayMode, Replayed};
+use bus_core::ports::state::{DeadFilter, DeadLetter, DeadRow};
 use bus_core::vocabulary::{Envelope, Exchange, Key, MessageId, Moment, RouteName, StreamName};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::route;
+use super::letters;
 use crate::failure::{Failure, damaged};
 use crate::names::{self, Kind};
-use crate::operations::triage;
-use crate::queue::log::signed;
 
 /// Rows of a list without a limit.
 const LISTED: usize = 1000;
@@ -114,80 +111,6 @@ fn read(row: &Row<'_>) -> Result<DeadRow, Failure> {
         key: row.get::<_, Option<String>>(12)?.map(|key| Key::from_stored(&key)),
         label: row.get(13)?,
         letter,
-        history: triage::history(row, 14)?,
+        history: letters::history(row, 14)?,
     })
-}
-
-/// R10: from dead to waiting in one transaction, refused if something newer was settled or waits.
-pub(crate) fn replay(connection: &Connection, id: i64, mode: ReplayMode, now: Moment) -> Result<Replay, Failure> {
-    let mut select = connection.prepare_cached(
-        "SELECT d.route, n.name, d.frame FROM dead d JOIN names n ON n.id = d.route
-         WHERE d.id = ?1 AND d.frame IS NOT NULL",
-    )?;
-    let found: Option<(i64, String, Vec<u8>)> =
-        select.query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
-    let Some((route, name, frame)) = found else { return Ok(Replay::NotFound) };
-    let envelope = Envelope::from_frame(frame.into()).map_err(damaged)?;
-    let settled = route::fence(connection, route, &envelope.key)?;
-    let waiting = route::highest_waiting(connection, route, &envelope.key)?;
-    let mode = if crash::planted(Plant::ReplayOverNewer) { ReplayMode::Forced } else { mode };
-    let (obstacle, replayed) = match mode {
-        ReplayMode::Careful => (settled.max(waiting), Replayed::Asked),
-        ReplayMode::Return => (settled, Replayed::Asked),
-        ReplayMode::Forced => (None, Replayed::Forced),
-    };
-    if let Some(newer) = obstacle.filter(|newer| *newer > envelope.seq) {
-        return Ok(Replay::Newer { seq: newer });
-    }
-    connection.execute("DELETE FROM dead WHERE id = ?1", [id])?;
-    triage::replayed(connection, route, &envelope.id)?;
-    // D7: a person has decided that it may be sent again.
-    route::clear_mark(connection, route, &envelope.id)?;
-    requeue(connection, route, &envelope, replayed, now)?;
-    let Envelope { stream, key, seq, label, .. } = envelope;
-    Ok(Replay::Waiting { route: RouteName::new(&name).map_err(damaged)?, stream, key, seq, label })
-}
-
-/// To the end of the line. Newer rows of the key go behind it: within a key the order is by seq.
-fn requeue(
-    connection: &Connection,
-    route: i64,
-    envelope: &Envelope,
-    replayed: Replayed,
-    now: Moment,
-) -> Result<(), Failure> {
-    let (key, epoch, number) = (envelope.key.as_str(), signed(envelope.seq.epoch), signed(envelope.seq.number));
-    // The same version cannot wait beside its own dead letter (D4), but a damaged past must not stop a person.
-    connection.execute(
-        "DELETE FROM waiting WHERE route = ?1 AND key = ?2 AND epoch = ?3 AND number = ?4",
-        (route, key, epoch, number),
-    )?;
-    let mut place = route::insert_waiting(connection, route, envelope, now, 0, HoldReason::Replay, replayed)?;
-    let mut newer = connection.prepare_cached(
-        "SELECT place FROM waiting WHERE route = ?1 AND key = ?2 AND (epoch, number) > (?3, ?4)
-         ORDER BY epoch, number",
-    )?;
-    let newer: Vec<i64> = newer.query_map((route, key, epoch, number), |row| row.get(0))?.collect::<Result<_, _>>()?;
-    if newer.is_empty() {
-        return Ok(());
-    }
-    for old in newer {
-        place += 1;
-        connection.execute("UPDATE waiting SET place = ?2 WHERE place = ?1", (old, place))?;
-    }
-    // An update does not move SQLite's own counter, and a place must not be given twice.
-    connection.execute("UPDATE sqlite_sequence SET seq = max(seq, ?1) WHERE name = 'waiting'", [place])?;
-    Ok(())
-}
-
-/// `false` if there is no such letter.
-pub(crate) fn drop_dead(connection: &Connection, id: i64) -> Result<bool, Failure> {
-    let mut delete = connection.prepare_cached("DELETE FROM dead WHERE id = ?1 RETURNING route, message")?;
-    let gone: Option<(Option<i64>, Vec<u8>)> =
-        delete.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-    let Some((route, message)) = gone else { return Ok(false) };
-    if let (Some(route), Ok(message)) = (route, message.try_into()) {
-        triage::forget(connection, route, &MessageId::from_bytes(message))?;
-    }
-    Ok(true)
 }

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::sealed;
 use crate::failure::{Failure, damaged};
 use crate::names::{self, Kind};
-use crate::queue::log::{signed, unsigned};
+use crate::number::{signed, unsigned};
 
 /// R3: the epoch rises before the cursor is loaded, in one transaction, so a predecessor that still runs can move
 /// nothing from here on.

@@ -2,7 +2,9 @@
 
 pub(crate) mod dead;
 pub(crate) mod feeds;
+mod letters;
 mod outbox;
+mod replay;
 pub(crate) mod route;
 mod scan;
 mod sealed;
@@ -20,7 +22,7 @@ use rusqlite::OptionalExtension;
 
 use crate::database::Database;
 use crate::names::Kind;
-use crate::queue::log::unsigned;
+use crate::number::unsigned;
 use scan::Scans;
 pub use writes::SqliteWrites;
 
@@ -135,13 +137,13 @@ impl StateStore for SqliteState {
         &self,
         route: &RouteName,
         now: Moment,
-        after: i64,
         limit: usize,
+        bytes: usize,
     ) -> Result<Vec<WaitingRow>, StateError> {
         let Some(route) = self.database.known_number(Kind::Route, route.as_str()).await? else {
             return Ok(Vec::new());
         };
-        self.database.read(move |connection| route::due(connection, route, now, after, limit)).await
+        self.database.read(move |connection| route::due(connection, route, now, limit, bytes)).await
     }
 
     async fn marked(&self, route: &RouteName, ids: &[MessageId]) -> Result<Vec<bool>, StateError> {
@@ -159,11 +161,11 @@ impl StateStore for SqliteState {
 
     async fn replay(&self, id: i64, mode: ReplayMode) -> Result<Replay, StateError> {
         let now = Moment::now();
-        self.database.write(0, move |connection| dead::replay(connection, id, mode, now)).await
+        self.database.write(0, move |connection| replay::replay(connection, id, mode, now)).await
     }
 
     async fn drop_dead(&self, id: i64) -> Result<bool, StateError> {
-        self.database.write(0, move |connection| dead::drop_dead(connection, id)).await
+        self.database.write(0, move |connection| replay::drop_dead(connection, id)).await
     }
 
     async fn gate(&self, system: &SystemName) -> Result<Option<i64>, StateError> {

@@ -5,7 +5,8 @@ use bus_core::vocabulary::{Envelope, Moment};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::failure::{Failure, damaged};
-use crate::queue::log::{position, row, signed, unsigned};
+use crate::number::{signed, unsigned};
+use crate::queue::log::{position, row};
 
 /// The counters of one outbox. `floor`: everything up to there is gone; `total`: bytes ever appended.
 struct Outbox {

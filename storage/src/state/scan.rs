@@ -8,7 +8,8 @@ use bus_core::ports::state::{ScanTotals, StateError};
 use bus_core::vocabulary::Key;
 use rusqlite::Connection;
 
-use crate::failure::{Failure, translate};
+use crate::database;
+use crate::failure::Failure;
 
 /// SQLite's cache of the scan: a million keys must not become memory.
 const CACHE_KIB: i64 = 8 * 1024;
@@ -38,7 +39,7 @@ impl Scans {
         let task = tokio::task::spawn_blocking(move || {
             let mut slot = shared.connection.lock().unwrap_or_else(PoisonError::into_inner);
             if slot.is_none() {
-                *slot = Some(shared.open().map_err(|error| translate(&error))?);
+                *slot = Some(shared.open().map_err(|failure| failure.0)?);
             }
             let connection = slot.as_mut().ok_or_else(crate::work::stopped)?;
             work(connection).map_err(|failure| failure.0)
@@ -106,9 +107,12 @@ impl Shared {
     }
 
     /// What a predecessor left is worthless: it does not know how far that scan came.
-    fn open(&self) -> rusqlite::Result<Connection> {
+    fn open(&self) -> Result<Connection, Failure> {
         self.remove();
-        let connection = Connection::open(self.file())?;
+        let file = self.file();
+        let at = |error: std::io::Error| StateError::Failed(format!("cannot make {}: {error}", file.display()));
+        database::private(&file).map_err(at)?;
+        let connection = Connection::open(&file)?;
         connection.busy_timeout(Duration::from_secs(10))?;
         connection.pragma_update(None, "journal_mode", "OFF")?;
         connection.pragma_update(None, "synchronous", "OFF")?;

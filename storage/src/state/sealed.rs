@@ -2,32 +2,22 @@
 
 use bus_core::ports::state::SealedBatch;
 use bus_core::vocabulary::{Cursor, Envelope};
-use bytes::{Buf, BufMut, Bytes};
+use bytes::{Buf, Bytes};
 
 use crate::failure::{Failure, damaged};
+use crate::parts;
 
 const VERSION: u8 = 1;
-/// Length of a cursor that is not there.
-const NONE: u32 = u32::MAX;
 
 pub(super) fn encode(batch: &SealedBatch) -> Vec<u8> {
     let mut bytes = vec![VERSION];
     for cursor in [&batch.expected, &batch.next] {
-        match cursor {
-            Some(cursor) => put(&mut bytes, cursor.as_str().as_bytes()),
-            None => bytes.put_u32(NONE),
-        }
+        parts::put(&mut bytes, cursor.as_ref().map(|cursor| cursor.as_str().as_bytes()));
     }
     for envelope in &batch.envelopes {
-        put(&mut bytes, &envelope.to_frame());
+        parts::put(&mut bytes, Some(&envelope.to_frame()));
     }
     bytes
-}
-
-fn put(bytes: &mut Vec<u8>, part: &[u8]) {
-    // SQLite takes no value of 1 GB or more, far below 4 GiB.
-    bytes.put_u32(u32::try_from(part.len()).unwrap_or(NONE - 1));
-    bytes.put_slice(part);
 }
 
 pub(super) fn decode(bytes: Vec<u8>) -> Result<SealedBatch, Failure> {
@@ -50,15 +40,7 @@ fn cursor(bytes: &mut Bytes) -> Result<Option<Cursor>, Failure> {
 }
 
 fn take(bytes: &mut Bytes) -> Result<Option<Bytes>, Failure> {
-    let length = bytes.try_get_u32().map_err(|_| cut())?;
-    if length == NONE {
-        return Ok(None);
-    }
-    let length = length as usize;
-    if length > bytes.len() {
-        return Err(cut());
-    }
-    Ok(Some(bytes.split_to(length)))
+    parts::take(bytes).map_err(|_| cut())
 }
 
 fn cut() -> Failure {

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::failure::{Failure, damaged};
 use crate::names::{self, Kind};
-use crate::queue::log::{signed, unsigned};
+use crate::number::{signed, unsigned};
 use crate::state::SqliteState;
 
 /// Closed incidents that are kept: what a person may want to look back on, and never a burden.

@@ -134,7 +134,7 @@ pass_on! {
     "store.scan_missing" scan_missing(stream: &StreamName, after: Option<&Key>, limit: usize) -> Vec<Key>;
     "store.scan_totals" scan_totals(stream: &StreamName) -> ScanTotals;
     "store.open_route" open_route(route: &RouteName) -> RouteState;
-    "store.waiting" waiting(route: &RouteName, now: Moment, after: i64, limit: usize) -> Vec<WaitingRow>;
+    "store.waiting" waiting(route: &RouteName, now: Moment, limit: usize, bytes: usize) -> Vec<WaitingRow>;
     "store.marked" marked(route: &RouteName, ids: &[MessageId]) -> Vec<bool>;
     "store.dead_letters" dead_letters(filter: &DeadFilter) -> Vec<DeadRow>;
     "store.replay" replay(id: i64, mode: ReplayMode) -> Replay;

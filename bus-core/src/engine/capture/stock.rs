@@ -82,7 +82,7 @@ impl Capture {
         begin_reading(&self.ports.tasks, together).await?;
         let (mut below, mut any) = (None, false);
         while is_wanted(&self.ports.tasks, together) {
-            let page = store.archived(stream, below, between, self.plan.limit.records).await?;
+            let page = store.archived(stream, below, between, self.plan.limit).await?;
             let Some(last) = page.last() else {
                 // That nothing was pushed on a day is no mistake.
                 if !any && between.is_none() {
@@ -146,7 +146,7 @@ async fn keep(tasks: &Tasks, together: &mut [Task], read: u64, rows: &[Envelope]
 /// Everything was read.
 async fn send(tasks: &Tasks, together: &[Task]) -> Result<(), StateError> {
     for task in together {
-        if tasks.store().rows(task.id, 1).await?.is_empty() {
+        if tasks.store().rows(task.id, 1, 1).await?.is_empty() {
             tasks.read_on_or_end(task).await?;
         } else {
             tasks.set_stage(task.id, Stage::Sending, None).await?;

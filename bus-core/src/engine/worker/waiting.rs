@@ -13,6 +13,8 @@ use crate::vocabulary::{Key, Moment, Seq};
 
 /// Rows in hand at a time; two batches where those are larger.
 const IN_HAND: usize = 256;
+/// Of rows that are read at a time, and so about of those in hand: a few hundred large records are no memory of a worker.
+const READ_BYTES: usize = 16 * 1024 * 1024;
 /// Pause between looks while nothing is due.
 const IDLE: Duration = Duration::from_millis(200);
 
@@ -135,7 +137,7 @@ impl Worker {
             return;
         }
         let limit = in_hand + most;
-        let rows = match self.ports.store.waiting(&self.plan.name, Moment::now(), 0, limit).await {
+        let rows = match self.ports.store.waiting(&self.plan.name, Moment::now(), limit, READ_BYTES).await {
             Ok(rows) => rows,
             Err(error) => {
                 self.store_failed(&error);
@@ -143,6 +145,8 @@ impl Worker {
                 return;
             }
         };
+        // Large rows in hand stand at the start of the line: behind them more is read when some have left.
+        let large = rows.iter().map(|row| row.envelope.body.len()).sum::<usize>() > READ_BYTES / 2;
         let full = rows.len() == limit;
         let latest = self.plan.delivery == Delivered::Latest;
         let mut left_alone: HashSet<Key> = HashSet::new();
@@ -166,6 +170,7 @@ impl Worker {
             let origin = Origin::Waiting { replayed: row.replayed };
             self.line_up_item(Item { envelope: row.envelope, origin, attempts: row.attempts, doubt: false });
         }
-        self.line.next = (!full).then(|| now + IDLE);
+        let more = full || (large && self.line.loaded.len() > in_hand);
+        self.line.next = (!more).then(|| now + IDLE);
     }
 }

@@ -16,7 +16,8 @@ pub struct DeadLetter {
     pub transformed: Option<Bytes>,
     /// What was sent and answered last.
     pub exchange: Exchange,
-    /// Word of the fault (`rejected`, `busy`, `ambiguous`, `shape`, `foreign`, `unreadable`).
+    /// Word of the fault of the last attempt (`rejected`, `busy`, `ambiguous`, …), or why nothing was sent (`shape`, `overtaken`,
+    /// `map`, `requires`, `foreign`, `unreadable`).
     pub fault: String,
     /// What happened, in words.
     pub message: String,

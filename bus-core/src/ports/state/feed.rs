@@ -21,7 +21,7 @@ pub struct SealedBatch {
     pub expected: Option<Cursor>,
     /// The cursor once it is confirmed.
     pub next: Option<Cursor>,
-    /// In publishing order; at most one version of a key (R8).
+    /// In publishing order; of a key there may be several versions, with rising generations (R8 cuts between them).
     pub envelopes: Vec<Envelope>,
 }
 

@@ -80,13 +80,13 @@ pub trait StateStore: Send + Sync {
     /// same time share one disk flush.
     async fn commit(&self, route: &RouteName, changes: Vec<Change>) -> Result<Vec<Applied>, StateError>;
 
-    /// Waiting rows whose time has come, in line order, after place `after`.
+    /// Waiting rows whose time has come, in line order: at most `limit`, and none behind the one that reaches `bytes`.
     async fn waiting(
         &self,
         route: &RouteName,
         now: Moment,
-        after: i64,
         limit: usize,
+        bytes: usize,
     ) -> Result<Vec<WaitingRow>, StateError>;
 
     /// Whether a durable attempt mark exists for each id (D7).

@@ -34,8 +34,6 @@ pub struct Settled {
 /// A row of `waiting`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WaitingRow {
-    /// Place in line; lower goes first.
-    pub place: i64,
     /// The message.
     pub envelope: Envelope,
     /// Attempts made so far.

@@ -1,8 +1,7 @@
 //! Several records in one request, and a verdict for each.
 
-use bus_core::policy::Idempotency;
 use bus_core::ports::permits::Permits;
-use bus_core::ports::target::{Parcel, Target};
+use bus_core::ports::target::Parcel;
 use bus_core::vocabulary::{DeliveryError, Exchange, Fault, Receipt};
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
@@ -76,7 +75,7 @@ impl HttpTarget {
         let whole = self.fault_of_all(asked);
         // A system that takes nothing has not looked at any record.
         let looked = matches!(whole, None | Some(Fault::Busy | Fault::Rejected));
-        let harms = self.idempotency() == Idempotency::NonIdempotent;
+        let harms = self.harms();
         let document: Option<Value> = answer.whole.then(|| serde_json::from_slice(&answer.body).ok()).flatten();
         let found = batch.results.as_ref().filter(|_| looked);
         let found = found.map(|results| (results, results.find(document.as_ref(), parcels)));
@@ -112,7 +111,7 @@ impl HttpTarget {
 
     /// `None`: a success. A server error leaves open how many of several records were taken.
     fn fault_of_all(&self, asked: &Asked<'_>) -> Option<Fault> {
-        let harms = self.harms(&self.send.upsert);
+        let harms = self.harms();
         if asked.status.is_success() {
             // 207 says that what matters stands in the body, of which nobody has told us how to read it.
             let unread = asked.status == StatusCode::MULTI_STATUS && asked.batch.results.is_none();
@@ -169,7 +168,7 @@ impl HttpTarget {
         parcel: &Parcel,
         answer: Option<String>,
     ) -> DeliveryError {
-        let mask = |text: String| self.client.mask(text, &self.secrets);
+        let mask = |text: String| self.client.mask(text, &self.credentials);
         let request = Some(mask(format!("{line}\n\n{}", excerpt(&parcel.body))));
         DeliveryError::new(fault, mask(message)).with_exchange(Exchange { request, answer: answer.map(mask) })
     }

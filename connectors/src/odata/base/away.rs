@@ -52,9 +52,10 @@ impl Away {
 mod tests {
     use super::super::super::trouble::Trouble;
     use super::*;
+    use crate::echo::Credentials;
 
     fn trouble(status: u16, body: &str) -> Failed {
-        Failed::Trouble(Trouble::read(status, body.as_bytes()))
+        Failed::Trouble(Trouble::read(status, body.as_bytes(), &Credentials::default()))
     }
 
     #[test]

@@ -60,7 +60,7 @@ impl Base {
                 Answer { response, begun: None, timeout: self.timeout, _session: session, track: Track::default() };
             if !status.is_success() {
                 let body = answer.up_to(REFUSAL_BYTES).await;
-                return Err(Failed::Trouble(Trouble::read(status.as_u16(), &body)));
+                return Err(Failed::Trouble(Trouble::read(status.as_u16(), &body, &self.credentials)));
             }
             let mut body = Vec::new();
             while let Some(chunk) = answer.chunk().await? {
@@ -73,7 +73,7 @@ impl Base {
             let text = String::from_utf8_lossy(&body[..body.len().min(256)]);
             let text = text.trim_start_matches('\u{feff}').trim_start();
             if crate::http::is_page(text) || text.starts_with("<m:error") || text.starts_with("{\"odata.error") {
-                return Err(Failed::Trouble(Trouble::read(status.as_u16(), &body)));
+                return Err(Failed::Trouble(Trouble::read(status.as_u16(), &body, &self.credentials)));
             }
             Ok(Bytes::from(body))
         };

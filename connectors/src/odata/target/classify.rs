@@ -68,6 +68,7 @@ fn fault(trouble: &Trouble, writes: bool) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::echo::Credentials;
 
     #[test]
     fn each_failure_has_its_fault() {
@@ -93,7 +94,7 @@ mod tests {
             (503, String::new(), Fault::Unavailable, Fault::Unavailable),
             (200, "<html>Вход</html>".into(), Fault::Misconfigured, Fault::Misconfigured),
         ] {
-            let failed = Failed::Trouble(Trouble::read(status, body.as_bytes()));
+            let failed = Failed::Trouble(Trouble::read(status, body.as_bytes(), &Credentials::default()));
             for (writes, expected) in [(false, reading), (true, writing)] {
                 assert_eq!(error(&failed, writes, String::new()).fault, expected, "{status} {body} {writes}");
             }

@@ -6,10 +6,10 @@ use sqlx::ValueRef as _;
 use sqlx::postgres::PgRow;
 
 use super::session::broken;
-use super::shape::{Form, Shape, quoted};
+use super::shape::{Form, Shape};
 use crate::sql::Options;
 use crate::sql::query::Query;
-use crate::sql::row::{self, Row, Unfit};
+use crate::sql::row::{self, Row, Unfit, quoted};
 
 /// Texts that are no JSON numbers.
 const NOT_NUMBERS: [&str; 3] = ["NaN", "Infinity", "-Infinity"];

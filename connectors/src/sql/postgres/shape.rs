@@ -19,6 +19,7 @@ use sqlx::postgres::PgArguments;
 
 use super::session::{Session, broken, text};
 use crate::sql::query::Query;
+use crate::sql::row::quoted;
 use crate::sql::{CursorColumn, Options, Overlap};
 
 /// A column of the result.
@@ -103,7 +104,7 @@ impl Shape {
     pub(super) async fn ask(session: &mut Session, options: &Options, query: &Query) -> Result<Self, SourceError> {
         let described = describe(session, query).await?;
         let names: Vec<&str> = described.iter().map(|(name, _)| name.as_str()).collect();
-        crate::sql::source::columns_fit(&names, options)?;
+        crate::sql::asked::columns_fit(&names, options)?;
         let oid = |column: &str| described.iter().find(|(name, _)| name == column).map_or(0, |(_, oid)| *oid);
         let cursor = match &options.cursor {
             Some(column) => Some(cursor_type(session, query, column, oid(&column.column)).await?),
@@ -125,11 +126,6 @@ impl Shape {
     pub(super) fn bind(&self, query: &Query) -> String {
         query.with(&self.cursor.as_ref().map_or_else(String::new, |cursor| cursor.value("$1")))
     }
-}
-
-/// A name in quotes.
-pub(super) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 fn form(oid: u32) -> Form {

@@ -19,12 +19,11 @@ use rusqlite::{Connection, InterruptHandle, OpenFlags, Row as SqliteRow, Stateme
 use self::scan::Scan;
 use self::value::Declared;
 pub(super) use self::value::Place;
+use super::asked::{Asked, columns_fit, misconfigured, remarks};
 use super::page::{Flow, Page, not_ordered};
 use super::position::Position;
-use super::postgres::Asked;
 use super::query::Query;
-use super::row::{self, Row, key_columns};
-use super::source::misconfigured;
+use super::row::{self, Row, key_columns, quoted};
 use super::{CursorColumn, Options};
 use crate::tape::Track;
 use crate::{Served, Tape};
@@ -33,11 +32,6 @@ use crate::{Served, Tape};
 pub(super) struct Sqlite {
     path: PathBuf,
     scan: Option<Scan>,
-}
-
-/// Whether an address names a SQLite file.
-pub(super) fn is_sqlite_url(url: &str) -> bool {
-    url.starts_with("sqlite:")
 }
 
 /// `sqlite:data/shop.db`, `sqlite://data/shop.db` and `sqlite:///var/shop.db`; parameters after `?` say nothing here.
@@ -65,7 +59,7 @@ impl Sqlite {
         })
         .await?;
         let (version, latency) = (format!("SQLite {version}"), begun.elapsed());
-        Ok(SystemReport { version, latency, remarks: super::source::remarks(asked) })
+        Ok(SystemReport { version, latency, remarks: remarks(asked) })
     }
 
     pub(super) async fn fetch(
@@ -187,7 +181,7 @@ impl Shape {
             .map(|column| (column.name().to_owned(), Declared::of(column.decl_type())))
             .unzip();
         let texts: Vec<&str> = names.iter().map(String::as_str).collect();
-        super::source::columns_fit(&texts, options)?;
+        columns_fit(&texts, options)?;
         let place = |wanted: &String| names.iter().position(|name| name == wanted);
         let texts = options.text_columns().into_iter().map(str::to_owned);
         let texts = texts.filter_map(|name| place(&name).map(|at| (name, at))).collect();
@@ -321,7 +315,7 @@ fn present(
 ) -> Result<Vec<bool>, SourceError> {
     let (_, shape) = Shape::prepare(connection, options, query)?;
     let wanted: Vec<Option<Vec<String>>> = keys.iter().map(|key| key_columns(key, served.key.len())).collect();
-    let as_text = |name: &str| format!("CAST(q.\"{}\" AS TEXT)", name.replace('"', "\"\""));
+    let as_text = |name: &str| format!("CAST(q.{} AS TEXT)", quoted(name));
     let columns = served.key.iter().map(|name| as_text(name)).collect::<Vec<_>>().join(", ");
     let group = format!("({})", vec!["?"; served.key.len()].join(", "));
     let only = options.serves.entity_column().map(|column| format!(" AND {} = ?", as_text(column))).unwrap_or_default();

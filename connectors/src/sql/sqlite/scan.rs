@@ -1,5 +1,6 @@
 //! A full scan: one thread, one snapshot, a bounded channel.
 
+use std::ffi::c_int;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,12 +10,15 @@ use rusqlite::ToSql;
 use tokio::sync::mpsc;
 
 use super::{Shape, classify, noted, open};
-use crate::sql::postgres::Asked;
-use crate::sql::row::Content;
+use crate::sql::asked::Asked;
+use crate::sql::row::{Content, quoted};
 use crate::sql::{Options, query::Query};
 
 /// Rows read ahead of the one that is asked for.
 const READ_AHEAD: usize = 256;
+
+/// Instructions of SQLite between two looks whether the scan was dropped: well under a millisecond.
+const LOOK: c_int = 10_000;
 
 /// A part of the query's rows by date, and which entity's they are where there are several.
 pub(super) type Dated = (Part, Option<String>);
@@ -24,7 +28,7 @@ enum Item {
     End(Result<(), SourceError>),
 }
 
-/// A scan under way. The thread ends when this is dropped, at its next row.
+/// A scan under way. The thread ends soon after this is dropped, also in the middle of a statement that sorts for minutes.
 pub(super) struct Scan {
     items: mpsc::Receiver<Item>,
     /// Filled across a wait that was dropped: what left the channel must not be lost, or it would pass for deleted.
@@ -37,6 +41,10 @@ impl Scan {
         let connection = open(path, asked.options)?;
         let (options, query) = (asked.options.clone(), asked.query.clone());
         let (sender, items) = mpsc::channel(READ_AHEAD);
+        let asked_for = sender.clone();
+        connection
+            .progress_handler(LOOK, Some(move || asked_for.is_closed()))
+            .map_err(|error| classify::error(&error))?;
         let thread = std::thread::Builder::new().name("sqlite-scan".into()).spawn(move || {
             let end = read(&connection, (&options, &query), part.as_ref(), &sender);
             // Nobody left to tell: the scan was dropped.
@@ -63,10 +71,7 @@ impl Scan {
                 }
                 Ok(Some(Item::Row(content))) => {
                     self.bytes += content.bytes();
-                    match content {
-                        Content::Record(record) => self.page.records.push(record),
-                        Content::Unreadable(row) => self.page.unreadable.push(row),
-                    }
+                    content.put(&mut self.page);
                 }
             }
         }
@@ -126,10 +131,6 @@ fn within(query: &Query, part: &Part, options: &Options) -> String {
         bound(first + 2),
         entity.unwrap_or_default()
     )
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// A page was asked for without a scan under way.

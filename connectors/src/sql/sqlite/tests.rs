@@ -179,6 +179,20 @@ async fn a_scan_is_one_snapshot_in_bounded_pages() {
     assert_eq!(total, 1000);
 }
 
+/// Its thread would go on beside that of the next try, and hold the file against its writers.
+#[tokio::test]
+async fn a_scan_that_takes_too_long_ends_in_the_middle_of_its_statement() {
+    let shop = shop("PRAGMA journal_mode = DELETE; CREATE TABLE t (id INTEGER); INSERT INTO t VALUES (1)");
+    let endless = "WITH RECURSIVE n (i) AS (SELECT id FROM t UNION ALL SELECT i + 1 FROM n) SELECT max(i) AS id FROM n";
+    let mut options = options(&shop, endless, None);
+    options.timeout = Duration::from_millis(200);
+    let error = SqlSource::new(options).unwrap().scan(true, LIMIT, &Permits::unbounded()).await.unwrap_err();
+    assert_eq!(error.fault, SourceFault::Unavailable, "{error}");
+    // A writer waits for all who read.
+    shop.connection.busy_timeout(Duration::from_secs(20)).unwrap();
+    shop.connection.execute("INSERT INTO t VALUES (2)", []).unwrap();
+}
+
 #[tokio::test]
 async fn presence_is_asked_by_the_exact_key() {
     let shop = shop("CREATE TABLE t (id INTEGER, склад TEXT); INSERT INTO t VALUES (1, 'а,б'), (2, 'в')");

@@ -1,0 +1,71 @@
+//! What we sign in with, taken out of what a system sends back: dead letters and the journal are read by many.
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use bus_core::vocabulary::Secret;
+
+/// Texts that are too short to be told from others are not masked.
+const MASKED_FROM: usize = 4;
+
+/// All forms in which credentials may come back, the longest first, so that nothing is left of one that holds another.
+#[derive(Clone, Default)]
+pub(crate) struct Credentials(Vec<Secret>);
+
+impl Credentials {
+    /// A login as it is typed and as it is sent, and other secrets, such as headers of one ("Bearer …" without the word too).
+    pub(crate) fn new(login: Option<&(String, Secret)>, others: impl Iterator<Item = Secret>) -> Self {
+        let mut forms = Vec::new();
+        if let Some((user, password)) = login {
+            for password in [password.expose(), password.expose().trim()] {
+                forms.push(password.to_owned());
+                forms.push(BASE64_STANDARD.encode(format!("{user}:{password}")));
+            }
+        }
+        for secret in others {
+            let sent = secret.expose().trim();
+            let token = sent.split_once(' ').map_or(sent, |(_, token)| token.trim_start());
+            forms.extend([secret.expose(), sent, token].map(str::to_owned));
+        }
+        // In an answer that is JSON; some escape the slash too.
+        for at in 0..forms.len() {
+            let quoted = serde_json::Value::from(forms[at].as_str()).to_string();
+            let quoted = &quoted[1..quoted.len() - 1];
+            forms.extend([quoted.to_owned(), quoted.replace('/', "\\/")]);
+        }
+        forms.retain(|form| form.len() >= MASKED_FROM);
+        forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        forms.dedup();
+        Self(forms.into_iter().map(Secret::new).collect())
+    }
+
+    /// The text with stars for what is secret.
+    pub(crate) fn mask(&self, mut text: String) -> String {
+        for secret in self.0.iter().map(Secret::expose) {
+            if text.contains(secret) {
+                text = text.replace(secret, "***");
+            }
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_form_of_a_credential_is_left() {
+        let login = ("шина".to_owned(), Secret::new("pa/ss\"word\n"));
+        let headers = ["Bearer to/ken-1 ", "abc"].map(Secret::new);
+        let credentials = Credentials::new(Some(&login), headers.into_iter());
+        let basic = BASE64_STANDARD.encode("шина:pa/ss\"word\n");
+        for (text, expected) in [
+            (format!("got Basic {basic}"), "got Basic ***"),
+            ("no pa/ss\"word here".to_owned(), "no *** here"),
+            (r#"{"password":"pa\/ss\"word\n"}"#.to_owned(), r#"{"password":"***"}"#),
+            ("Bearer to/ken-1 is old".to_owned(), "***is old"),
+            ("to/ken-1, abc".to_owned(), "***, abc"),
+        ] {
+            assert_eq!(credentials.mask(text), expected);
+        }
+    }
+}
