@@ -12,15 +12,16 @@ use bus_core::engine::chronicle::Chronicle;
 use bus_core::engine::gate::{Capacity, Gate};
 use bus_core::engine::incident::Incidents;
 use bus_core::engine::metrics::Metrics;
+use bus_core::engine::outbox::{Outbox, OutboxPlan};
 use bus_core::engine::pauses::Pauses;
 use bus_core::engine::tasks::Tasks;
 use bus_core::engine::worker::{Batch, Delivered, RoutePlan, Worker, WorkerPorts};
 use bus_core::policy::Schedule;
-use bus_core::ports::broker::{Broker, QueuePlan};
+use bus_core::ports::broker::{Broker, Keep, QueuePlan};
 use bus_core::ports::one_step::OneStep;
 use bus_core::ports::source::BatchLimit;
 use bus_core::ports::state::{DeadFilter, DeadRow, RouteCounts, StateStore};
-use bus_core::vocabulary::{Envelope, SystemName};
+use bus_core::vocabulary::{Envelope, SubscriptionName, SystemName};
 use bus_storage::{Database, EmbeddedBroker, SqliteRuns, SqliteState};
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -284,6 +285,24 @@ impl World {
         Capture::new(plan, ports).0
     }
 
+    /// A subscription that has the route's queue.
+    pub fn outbox(&self, name: &SubscriptionName) -> Outbox {
+        let (life, hour) = (self.life(), Duration::from_secs(3600));
+        Outbox {
+            plan: OutboxPlan {
+                name: name.clone(),
+                queue: queue(),
+                stream: stream(),
+                keep: Keep { age: hour, bytes: 1 << 30 },
+            },
+            shape: Arc::clone(&self.setup.shape),
+            broker: Arc::clone(&life.broker),
+            store: Arc::clone(&life.store),
+            incidents: self.incidents.clone(),
+            metrics: self.metrics.clone(),
+        }
+    }
+
     /// Reads for one task after the other, without end.
     pub async fn read_for_tasks(&self) {
         let mut capture = self.capture();
@@ -376,7 +395,7 @@ impl World {
             incidents: self.incidents.clone(),
             metrics: self.metrics.clone(),
             chronicle: Chronicle::off(),
-            echo: None,
+            echo: self.setup.echo.clone(),
             requires: self.setup.requires.clone().into(),
             arrivals: life.arrivals.clone(),
         };
