@@ -7,6 +7,7 @@ mod engine;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bus_core::engine::incident::Kind as Incident;
 use bus_core::engine::worker::Command;
 use bus_core::ports::shape::{Shape, ShapeError, Shaped};
 use bus_core::ports::state::StateStore;
@@ -15,6 +16,10 @@ use engine::properties::*;
 use engine::*;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
+
+fn incidents(world: &World) -> Vec<Incident> {
+    world.incidents.list().into_iter().map(|incident| incident.kind).collect()
+}
 
 #[tokio::test]
 async fn letters_that_come_back_with_a_pause_do_not_go_behind_a_newer_version_under_way() {
@@ -173,6 +178,21 @@ async fn a_program_that_crashes_on_one_record_does_not_end_a_subscription() {
 }
 
 #[tokio::test]
+async fn a_full_state_store_is_not_told_as_the_sources_trouble() {
+    let world = World::new(Setup::default()).await;
+    for call in 1..=3 {
+        world.cuts.plan("store.open_feed", call, Cut::Fail);
+    }
+    let stop = CancellationToken::new();
+    let reading = tokio::spawn(world.capture().run(stop.clone()));
+    world.until("an incident", async |world: &World| !incidents(world).is_empty()).await;
+    assert_eq!(incidents(&world), [Incident::StoreFailing]);
+    world.until("its end", async |world: &World| incidents(world).is_empty()).await;
+    stop.cancel();
+    reading.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_foreign_message_that_cannot_be_kept_is_tried_ever_more_slowly() {
     let world = World::new(Setup::default()).await;
     for call in 1..=5 {
@@ -185,4 +205,26 @@ async fn a_foreign_message_that_cannot_be_kept_is_tried_ever_more_slowly() {
     // At least half of 100, 200, 400, 800 and 1600 ms.
     assert!(begun.elapsed() >= Duration::from_millis(1550), "after {:?}", begun.elapsed());
     worker.stop().await;
+}
+
+#[tokio::test]
+async fn publishing_in_vain_is_told_each_time_and_not_as_the_stores_trouble() {
+    let world = World::new(Setup::default()).await;
+    world.table.put("a", "1");
+    for call in 1..=4 {
+        world.cuts.plan("broker.publish", call, Cut::Fail);
+    }
+    let latch = Latch::default();
+    world.cuts.plan("broker.publish", 5, Cut::HoldBefore(latch.clone()));
+    let mut capture = world.capture();
+    let told = async {
+        latch.reached().await;
+        let open = world.incidents.list();
+        let open: Vec<_> = open.iter().map(|one| (one.kind, one.subject.as_str(), one.count)).collect();
+        // At the third failure and at the fourth: whoever closes it by mistake finds it open again.
+        assert_eq!(open, [(Incident::BrokerDown, stream().as_str(), 2)]);
+        latch.open();
+    };
+    let (whole, ()) = tokio::join!(world.capture_all(&mut capture), told);
+    assert!(whole && incidents(&world).is_empty());
 }

@@ -408,8 +408,14 @@ impl Capture {
     fn succeeded(&self) {
         let now = Moment::now();
         self.ports.metrics.last_round.with_label_values(&[self.plan.name.as_str()]).set(now.0 / 1000);
-        let over =
-            [Kind::SourceFailing, Kind::SourceMaintenance, Kind::FeedStopped, Kind::SourceChanged, Kind::SchemaDrift];
+        let over = [
+            Kind::SourceFailing,
+            Kind::SourceMaintenance,
+            Kind::FeedStopped,
+            Kind::SourceChanged,
+            Kind::SchemaDrift,
+            Kind::StoreFailing,
+        ];
         for kind in over {
             self.ports.incidents.close(kind, self.plan.name.as_str());
         }
@@ -446,6 +452,9 @@ impl Capture {
                  `bus accept-source {feed}`; put back in 1C, it goes on by itself"
             );
             self.ports.incidents.open(Kind::SchemaDrift, feed, &message, &remedy);
+        } else if failures >= 3 && matches!(error, RoundError::State(StateError::Failed(_))) {
+            let remedy = "nothing is lost: the feed reads on when the state store takes writes again; look at the disk";
+            self.ports.incidents.open(Kind::StoreFailing, feed, &message, remedy);
         } else if fault == Some(SourceFault::Misconfigured) || failures >= 3 {
             let remedy = "the feed tries again by itself, at most a minute apart; check the system and the query";
             self.ports.incidents.open(Kind::SourceFailing, feed, &message, remedy);
