@@ -25,7 +25,7 @@ use bus_core::engine::supervisor::{JobName, Running};
 use bus_core::policy::places::{Arrangement, Step};
 use bus_core::ports::pauses::{Pause, Subject};
 use bus_core::ports::state::StateError;
-use bus_core::vocabulary::{FeedName, Moment, QueueName, RouteName, Secret, SubscriptionName};
+use bus_core::vocabulary::{FeedName, GateName, Moment, QueueName, RouteName, Secret, SubscriptionName};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, timeout};
@@ -35,7 +35,7 @@ pub use self::seats::{Dropped, arranged};
 use crate::live::Live;
 use crate::watch::{Oversight, Plan};
 use crate::wire::Workshop;
-use crate::wire::feeds::{Door, gate_of_reads};
+use crate::wire::feeds::Door;
 use crate::wire::parts::{self, Parts, QueueOf};
 
 /// Replaced jobs may finish their attempts so long; what is not finished then is cut off, and comes again.
@@ -258,7 +258,7 @@ impl Reloader {
 
     async fn close_gates(&self, systems: &BTreeSet<bus_core::vocabulary::SystemName>, clean: bool) {
         for system in systems {
-            for gate in [Ok(system.clone()), gate_of_reads(system)].into_iter().flatten() {
+            for gate in [GateName::Deliveries(system.clone()), GateName::Reads(system.clone())] {
                 match clean {
                     true => self.workshop.gates.close(&gate).await,
                     false => self.workshop.gates.abandon(&gate),

@@ -21,7 +21,7 @@ use bus_core::ports::broker::{Broker, Keep, QueuePlan};
 use bus_core::ports::one_step::OneStep;
 use bus_core::ports::source::BatchLimit;
 use bus_core::ports::state::{DeadFilter, DeadRow, RouteCounts, StateStore};
-use bus_core::vocabulary::{Envelope, SubscriptionName, SystemName};
+use bus_core::vocabulary::{Envelope, GateName, SubscriptionName, SystemName};
 use bus_storage::{Database, EmbeddedBroker, SqliteRuns, SqliteState};
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -136,7 +136,10 @@ impl World {
         let plan = QueuePlan { queue: queue(), stream: stream(), keep: None };
         raw_broker.declare(&[plan]).await.expect("declaring the queue");
         if !self.setup.waits_for_predecessor {
-            raw_store.set_gate(&system(), -1).await.expect("forgetting the predecessor's requests");
+            raw_store
+                .set_gate(&GateName::Deliveries(system()), -1)
+                .await
+                .expect("forgetting the predecessor's requests");
         }
         let store: Arc<dyn StateStore> = Arc::new(CutStore {
             inner: Arc::new(raw_store.clone()),
@@ -167,9 +170,10 @@ impl World {
             breaker: self.setup.breaker,
         };
         let (incidents, metrics) = (self.incidents.clone(), self.metrics.clone());
-        let opened = Gate::open(system(), capacity(self.setup.deadline), Arc::clone(&store), incidents, metrics).await;
+        let name = GateName::Deliveries(system());
+        let opened = Gate::open(name, capacity(self.setup.deadline), Arc::clone(&store), incidents, metrics).await;
         let gate = opened.expect("opening the gate");
-        let reads = SystemName::new("склад").expect("letters are a name");
+        let reads = GateName::Reads(SystemName::new("склад").expect("letters are a name"));
         let raw: Arc<dyn StateStore> = Arc::new(raw_store.clone());
         let opened =
             Gate::open(reads, capacity(Duration::ZERO), raw, self.incidents.clone(), self.metrics.clone()).await;
@@ -274,7 +278,7 @@ impl World {
             broker: Arc::clone(&life.broker),
             store: Arc::clone(&life.store),
             one_step: self.setup.one_step.then(|| Arc::clone(&life.one_step)),
-            gate: Arc::clone(&life.reads),
+            gate: Some(Arc::clone(&life.reads)),
             pauses: life.pauses.clone(),
             tasks: life.tasks.clone(),
             rewinds: Default::default(),

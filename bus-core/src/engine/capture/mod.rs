@@ -158,8 +158,9 @@ pub struct CapturePorts {
     pub store: Arc<dyn StateStore>,
     /// Where the broker keeps its queues in the store's own file.
     pub one_step: Option<Arc<dyn OneStep>>,
-    /// The reading capacity of the source's system.
-    pub gate: Arc<Gate>,
+    /// The reading capacity of the source's system; `None` where nothing outside is asked: records that are pushed, or
+    /// put together from what is kept here.
+    pub gate: Option<Arc<Gate>>,
     /// What people have paused.
     pub pauses: Pauses,
     /// What people want to have read as a whole.
@@ -172,6 +173,12 @@ pub struct CapturePorts {
     pub metrics: Metrics,
     /// Where is noted what was read.
     pub chronicle: Chronicle,
+}
+
+impl CapturePorts {
+    fn permits(&self) -> Permits {
+        self.gate.clone().map_or_else(Permits::unbounded, |gate| Permits::new(None, gate))
+    }
 }
 
 impl Capture {
@@ -242,7 +249,7 @@ impl Capture {
             self.ports.source.committed(position.cursor.as_ref()).await?;
             position.owes_committed = false;
         }
-        let permits = Permits::new(None, Arc::clone(&self.ports.gate) as _);
+        let permits = self.ports.permits();
         let more = match self.plan.changes {
             Changes::Diff(guard) => self.compare(&mut position, guard, &permits).await.map(|()| false),
             Changes::Cursor { recheck: Some((_, guard)) } if recheck => {

@@ -165,7 +165,7 @@ impl Running {
 }
 
 /// A job that panics is a bug of ours: told at once, not found out weeks later. Its messages stay where they are.
-async fn watched(job: impl Future<Output = ()>, name: String, incidents: Incidents) {
+pub async fn watched(job: impl Future<Output = ()>, name: String, incidents: Incidents) {
     if let Err(panic) = std::panic::AssertUnwindSafe(job).catch_unwind().await {
         let remedy = "nothing is lost; restart the bus, and report this with the log";
         incidents.open(Kind::JobCrashed, &name, "a job of the bus has crashed and does not go on", remedy);
