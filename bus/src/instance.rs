@@ -80,7 +80,8 @@ impl Instance {
         oversight.quiet.reload().await.context("the state store")?;
         running.launch(jobs);
         let (live_doors, live_outs) = (Arc::new(Live::default()), Arc::new(Live::default()));
-        let current = Current { landscape: landscape.clone(), queues: arrangement.queues, doors, outs };
+        let idle = std::collections::BTreeSet::new();
+        let current = Current { landscape: landscape.clone(), queues: arrangement.queues, doors, outs, idle };
         let reloader = Reloader::new(
             file,
             Arc::clone(&workshop),

@@ -11,6 +11,7 @@ use crate::sample;
 pub async fn places_suite(store: &(impl Places + StateStore)) {
     a_renamed_route_keeps_everything(store).await;
     what_is_given_up_is_remembered_until_it_is_gone(store).await;
+    a_queue_that_nobody_entered_is_given_up(store).await;
 }
 
 fn route() -> RouteName {
@@ -84,4 +85,14 @@ async fn what_is_given_up_is_remembered_until_it_is_gone(store: &impl Places) {
     assert!(now.places.contains(&Place { queue: None, ..retired.clone() }), "its memory stays");
     assert!(now.places.iter().all(|place| place.route != forgotten.route));
     assert!(retired.queue.iter().chain(&forgotten.queue).all(|queue| !now.given_up.contains(queue)));
+}
+
+async fn a_queue_that_nobody_entered_is_given_up(store: &impl Places) {
+    let (used, vain) = (place(&route()), place(&route()));
+    let make = |place: &Place| Step::Make(place.queue.clone().expect("a queue"));
+    store.arrange(&[make(&used), make(&vain)]).await.expect("noting");
+    store.arrange(&[Step::Enter(used.clone())]).await.expect("entering");
+    let given_up = known(store).await.given_up;
+    assert!(vain.queue.iter().all(|queue| given_up.contains(queue)));
+    assert!(used.queue.iter().all(|queue| !given_up.contains(queue)));
 }

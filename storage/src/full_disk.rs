@@ -6,7 +6,7 @@ use bus_core::ports::broker::{Broker, BrokerHealth, QueuePlan};
 use bus_core::ports::journal::{Event, Journal, Run};
 use bus_core::ports::state::{SealedBatch, StateError, StateStore};
 use bus_core::ports::story::{Search, Stories};
-use bus_core::vocabulary::{Envelope, FeedName, Key, Moment, QueueName, SystemName};
+use bus_core::vocabulary::{Envelope, FeedName, GateName, Key, Moment, QueueName, SystemName};
 
 use crate::{Database, EmbeddedBroker, JournalBounds, SqliteJournal, SqliteState};
 
@@ -30,7 +30,7 @@ async fn a_full_disk_changes_nothing_and_passes() {
     let database = Database::open(directory.path().join("bus.db")).unwrap();
     let (broker, state) = (EmbeddedBroker::open(database.clone()).await.unwrap(), SqliteState::new(database.clone()));
     let (queue, stream) = (QueueName::new("q").unwrap(), sample::stream());
-    let (feed, system) = (FeedName::new("f").unwrap(), SystemName::new("s").unwrap());
+    let (feed, system) = (FeedName::new("f").unwrap(), GateName::Deliveries(SystemName::new("s").unwrap()));
     broker.declare(&[QueuePlan { queue: queue.clone(), stream: stream.clone(), keep: None }]).await.unwrap();
     let epoch = state.open_feed(&feed).await.unwrap().epoch;
     state.set_gate(&system, 1).await.unwrap();
@@ -68,7 +68,7 @@ async fn the_journal_waits_for_room() {
     let database = Database::open(directory.path().join("bus.db")).unwrap();
     let bounds = JournalBounds { age: std::time::Duration::from_secs(86_400), bytes: 1 << 40 };
     let (journal, state) = (SqliteJournal::open(database.clone(), bounds), SqliteState::new(database.clone()));
-    let (stream, system) = (sample::stream(), SystemName::new("s").unwrap());
+    let (stream, system) = (sample::stream(), GateName::Deliveries(SystemName::new("s").unwrap()));
     state.set_gate(&system, 1).await.unwrap();
     journal.flush().await.unwrap();
     limit(&database, Some(8)).await;
@@ -97,7 +97,7 @@ async fn a_refused_request_spoils_no_other() {
     let database = Database::open(directory.path().join("bus.db")).unwrap();
     let state = SqliteState::new(database.clone());
     let feed = FeedName::new("f").unwrap();
-    let system = SystemName::new("s").unwrap();
+    let system = GateName::Deliveries(SystemName::new("s").unwrap());
     state.set_gate(&system, 0).await.unwrap();
     let epoch = state.open_feed(&feed).await.unwrap().epoch;
     // Holds the writer, so that what follows is one group.

@@ -19,6 +19,8 @@ pub(crate) enum Kind {
     Subscription = 5,
     Queue = 6,
     Map = 20,
+    /// A system as one that is read: its gate is another than that of deliveries.
+    Reads = 21,
 }
 
 /// Numbers already looked up; it holds committed ones only. Only a renaming changes them, and clears it.

@@ -63,6 +63,9 @@ fn load(connection: &Connection) -> Result<Known, Failure> {
 
 fn apply(connection: &Connection, step: &Step) -> Result<(), Failure> {
     match step {
+        Step::Make(queue) => {
+            connection.execute("INSERT OR IGNORE INTO given_up_queues (queue) VALUES (?1)", [queue.as_str()])?;
+        }
         Step::Forget(route) => {
             let Some(number) = number(connection, route)? else { return Ok(()) };
             give_up_queue(connection, number)?;

@@ -181,6 +181,11 @@ const MIGRATIONS: &[&str] = &[
     ALTER TABLE task_rows ADD COLUMN slot INTEGER NOT NULL DEFAULT 0;
     CREATE TABLE standing (feed INTEGER PRIMARY KEY, cursor TEXT NOT NULL, since INTEGER NOT NULL);
 ",
+    // Gates of reads were kept as those of systems of that name.
+    "
+    UPDATE names SET kind = 21, name = substr(name, 1, length(name) - 6)
+    WHERE kind = 4 AND name LIKE '_%.reads' AND id IN (SELECT system FROM gates);
+",
 ];
 
 /// The version this program writes.

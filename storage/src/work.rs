@@ -166,14 +166,14 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use crate::{Database, SqliteState};
     use bus_core::ports::state::StateStore;
-    use bus_core::vocabulary::SystemName;
+    use bus_core::vocabulary::{GateName, SystemName};
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn nobody_waits_for_ever_for_a_writer_that_panicked() {
         let directory = tempfile::tempdir().unwrap();
         let database = Database::open(directory.path().join("bus.db")).unwrap();
         let state = SqliteState::new(database.clone());
-        let system = SystemName::new("s").unwrap();
+        let system = GateName::Deliveries(SystemName::new("s").unwrap());
         let broken = database.write(0, |_| -> Result<(), _> { panic!("a planted bug") });
         let (broken, other) = tokio::join!(broken, state.set_gate(&system, 1));
         assert!(broken.is_err() && other.is_err());

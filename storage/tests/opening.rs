@@ -8,7 +8,7 @@ use std::time::Duration;
 use bus_contract::sample;
 use bus_core::ports::broker::{Broker, QueuePlan};
 use bus_core::ports::state::{DeadFilter, StateError, StateStore};
-use bus_core::vocabulary::{QueueName, SystemName};
+use bus_core::vocabulary::{GateName, QueueName, SystemName};
 use bus_storage::{Database, EmbeddedBroker, OpenError, SqliteState};
 
 /// Set in a child process: the database it opens and holds until its input ends.
@@ -71,7 +71,7 @@ async fn looking_needs_no_lock_and_changes_nothing() {
     let path = directory.path().join("bus.db");
     assert!(matches!(Database::open_readonly(&path), Err(OpenError::Missing(_))));
     assert!(!path.exists(), "looking made a file");
-    let system = SystemName::new("магазин").unwrap();
+    let system = GateName::Deliveries(SystemName::new("магазин").unwrap());
     let owner = SqliteState::new(Database::open(&path).unwrap());
     owner.set_gate(&system, 17).await.unwrap();
     let watcher = SqliteState::new(Database::open_readonly(&path).unwrap());
@@ -188,7 +188,7 @@ async fn a_database_carries_one_broker_and_both_views_share_it() {
     broker.declare(&[QueuePlan { queue: queue.clone(), stream: stream.clone(), keep: None }]).await.unwrap();
     let elsewhere = QueuePlan { queue: queue.clone(), stream: sample::stream(), keep: None };
     assert!(broker.declare(&[elsewhere]).await.is_err(), "a queue changed its stream");
-    let system = SystemName::new("магазин").unwrap();
+    let system = GateName::Deliveries(SystemName::new("магазин").unwrap());
     let batch = sample::run(&stream, 1, 10);
     let (published, reserved) = tokio::join!(broker.publish(&stream, &batch), state.set_gate(&system, 5));
     assert!(published.iter().all(Result::is_ok) && reserved.is_ok());

@@ -198,3 +198,23 @@ async fn a_source_is_asked_no_faster_than_it_may_be_read() -> Result<()> {
     ensure!(excess < 1.0, "{READS} is exceeded by {excess} requests: {:?}", base.seen());
     Ok(())
 }
+
+#[tokio::test]
+async fn a_system_keeps_its_pace_and_its_pause_beside_a_stream_of_its_name() -> Result<()> {
+    let receiver = Receiver::start(&Script::default()).await?;
+    let mut bus = Bus::new()?;
+    bus.env("PUSH_KEY", "push-secret");
+    bus.routes(&routes(&bus, &receiver, "", &[("orders", r#"rate = "0/min""#)]))?;
+    bus.start().await?;
+    pushed(&bus, 3).await?;
+    let shut = status(&bus).await?;
+    let gate = named(&shut["systems"], "orders")?["gate"].as_str().context("words")?;
+    assert!(gate.starts_with("closed"), "{gate}");
+    let (code, _, err) = bus.says(&["pause", "system", "orders", "--why", "инвентаризация"]).await?;
+    assert_eq!(code, 0, "{err}");
+    let paused = status(&bus).await?;
+    let gate = named(&paused["systems"], "orders")?["gate"].as_str().context("words")?;
+    assert!(gate.starts_with("paused"), "{gate}");
+    assert_eq!(receiver.ledger()?.applied().count(), 0);
+    Ok(())
+}

@@ -4,8 +4,22 @@
 #[path = "../src/engine/mod.rs"]
 mod engine;
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bus_core::engine::incident::Kind as Incident;
+use bus_core::engine::worker::Command;
+use bus_core::ports::shape::{Shape, ShapeError, Shaped};
+use bus_core::ports::state::StateStore;
+use bus_core::vocabulary::{Envelope, SubscriptionName};
 use engine::properties::*;
 use engine::*;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+fn incidents(world: &World) -> Vec<Incident> {
+    world.incidents.list().into_iter().map(|incident| incident.kind).collect()
+}
 
 #[tokio::test]
 async fn letters_that_come_back_with_a_pause_do_not_go_behind_a_newer_version_under_way() {
@@ -97,4 +111,120 @@ async fn a_move_to_waiting_whose_commit_is_in_doubt_is_not_forgotten_until_the_n
     world.until_idle().await;
     worker.stop().await;
     every_message_has_an_outcome(&world).await;
+}
+
+#[tokio::test]
+async fn a_worker_that_stops_begins_no_attempt_with_a_permit_that_comes_late() {
+    let world = World::new(Setup { concurrency: 2, ..Setup::with(Kind::Put) }).await;
+    let (latch, busy) = (Latch::default(), Latch::default());
+    world.receiver.script("a", [Ending::Held(latch.clone())]);
+    let worker = world.start();
+    world.publish(&[message("a", 1, 1, "1")]).await;
+    latch.reached().await;
+    // Somebody else has every other place at the receiver, so b waits for its permit.
+    let mut places = Vec::new();
+    for _ in 0..31 {
+        places.push(world.gate().enter(None, Duration::from_secs(30)).await.unwrap());
+    }
+    world.publish(&[message("b", 1, 2, "1")]).await;
+    world.until("b in hand", async |_: &World| worker.handle.status().in_flight == 2).await;
+    // The stop and the permit come while the worker is at something else.
+    world.cuts.plan("store.replay", 1, Cut::HoldBefore(busy.clone()));
+    let (reply, _nobody) = oneshot::channel();
+    assert!(worker.handle.send(Command::Replay { id: 1, force: false, who: "anna".into(), reply }).await);
+    busy.reached().await;
+    worker.begin_stop();
+    drop(places);
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+    busy.open();
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+    latch.open();
+    worker.stop().await;
+    assert_eq!(world.receiver.attempts(), [("a".to_owned(), 1, "accepted")]);
+    assert_eq!(world.depth().await, 1, "b stays in the queue");
+}
+
+struct Poisoned;
+
+impl Shape for Poisoned {
+    fn shape(&self, envelope: &Envelope) -> Result<Shaped, ShapeError> {
+        assert_ne!(envelope.key.as_str(), "яд", "a planned panic of a program");
+        Ok(Shaped::Send(envelope.body.clone()))
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_crashes_on_one_record_does_not_end_a_subscription() {
+    let world = World::new(Setup { shape: Arc::new(Poisoned), ..Setup::default() }).await;
+    let name = SubscriptionName::new("витрина").unwrap();
+    world.publish(&[message("яд", 1, 1, "1"), message("b", 1, 2, "2")]).await;
+    let stop = CancellationToken::new();
+    let outbox = tokio::spawn(world.outbox(&name).run(stop.clone()));
+    let stored = async |world: &World| {
+        let rows = world.store().outbox_read(&name, 0, 10).await.unwrap();
+        outbox.is_finished() || rows.iter().any(|(_, envelope)| envelope.key.as_str() == "b")
+    };
+    world.until("the other record", stored).await;
+    stop.cancel();
+    outbox.await.expect("the subscription goes on");
+    world.until_idle().await;
+    let letters = world.dead().await;
+    assert_eq!(letters.len(), 1, "the record is kept for a person");
+    assert!(letters[0].letter.message.contains("crashed"), "{}", letters[0].letter.message);
+}
+
+#[tokio::test]
+async fn a_full_state_store_is_not_told_as_the_sources_trouble() {
+    let world = World::new(Setup::default()).await;
+    for call in 1..=3 {
+        world.cuts.plan("store.open_feed", call, Cut::Fail);
+    }
+    let stop = CancellationToken::new();
+    let reading = tokio::spawn(world.capture().run(stop.clone()));
+    world.until("an incident", async |world: &World| !incidents(world).is_empty()).await;
+    assert_eq!(incidents(&world), [Incident::StoreFailing]);
+    world.until("its end", async |world: &World| incidents(world).is_empty()).await;
+    stop.cancel();
+    reading.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_foreign_message_that_cannot_be_kept_is_tried_ever_more_slowly() {
+    let world = World::new(Setup::default()).await;
+    for call in 1..=5 {
+        world.cuts.plan("store.keep_unreadable", call, Cut::Fail);
+    }
+    let begun = Instant::now();
+    world.publish(&[message(FOREIGN, 1, 1, "1")]).await;
+    let worker = world.start();
+    world.until("it to be kept", async |world: &World| world.depth().await == 0).await;
+    // At least half of 100, 200, 400, 800 and 1600 ms.
+    assert!(begun.elapsed() >= Duration::from_millis(1550), "after {:?}", begun.elapsed());
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn publishing_in_vain_is_told_each_time_and_not_as_the_stores_trouble() {
+    let world = World::new(Setup::default()).await;
+    world.table.put("a", "1");
+    for call in 1..=4 {
+        world.cuts.plan("broker.publish", call, Cut::Fail);
+    }
+    let latch = Latch::default();
+    world.cuts.plan("broker.publish", 5, Cut::HoldBefore(latch.clone()));
+    let mut capture = world.capture();
+    let told = async {
+        latch.reached().await;
+        let open = world.incidents.list();
+        let open: Vec<_> = open.iter().map(|one| (one.kind, one.subject.as_str(), one.count)).collect();
+        // At the third failure and at the fourth: whoever closes it by mistake finds it open again.
+        assert_eq!(open, [(Incident::BrokerDown, stream().as_str(), 2)]);
+        latch.open();
+    };
+    let (whole, ()) = tokio::join!(world.capture_all(&mut capture), told);
+    assert!(whole && incidents(&world).is_empty());
 }

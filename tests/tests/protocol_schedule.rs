@@ -179,3 +179,21 @@ async fn d12_what_retries_goes_at_its_own_time() {
     assert!(worker.handle.status().next_run.is_some(), "and no run for it");
     worker.stop().await;
 }
+
+#[tokio::test]
+async fn d12_a_broker_that_is_slow_to_say_how_much_is_left_holds_up_nothing() {
+    let world = World::new(hourly(Kind::Put)).await;
+    missed(&world, 2).await;
+    let latch = Latch::default();
+    world.cuts.plan("broker.depth", 1, Cut::HoldBefore(latch.clone()));
+    let worker = world.start();
+    latch.reached().await;
+    let since = world.runs().last_run(&route()).await.unwrap().unwrap().since;
+    world.publish(&[Envelope { time: since, ..message("a", 1, 1, "1") }]).await;
+    let delivered = world.until("the delivery", async |world: &World| world.depth().await == 0);
+    // Its answer is waited for longer than this.
+    tokio::time::timeout(Duration::from_secs(4), delivered).await.expect("the worker waits for the broker's answer");
+    latch.open();
+    until_between(&world, &worker).await;
+    worker.stop().await;
+}

@@ -12,7 +12,9 @@ use bus_contract::sample;
 use bus_core::ports::broker::{Broker, BrokerHealth, Incoming, QueuePlan};
 use bus_core::vocabulary::{QueueName, Secret, StreamName};
 use bus_rabbitmq::{Options, RabbitMq};
+use bus_tests::bus::Bus;
 use bus_tests::eventually::eventually;
+use bus_tests::receiver::{Receiver, Script};
 use bus_tests::servers::{RabbitMq as Node, RabbitMqOptions, VirtualHost};
 use tokio::sync::OnceCell;
 
@@ -282,6 +284,58 @@ async fn a_disk_alarm_is_a_state_and_not_an_error() {
     .await;
     assert_eq!(flow.publish_errors.load(Ordering::Relaxed), 0, "blocked is no error");
     flow.kept_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_takes_nothing_for_long_is_an_incident_until_it_does() {
+    let node = node().await;
+    let receiver = Receiver::start(&Script::default()).await.unwrap();
+    let mut bus = Bus::new().unwrap();
+    bus.env("PUSH_KEY", "push-secret");
+    // A minute is two seconds.
+    bus.env("BUS_HURRY", "30");
+    let broker = bus.on(Some(node.vhost().await.unwrap().url));
+    bus.routes(&format!(
+        r#"
+        [bus]
+        {broker}
+        listen = "{}"
+        [systems.shop]
+        kind = "http"
+        url = "{}"
+        [streams.orders]
+        listen = {{ path = "/in/orders", key = {{ env = "PUSH_KEY" }} }}
+        key = "id"
+        [routes.out]
+        stream = "orders"
+        to = "shop"
+        send = {{ method = "PUT", path = "/{{key}}" }}
+        "#,
+        bus.listen(),
+        receiver.url()
+    ))
+    .unwrap();
+    bus.start().await.unwrap();
+    bus.pushed("orders", r#"{"id":1}"#).await.unwrap();
+    let open = || async {
+        let (_, out, _) = bus.says(&["incidents", "--json", "--past", "0"]).await?;
+        Ok::<serde_json::Value, anyhow::Error>(serde_json::from_str::<serde_json::Value>(&out)?["open"].take())
+    };
+    node.ctl(&["set_disk_free_limit", "1000000000000000"]).await.unwrap();
+    let told = async {
+        let told = eventually("the incident", SOON, || async {
+            let open = open().await?;
+            Ok(open.as_array().and_then(|all| all.iter().find(|one| one["kind"] == "broker-down")).cloned())
+        });
+        let told = told.await.unwrap();
+        assert_eq!(told["severity"], "critical");
+        assert!(told["message"].as_str().is_some_and(|words| words.contains("disk")), "{told}");
+        node.ctl(&["set_disk_free_limit", "50MB"]).await.unwrap();
+        let over = || async { Ok(open().await?.as_array().is_some_and(Vec::is_empty).then_some(())) };
+        eventually("its end", SOON, over).await.unwrap();
+    };
+    // It is answered when the broker takes it, or told to come again.
+    let (_answer, ()) = tokio::join!(bus.push("orders", r#"{"id":2}"#), told);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,6 +11,7 @@ use bus_tests::eventually::eventually;
 use bus_tests::receiver::{Answer, Receiver, Rule, Script};
 use bus_tests::servers::{RabbitMq, http_client};
 use serde_json::{Value, json};
+use sqlx::Connection as _;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -351,5 +352,78 @@ async fn edited_files_are_taken_over_by_themselves_if_wanted() -> Result<()> {
     })
     .await?;
     assert_eq!(ledger.entries[0].path, "/new/0");
+    Ok(())
+}
+
+/// What an operator could do to the state store from outside, and undo.
+async fn spoil(setting: &Setting, sql: &str) -> Result<()> {
+    let path = setting.bus.directory().join("data/bus.db");
+    let mut store = sqlx::SqliteConnection::connect(&format!("sqlite:{}", path.display())).await?;
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut store).await?;
+    Ok(store.close().await?)
+}
+
+/// The queues that the embedded broker keeps messages for.
+async fn queues(setting: &Setting) -> Result<Vec<String>> {
+    let path = setting.bus.directory().join("data/bus.db");
+    let mut store = sqlx::SqliteConnection::connect(&format!("sqlite:{}?mode=ro", path.display())).await?;
+    let all = "SELECT n.name FROM queues q JOIN names n ON n.id = q.id ORDER BY n.name";
+    let names = sqlx::query_scalar(all).fetch_all(&mut store).await?;
+    store.close().await?;
+    Ok(names)
+}
+
+#[tokio::test]
+async fn what_a_reload_could_not_start_is_started_by_the_next_one() -> Result<()> {
+    let file = File::new();
+    let setting = Setting::start(&file).await?;
+    setting.push(3, 1).await?;
+    all_at(&setting.a, "v", 3, 1).await?;
+    // A changed system gets a gate of its own, and that asks the store how far the one before had come.
+    spoil(&setting, "ALTER TABLE gates RENAME TO gates_away").await?;
+    file.write(&setting)?;
+    let text = std::fs::read_to_string(setting.bus.directory().join("routes.toml"))?;
+    setting.bus.routes(&text.replacen("timeout = \"2s\"", "timeout = \"3s\"", 1))?;
+    let (code, _, err) = setting.command(&["reload"]).await?;
+    assert!(code != 0 && err.contains("route первый"), "it says what does not run: {code} {err}");
+    assert!(!err.contains("nothing was changed"), "{err}");
+    spoil(&setting, "ALTER TABLE gates_away RENAME TO gates").await?;
+    setting.reload().await?;
+    setting.push(3, 2).await?;
+    all_at(&setting.a, "v", 3, 2).await?;
+    let status = setting.status().await?;
+    assert_eq!(status["incidents"], json!([]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_queue_that_was_made_in_vain_goes_again() -> Result<()> {
+    let file = File::new();
+    let mut setting = Setting::start(&file).await?;
+    spoil(&setting, "CREATE TRIGGER no BEFORE INSERT ON places BEGIN SELECT RAISE(ABORT, 'a planned failure'); END")
+        .await?;
+    file.write(&setting)?;
+    let text = std::fs::read_to_string(setting.bus.directory().join("routes.toml"))?;
+    let third = "[routes.third]\nstream = \"s\"\nto = \"b\"\nsend = { method = \"PUT\", path = \"/c/{key}\" }\n";
+    setting.bus.routes(&format!("{text}{third}"))?;
+    let (code, _, err) = setting.command(&["reload"]).await?;
+    assert!(code != 0 && err.contains("a planned failure"), "{code} {err}");
+    assert_eq!(queues(&setting).await?, ["second", "первый"]);
+    // Killed before it is removed, it goes with the next start.
+    file.write(&setting)?;
+    setting.bus.kill9();
+    setting.bus.crash_at("reload.declared:1");
+    setting.bus.start().await?;
+    setting.bus.routes(&format!("{text}{third}"))?;
+    let (code, _, _) = setting.command(&["reload"]).await?;
+    assert_ne!(code, 0);
+    setting.bus.wait(LIMIT).await?;
+    assert_eq!(queues(&setting).await?, ["second", "third", "первый"]);
+    file.write(&setting)?;
+    setting.bus.crash_at("");
+    setting.bus.start().await?;
+    assert_eq!(queues(&setting).await?, ["second", "первый"]);
+    setting.push(3, 1).await?;
+    all_at(&setting.a, "v", 3, 1).await?;
     Ok(())
 }

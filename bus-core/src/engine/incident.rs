@@ -160,7 +160,8 @@ impl Incidents {
     pub fn forget(&self, known: impl Fn(&Incident) -> bool, now: Moment) {
         let over: Vec<Id> = {
             let inner = self.inner();
-            let by_traffic = |kind| matches!(kind, Kind::SystemDown | Kind::RoutePaused | Kind::StoreFailing);
+            let by_traffic =
+                |kind| matches!(kind, Kind::SystemDown | Kind::RoutePaused | Kind::StoreFailing | Kind::BrokerDown);
             let unconfirmed = |id: &Id| {
                 by_traffic(id.0) && inner.carried.get(id).is_some_and(|since| since.until(now) >= UNCONFIRMED)
             };

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::incident::{Incidents, Kind};
 use super::metrics::Metrics;
 use crate::ports::broker::{Broker, Deliveries, Delivery, Incoming, Keep};
-use crate::ports::shape::{Shape, Shaped};
+use crate::ports::shape::{Shape, Shaped, shaped};
 use crate::ports::state::{StateError, StateStore};
 use crate::vocabulary::{Envelope, Moment, Operation, QueueName, StreamName, SubscriptionName, UnreadableRecord};
 
@@ -126,7 +126,7 @@ impl Outbox {
         if envelope.operation == Operation::Delete {
             return Ok(Some(envelope.clone()));
         }
-        match self.shape.shape(envelope) {
+        match shaped(&*self.shape, envelope) {
             Ok(Shaped::Send(body)) => Ok(Some(Envelope { body, ..envelope.clone() })),
             Ok(Shaped::Filtered) => Ok(None),
             // The configuration lets no subscription ask for this: an outbox has one order for all keys.

@@ -20,6 +20,8 @@ pub struct Pauses(Arc<Shared>);
 struct Shared {
     store: Arc<dyn PauseStore>,
     incidents: Incidents,
+    /// Held from the store's write to the table's change: two orders that cross end here as they end on disk.
+    order: tokio::sync::Mutex<()>,
     table: Mutex<BTreeMap<Subject, Pause>>,
     /// How many: looked at before every send, and nearly always nothing is paused.
     count: AtomicUsize,
@@ -31,6 +33,7 @@ impl Pauses {
     pub async fn load(store: Arc<dyn PauseStore>, incidents: Incidents) -> Result<Self, StateError> {
         let pauses = Self(Arc::new(Shared {
             incidents,
+            order: tokio::sync::Mutex::default(),
             table: Mutex::default(),
             count: AtomicUsize::new(0),
             changed: watch::Sender::new(0),
@@ -45,6 +48,7 @@ impl Pauses {
 
     /// Pauses a subject from now on; what is under way ends as usual.
     pub async fn pause(&self, pause: Pause) -> Result<(), StateError> {
+        let _order = self.0.order.lock().await;
         self.0.store.keep_pause(&pause).await?;
         tracing::warn!(kind = pause.subject.kind(), name = pause.subject.name(), who = pause.who, "paused by a person");
         self.tell(&pause);
@@ -54,6 +58,7 @@ impl Pauses {
 
     /// Ends a pause; `false` if there was none.
     pub async fn resume(&self, subject: &Subject, who: &str) -> Result<bool, StateError> {
+        let _order = self.0.order.lock().await;
         let ended = self.0.store.end_pause(subject).await?;
         let known = self.change(|table| table.remove(subject)).is_some();
         self.0.incidents.close(Kind::PausedByPerson, &subject.to_string());
@@ -107,5 +112,64 @@ impl Pauses {
 
     fn table(&self) -> MutexGuard<'_, BTreeMap<Subject, Pause>> {
         self.0.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use async_trait::async_trait;
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::vocabulary::{Moment, RouteName};
+
+    /// The answer to a pause that is on disk comes only when the test says so.
+    #[derive(Default)]
+    struct Slow {
+        kept: Mutex<BTreeMap<Subject, Pause>>,
+        is_kept: Notify,
+        answers: Notify,
+    }
+
+    #[async_trait]
+    impl PauseStore for Slow {
+        async fn pauses(&self) -> Result<Vec<Pause>, StateError> {
+            Ok(self.kept.lock().unwrap().values().cloned().collect())
+        }
+
+        async fn keep_pause(&self, pause: &Pause) -> Result<(), StateError> {
+            self.kept.lock().unwrap().insert(pause.subject.clone(), pause.clone());
+            self.is_kept.notify_one();
+            self.answers.notified().await;
+            Ok(())
+        }
+
+        async fn end_pause(&self, subject: &Subject) -> Result<bool, StateError> {
+            Ok(self.kept.lock().unwrap().remove(subject).is_some())
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_paused_here_is_what_is_paused_on_disk_also_when_two_people_order_at_once() {
+        let store = Arc::new(Slow::default());
+        let pauses = Pauses::load(Arc::clone(&store) as _, Incidents::default()).await.unwrap();
+        let subject = Subject::Route(RouteName::new("a").unwrap());
+        let (who, since) = ("anna@erp1".to_owned(), Moment::now());
+        let pause = Pause { subject: subject.clone(), who, why: String::new(), since };
+        let resumed = async {
+            store.is_kept.notified().await;
+            let resume = pauses.resume(&subject, "boris@erp1");
+            tokio::pin!(resume);
+            // As far as it gets before the first order has its answer.
+            let early = futures::poll!(&mut resume).is_ready();
+            store.answers.notify_one();
+            if !early {
+                resume.await.unwrap();
+            }
+        };
+        let (paused, ()) = tokio::join!(pauses.pause(pause), resumed);
+        paused.unwrap();
+        assert_eq!(pauses.list(), store.pauses().await.unwrap());
     }
 }

@@ -36,6 +36,8 @@ struct Shared {
     store: Arc<dyn TaskStore>,
     /// The bytes that a reading keeps at most.
     kept: u64,
+    /// Held from the look into the store to its publication: an older look must not replace a newer one.
+    refreshing: tokio::sync::Mutex<()>,
     /// The open ones, oldest first.
     open: Mutex<Vec<Task>>,
     changed: watch::Sender<u64>,
@@ -49,7 +51,8 @@ impl Tasks {
 
     /// The same with another bound of what a reading keeps, in bytes.
     pub async fn keeping(kept: u64, store: Arc<dyn TaskStore>) -> Result<Self, StateError> {
-        let tasks = Self(Arc::new(Shared { store, kept, open: Mutex::default(), changed: watch::Sender::new(0) }));
+        let (refreshing, open, changed) = (tokio::sync::Mutex::default(), Mutex::default(), watch::Sender::new(0));
+        let tasks = Self(Arc::new(Shared { store, kept, refreshing, open, changed }));
         tasks.refresh().await?;
         Ok(tasks)
     }
@@ -224,6 +227,7 @@ impl Tasks {
 
     /// Looks into the store again, and tells everybody.
     pub(super) async fn refresh(&self) -> Result<(), StateError> {
+        let _turn = self.0.refreshing.lock().await;
         let tasks = self.0.store.tasks().await?;
         *self.open() = tasks.into_iter().filter(|task| task.stage.is_open()).collect();
         self.0.changed.send_modify(|version| *version += 1);
@@ -234,3 +238,7 @@ impl Tasks {
         self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+#[path = "tasks/refresh_tests.rs"]
+mod tests;

@@ -9,6 +9,8 @@ use crate::vocabulary::{Incident, IncidentKind as Kind};
 
 /// What the state store's own trouble is called, whoever notices it.
 const STATE: &str = "state store";
+/// The same of the broker's.
+const BROKER: &str = "broker";
 
 /// Who depends on whom, as far as `routes.toml` says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -59,6 +61,7 @@ impl Topology {
             | Kind::SourceSilent
             | Kind::CursorStuck => self.feed.get(subject),
             Kind::StoreFailing
+            | Kind::BrokerDown
             | Kind::JobCrashed
             | Kind::ConfigRefused
             | Kind::DiskFilling
@@ -72,6 +75,7 @@ impl Topology {
     pub fn group(&self, kind: Kind, subject: &str) -> (Kind, String) {
         let group = match kind {
             Kind::StoreFailing => Some(STATE),
+            Kind::BrokerDown => Some(BROKER),
             Kind::RoutePaused | Kind::SourceFailing | Kind::SourceMaintenance | Kind::SourceChanged => {
                 self.system(kind, subject)
             }
@@ -126,6 +130,7 @@ impl Topology {
             | Kind::TooManyDeletions => self.feed.contains_key(&incident.subject),
             Kind::SystemDown => self.route.values().any(|system| *system == incident.subject),
             Kind::StoreFailing
+            | Kind::BrokerDown
             | Kind::JobCrashed
             | Kind::ConfigRefused
             | Kind::DiskFilling
@@ -230,6 +235,8 @@ mod tests {
         assert_eq!(seen(&feeds), [(Kind::SourceFailing, "erp".into(), "erp".into())]);
         let disk = [incident(Kind::StoreFailing, "a", 1), incident(Kind::StoreFailing, "shop", 1)];
         assert_eq!(seen(&disk), [(Kind::StoreFailing, STATE.into(), STATE.into())]);
+        let queues = [incident(Kind::BrokerDown, "the broker", 1), incident(Kind::BrokerDown, "f", 2)];
+        assert_eq!(seen(&queues), [(Kind::BrokerDown, BROKER.into(), BROKER.into())]);
     }
 
     #[test]

@@ -24,10 +24,10 @@ pub enum Verdict {
     Echo(Moment),
     /// It was changed at its source and goes on; writes that began before this moment are behind it.
     Changed(Moment),
-    /// Both sides changed, and the other route has written over it at its own source since it was read: who reaches the
-    /// other side first wins.
+    /// Both sides changed, and the other route has written over it at its own source since it was read, or may have: who
+    /// reaches the other side first wins.
     Overwritten,
-    /// The other route is writing this moment, and nobody can say which comes first: ask again.
+    /// The other route is writing this moment, and nobody can say whether that is taken, or which comes first: ask again.
     Later,
 }
 
@@ -38,11 +38,12 @@ pub fn judge(read: &ContentHash, read_at: Moment, writes: &[Write]) -> Verdict {
     if let Some(write) = writes.iter().find(|write| write.print == *read) {
         return Verdict::Echo(write.began);
     }
-    if writes.iter().any(|write| write.began >= read_at) {
-        return Verdict::Overwritten;
-    }
+    // Before anything is given up for it: a write under way may still be refused.
     if writes.iter().any(|write| write.under_way) {
         return Verdict::Later;
+    }
+    if writes.iter().any(|write| write.began >= read_at) {
+        return Verdict::Overwritten;
     }
     Verdict::Changed(read_at)
 }
@@ -107,5 +108,8 @@ mod tests {
         // While the write is under way nobody knows.
         assert_eq!(play("u:X@5 r:V@6"), ["later"]);
         assert_eq!(play("u:X@5 r:X@6"), ["echo"]);
+        // Nor whether it will be: V was read before, and the write may be refused.
+        assert_eq!(play("u:X@5 r:V@3"), ["later"]);
+        assert_eq!(play("w:X@5 u:Y@6 r:V@3"), ["later"]);
     }
 }

@@ -51,8 +51,8 @@ pub use slowdown::Strain;
 pub use span::{SpanError, parse_duration};
 pub use streak::RejectStreak;
 pub use watch::{
-    BacklogWatch, Calendar, ConsumerLook, ConsumerWatch, CursorRound, CursorWatch, DiskLook, DiskWatch, Expectation,
-    Sign, TimeOfDay, certificate, same_base,
+    BacklogWatch, BrokerWatch, Calendar, ConsumerLook, ConsumerWatch, CursorRound, CursorWatch, DiskLook, DiskWatch,
+    Expectation, Sign, TimeOfDay, certificate, same_base,
 };
 pub use when::{parse_moment, parse_period};
 pub use window::{Days, Hours, Window, WindowError};

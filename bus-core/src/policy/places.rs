@@ -41,6 +41,8 @@ pub struct Held {
 /// One change of what the store knows. All of an arrangement are one transaction, in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
+    /// A queue is about to be made: unless somebody enters it, it is to be removed.
+    Make(QueueName),
     /// The place and its memory are gone; its queue is to be removed.
     Forget(RouteName),
     /// The queue is to be removed; the memory stays for a route of this name that may come back.

@@ -29,6 +29,7 @@ fn wanted(text: &str) -> Wanted {
 
 fn words(outcome: Result<Arrangement, Vec<Refusal>>) -> String {
     let step = |step: &Step| match step {
+        Step::Make(queue) => format!("make {queue}"),
         Step::Forget(route) => format!("forget {route}"),
         Step::Retire(route) => format!("retire {route}"),
         Step::Rename { from, to } => format!("{from} becomes {to}"),

@@ -12,6 +12,12 @@ pub trait Shape: Send + Sync {
     fn shape(&self, envelope: &Envelope) -> Result<Shaped, ShapeError>;
 }
 
+/// Asks a shape. A program that panics on a record fails on that record; it is not the end of who asks.
+pub fn shaped(shape: &dyn Shape, envelope: &Envelope) -> Result<Shaped, ShapeError> {
+    let run = std::panic::AssertUnwindSafe(|| shape.shape(envelope));
+    std::panic::catch_unwind(run).unwrap_or_else(|_| Err(ShapeError("the program crashed on this record".to_owned())))
+}
+
 /// What became of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shaped {

@@ -71,8 +71,10 @@ kinds! {
     UntakenEntity = "untaken-entity" Warning;
     /// A comparison found more deletions than the guard allows.
     TooManyDeletions = "too-many-deletions" Warning;
-    /// The state store or the broker's disk takes no writes.
+    /// The state store takes no writes.
     StoreFailing = "store-failing" Critical;
+    /// The broker takes no messages, or cannot be reached.
+    BrokerDown = "broker-down" Critical;
     /// The file or query of a map cannot be read: it goes on with what it held before.
     MapStale = "map-stale" Warning;
     /// A task of the bus itself has panicked.

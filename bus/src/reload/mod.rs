@@ -3,11 +3,14 @@
 //! In this order, so that every step may fail, or the process end, without a loss:
 //!
 //! 1. read, check, compare, ask what removed routes hold, build the new parts: nothing is touched, all refusals are here;
-//! 2. declare new queues: from now on their messages are kept;
+//! 2. note new queues as given up unless somebody enters them, and declare them: from now on their messages are kept;
 //! 3. end the jobs that go or change: attempts under way finish, the rest stays at the broker and in `waiting`;
 //! 4. give the places away in one transaction (rename, retire, forget, enter): a start after a crash does the same;
 //! 5. start the new jobs;
 //! 6. remove the queues given up; what fails here is tried again by the next reload or start.
+//!
+//! Up to 4 everything goes back when a step fails. From there on there is no way back: what cannot be started is told, and
+//! started by the next reload.
 
 mod difference;
 mod refused;
@@ -20,28 +23,32 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bus_config::{Landscape, Print, Subscription, Via};
+use bus_core::engine::crash;
 use bus_core::engine::incident::Kind;
 use bus_core::engine::supervisor::{JobName, Running};
 use bus_core::policy::places::{Arrangement, Step};
+use bus_core::ports::broker::{BrokerHealth, QueuePlan};
 use bus_core::ports::pauses::{Pause, Subject};
 use bus_core::ports::state::StateError;
-use bus_core::vocabulary::{FeedName, Moment, QueueName, RouteName, Secret, SubscriptionName};
+use bus_core::vocabulary::{FeedName, GateName, Moment, QueueName, RouteName, Secret, SubscriptionName};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, MutexGuard};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 pub use self::refused::{Refused, count};
 pub use self::seats::{Dropped, arranged};
 use crate::live::Live;
 use crate::watch::{Oversight, Plan};
 use crate::wire::Workshop;
-use crate::wire::feeds::{Door, gate_of_reads};
+use crate::wire::feeds::Door;
 use crate::wire::parts::{self, Parts, QueueOf};
 
 /// Replaced jobs may finish their attempts so long; what is not finished then is cut off, and comes again.
 const DRAIN: Duration = Duration::from_secs(12);
 /// A broker that has not made the new queues by then is away: nothing changes.
 const DECLARE: Duration = Duration::from_secs(10);
+/// Whose trouble it is that something does not run since a reload.
+const RELOAD: &str = "the reload";
 
 /// What runs, and how to replace it.
 pub struct Reloader {
@@ -63,6 +70,8 @@ pub struct Current {
     pub queues: QueueOf,
     pub doors: HashMap<FeedName, (String, Door)>,
     pub outs: HashMap<SubscriptionName, Secret>,
+    /// What ought to run and could not be started.
+    pub idle: BTreeSet<JobName>,
 }
 
 /// Which files run, and since when.
@@ -152,6 +161,11 @@ impl Reloader {
                 );
                 Ok(report)
             }
+            Err(refused) if refused.has_taken_over() => {
+                self.seen.set(Seen { since: Moment::now(), print, refused: None });
+                self.workshop.incidents.close(Kind::ConfigRefused, &subject);
+                Err(refused)
+            }
             Err(refused) => {
                 let seen = self.seen.get();
                 let message = format!("running the {subject} of {}; {}", seen.since, refused.summary());
@@ -181,19 +195,26 @@ impl Reloader {
         let arrangement = arranged(&self.workshop, &new, dropped, true).await?;
         let left = seats::ended_subscriptions(&self.workshop, &current.landscape, &new, dropped).await?;
         let mut report = report(&current.landscape, &difference, &arrangement);
-        if difference.is_none() && arrangement.steps.is_empty() {
+        if difference.is_none() && arrangement.steps.is_empty() && current.idle.is_empty() {
             self.oversight.plan.set(Plan::of(&new));
             self.workshop.remember(&new);
             current.landscape = new;
+            self.remove_given_up().await;
             return Ok(report);
         }
-        let wanted = |job: &JobName| difference.start.contains(job);
+        let idle = current.idle.difference(&difference.end);
+        let start: BTreeSet<JobName> = difference.start.iter().chain(idle).cloned().collect();
+        report.started = start.iter().map(word).collect();
+        let wanted = |job: &JobName| start.contains(job);
         let parts = parts::prepare(&new, &self.workshop, &arrangement.queues, wanted).map_err(Refused::Parts)?;
 
         let queues = parts::queues(&new, &arrangement).map_err(Refused::Parts)?;
-        let declared = timeout(DECLARE, self.running.declare(queues)).await;
-        let silent = || Refused::Broker(format!("no answer within {} s", DECLARE.as_secs()));
-        declared.map_err(|_| silent())?.map_err(|error| Refused::Broker(error.to_string()))?;
+        let fresh = self.note_new_queues(current, &queues, &arrangement.steps).await?;
+        if let Err(error) = self.running.declare(queues, DECLARE).await {
+            self.take_back(&fresh).await;
+            return Err(Refused::Broker(error.to_string()));
+        }
+        crash::point("reload.declared");
 
         let end: Vec<JobName> = difference.end.iter().cloned().collect();
         let clean = self.running.end(&end, DRAIN).await;
@@ -202,6 +223,7 @@ impl Reloader {
         }
         if let Err(error) = give_places(&self.workshop, &arrangement.steps).await {
             self.go_on(current, &difference.end).await;
+            self.take_back(&fresh).await;
             return Err(error.into());
         }
         self.close_gates(&difference.systems, clean).await;
@@ -217,25 +239,91 @@ impl Reloader {
         let left: Vec<Subscription> = left.into_iter().cloned().collect();
         self.oversight.plan.set(Plan::of(&new));
         self.workshop.remember(&new);
-        (current.landscape, current.queues) = (new, arrangement.queues);
-        self.launch(current, parts).await.map_err(Refused::Parts)?;
+        (current.landscape, current.queues, current.idle) = (new, arrangement.queues, start);
+        let launched = self.launch(current, parts).await;
         self.let_go(&left).await;
+        self.remove_given_up().await;
+        launched.map(|()| report).map_err(|error| Refused::Idle(current.idle.iter().map(word).collect(), error))
+    }
+
+    /// The queues that do not exist yet. Those of routes are given up, durably, until their routes enter them: whatever ends
+    /// this reload, no queue is left that fills for nobody. A queue that exists may hold what somebody still wants.
+    async fn note_new_queues(
+        &self,
+        current: &Current,
+        queues: &[QueuePlan],
+        steps: &[Step],
+    ) -> Result<Vec<QueueName>, Refused> {
+        let subscribed =
+            |queue: &QueueName| current.landscape.subscriptions.iter().any(|one| one.name.as_str() == queue.as_str());
+        let entered: BTreeSet<&QueueName> = steps
+            .iter()
+            .filter_map(|step| match step {
+                Step::Enter(place) => place.queue.as_ref(),
+                _ => None,
+            })
+            .collect();
+        let used: BTreeSet<&QueueName> = current.queues.values().collect();
+        let mut fresh = Vec::new();
+        for queue in queues.iter().map(|plan| &plan.queue).filter(|queue| !used.contains(queue) && !subscribed(queue)) {
+            if let BrokerHealth::Disconnected(error) = &*self.workshop.broker.health().borrow() {
+                return Err(Refused::Broker(error.clone()));
+            }
+            if self.workshop.broker.depth(queue).await.is_err() {
+                fresh.push(queue.clone());
+            }
+        }
+        let made: Vec<Step> = fresh.iter().filter(|queue| entered.contains(queue)).cloned().map(Step::Make).collect();
+        if !made.is_empty() {
+            self.workshop.places.arrange(&made).await?;
+        }
+        Ok(fresh)
+    }
+
+    /// Queues that were made in vain. What fails here is tried again by the next reload or start.
+    async fn take_back(&self, made: &[QueueName]) {
+        for queue in made {
+            if let Err(error) = self.running.remove_queue(queue).await {
+                tracing::warn!(queue = queue.as_str(), "made in vain, and not removed yet: {error}");
+            }
+        }
+        self.remove_given_up().await;
+    }
+
+    async fn remove_given_up(&self) {
         remove_given_up(&self.workshop, |queue| {
             let running = Arc::clone(&self.running);
             async move { running.remove_queue(&queue).await }
         })
         .await;
-        Ok(report)
     }
 
-    /// Starts parts and shows their doors.
+    /// Starts parts and shows their doors; then nothing is idle. After an error none of them runs, and somebody is told.
     async fn launch(&self, current: &mut Current, mut parts: Parts) -> anyhow::Result<()> {
-        current.doors.extend(std::mem::take(&mut parts.doors));
-        current.outs.extend(std::mem::take(&mut parts.outs));
-        let jobs = parts.open(&self.workshop).await;
-        self.show(current);
-        self.running.launch(jobs?);
-        Ok(())
+        let (doors, outs) = (std::mem::take(&mut parts.doors), std::mem::take(&mut parts.outs));
+        match parts.open(&self.workshop).await {
+            Ok(jobs) => {
+                current.doors.extend(doors);
+                current.outs.extend(outs);
+                current.idle.clear();
+                self.show(current);
+                self.running.launch(jobs);
+                self.workshop.incidents.close(Kind::JobCrashed, RELOAD);
+                Ok(())
+            }
+            Err(error) => {
+                self.show(current);
+                self.tell_idle(current, &error);
+                Err(error)
+            }
+        }
+    }
+
+    fn tell_idle(&self, current: &Current, error: &anyhow::Error) {
+        let idle = current.idle.iter().map(word).collect::<Vec<_>>().join(", ");
+        let message = format!("not running since a reload: {idle}: {error:#}");
+        let remedy = "nothing is lost; mend what the message says, then: bus reload";
+        self.workshop.incidents.open(Kind::JobCrashed, RELOAD, &message, remedy);
     }
 
     fn show(&self, current: &Current) {
@@ -245,20 +333,18 @@ impl Reloader {
 
     /// The store took no writes after jobs had ended: they start again as they were.
     async fn go_on(&self, current: &mut Current, ended: &BTreeSet<JobName>) {
-        let parts = parts::prepare(&current.landscape, &self.workshop, &current.queues, |job| ended.contains(job));
-        let restarted = match parts {
-            Ok(parts) => self.launch(current, parts).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = restarted {
-            let remedy = "nothing is lost; mend what the message says, then restart the bus";
-            self.workshop.incidents.open(Kind::JobCrashed, "reload", &format!("{error:#}"), remedy);
+        current.idle.extend(ended.iter().cloned());
+        let idle = current.idle.clone();
+        match parts::prepare(&current.landscape, &self.workshop, &current.queues, |job| idle.contains(job)) {
+            // Told by itself if it fails.
+            Ok(parts) => drop(self.launch(current, parts).await),
+            Err(error) => self.tell_idle(current, &error),
         }
     }
 
     async fn close_gates(&self, systems: &BTreeSet<bus_core::vocabulary::SystemName>, clean: bool) {
         for system in systems {
-            for gate in [Ok(system.clone()), gate_of_reads(system)].into_iter().flatten() {
+            for gate in [GateName::Deliveries(system.clone()), GateName::Reads(system.clone())] {
                 match clean {
                     true => self.workshop.gates.close(&gate).await,
                     false => self.workshop.gates.abandon(&gate),
@@ -371,12 +457,15 @@ where
     }
 }
 
-fn report(old: &Landscape, difference: &difference::Difference, arrangement: &Arrangement) -> Report {
-    let word = |job: &JobName| match job {
+fn word(job: &JobName) -> String {
+    match job {
         JobName::Feed(name) => format!("feed {name}"),
         JobName::Route(name) => format!("route {name}"),
         JobName::Outbox(name) => format!("subscription {name}"),
-    };
+    }
+}
+
+fn report(old: &Landscape, difference: &difference::Difference, arrangement: &Arrangement) -> Report {
     let mut report = Report {
         started: difference.start.iter().map(word).collect(),
         ended: difference.end.difference(&difference.start).map(word).collect(),

@@ -1,4 +1,4 @@
-//! Why a reload changed nothing, in words.
+//! Why a reload changed nothing, or not everything, in words.
 
 use bus_core::policy::places::Refusal;
 use bus_core::ports::state::StateError;
@@ -21,6 +21,8 @@ pub enum Refused {
     Broker(String),
     /// The state store does not work.
     Store(StateError),
+    /// It was taken over, and these could not be started.
+    Idle(Vec<String>, anyhow::Error),
     /// This instance has no file.
     NoFile,
 }
@@ -61,13 +63,22 @@ impl Refused {
             Refused::Parts(error) => format!("{error:#}"),
             Refused::Broker(error) => format!("the broker has not made the new queues: {error}"),
             Refused::Store(error) => error.to_string(),
+            Refused::Idle(jobs, error) => format!(
+                "taken over, but these do not run: {}: {error:#}; mend what it says, then reload again",
+                jobs.join(", ")
+            ),
             Refused::NoFile => "this bus runs on no file that could be read again".to_owned(),
         }
     }
 
+    /// The files run all the same, as far as they could be started.
+    pub fn has_taken_over(&self) -> bool {
+        matches!(self, Refused::Idle(..))
+    }
+
     /// The configuration is to be changed; otherwise the same may work later.
     pub fn is_the_files(&self) -> bool {
-        !matches!(self, Refused::Broker(_) | Refused::Store(_) | Refused::NoFile)
+        !matches!(self, Refused::Broker(_) | Refused::Store(_) | Refused::Idle(..) | Refused::NoFile)
     }
 }
 

@@ -8,17 +8,17 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use bus_config::FeedSource;
 use bus_core::ports::permits::Permits;
+use bus_core::vocabulary::GateName;
 
 use super::App;
 use crate::preview::{Failure, Wanted, feed_of, preview};
-use crate::wire::feeds::gate_of_reads;
 
 pub async fn get(State(app): State<Arc<App>>, Path(name): Path<String>, Query(wanted): Query<Wanted>) -> Response {
     let landscape = app.reloader.landscape().await;
     let workshop = app.reloader.workshop();
     let gate = feed_of(&landscape, &name).ok().and_then(|(feed, _)| match &feed.source {
         FeedSource::Query { system, .. } | FeedSource::Odata { system, .. } => {
-            workshop.gates.known(&gate_of_reads(system).ok()?)
+            workshop.gates.known(&GateName::Reads(system.clone()))
         }
         FeedSource::Push { .. } | FeedSource::Join(_) => None,
     });

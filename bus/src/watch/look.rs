@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use bus_core::engine::incident::{Incident, Kind};
 use bus_core::engine::worker::Handle;
-use bus_core::policy::{BacklogWatch, ConsumerLook, ConsumerWatch, DiskLook, DiskWatch, Sign, pattern};
+use bus_core::policy::{BacklogWatch, BrokerWatch, ConsumerLook, ConsumerWatch, DiskLook, DiskWatch, Sign, pattern};
+use bus_core::ports::broker::BrokerHealth;
 use bus_core::ports::state::{DeadFilter, DeadRow, HoldReason};
 use bus_core::vocabulary::{Key, Moment};
 use tokio_util::sync::CancellationToken;
@@ -26,6 +27,9 @@ const DISK: Duration = Duration::from_secs(60);
 /// A file system that does not answer (a network's) is left alone.
 const DISK_PATIENCE: Duration = Duration::from_secs(5);
 
+/// Not the name of a stream, which has no space: what is published to one in vain is told under its name.
+const BROKER: &str = "the broker";
+
 struct Looks {
     started: Moment,
     /// Changes published, and when the last of them was noticed; by stream.
@@ -36,6 +40,7 @@ struct Looks {
     /// Rows that could not be read, as counted when the store was asked last.
     unreadable: Option<u64>,
     forecaster: Forecaster,
+    broker: BrokerWatch,
     disk: DiskWatch,
     next_disk: Moment,
 }
@@ -51,6 +56,7 @@ pub async fn run(oversight: Arc<Oversight>, stop: CancellationToken) {
         dead: HashMap::new(),
         unreadable: None,
         forecaster: Forecaster::default(),
+        broker: BrokerWatch::default(),
         disk: DiskWatch::default(),
         next_disk: now,
     };
@@ -68,6 +74,7 @@ pub async fn run(oversight: Arc<Oversight>, stop: CancellationToken) {
 impl Looks {
     async fn all(&mut self, oversight: &Oversight, now: Moment) {
         self.silence(oversight, now);
+        self.broker(oversight, now);
         for handle in oversight.engine.routes() {
             self.route(oversight, &handle, now);
             self.dead_letters(oversight, &handle).await;
@@ -92,6 +99,18 @@ impl Looks {
             let remedy = "look whether people work there as usual; then at the source, its job and the way to it";
             oversight.workshop.incidents.judge(Kind::SourceSilent, stream, sign, remedy);
         }
+    }
+
+    fn broker(&mut self, oversight: &Oversight, now: Moment) {
+        let trouble = match oversight.workshop.broker.health().borrow().clone() {
+            BrokerHealth::Connected => None,
+            BrokerHealth::Blocked(reason) => Some(format!("it takes no messages: {reason}")),
+            BrokerHealth::Disconnected(error) => Some(format!("there is no connection: {error}")),
+        };
+        let sign = self.broker.judge(trouble, now);
+        let remedy = "nothing is lost: feeds read on and pushes are taken when the broker takes messages again; look at its \
+                      disk, its memory and the way to it";
+        oversight.workshop.incidents.judge(Kind::BrokerDown, BROKER, sign, remedy);
     }
 
     fn route(&mut self, oversight: &Oversight, handle: &Handle, now: Moment) {

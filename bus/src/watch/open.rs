@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bus_config::is_own_route;
 use bus_core::engine::gate::Gate;
 use bus_core::engine::worker::Handle;
 use bus_core::policy::BreakerState;
 use bus_core::ports::backfills::MayGo;
 use bus_core::ports::pauses::Subject;
-use bus_core::vocabulary::{FeedName, RouteName, SystemName};
+use bus_core::vocabulary::{FeedName, GateName, RouteName, SystemName};
 
 use super::Oversight;
-use crate::wire::gates::READS;
 
 /// A receiver that gives a permit within this time is only slow; one that is closed for longer has its hours.
 const HOURS: Duration = Duration::from_secs(15 * 60);
@@ -22,12 +22,13 @@ pub fn is_open(oversight: &Oversight, handle: &Handle, within: Duration) -> bool
 }
 
 fn gate_of(oversight: &Oversight, handle: &Handle) -> Option<Arc<Gate>> {
-    let plan = oversight.plan();
-    gate(oversight, plan.topology.route.get(handle.route().as_str())?)
-}
-
-fn gate(oversight: &Oversight, name: &str) -> Option<Arc<Gate>> {
-    SystemName::new(name).ok().and_then(|name| oversight.workshop.gates.known(&name))
+    let route = handle.route();
+    let name = if is_own_route(route.as_str()) {
+        GateName::Own(route.clone())
+    } else {
+        GateName::Deliveries(SystemName::new(oversight.plan().topology.route.get(route.as_str())?).ok()?)
+    };
+    oversight.workshop.gates.known(&name)
 }
 
 /// The breaker: the system answers.
@@ -56,7 +57,8 @@ impl MayGo for Oversight {
     fn reads(&self, feed: &FeedName) -> bool {
         let plan = self.plan();
         let system = plan.topology.feed.get(feed.as_str());
-        let gate = system.and_then(|system| gate(self, &format!("{system}{READS}")));
+        let reads = system.and_then(|system| SystemName::new(system).ok()).map(GateName::Reads);
+        let gate = reads.and_then(|reads| self.workshop.gates.known(&reads));
         let paused = self.workshop.operations.pauses.of(&Subject::Feed(feed.clone()));
         paused.is_none() && gate.is_none_or(|gate| may_be_asked(&gate, None))
     }

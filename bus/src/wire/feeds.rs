@@ -9,7 +9,7 @@ use bus_core::engine::capture::{Changes, DeletionGuard, FeedPlan, StreamPlan};
 use bus_core::engine::gate::Capacity;
 use bus_core::policy::{BreakerOptions, DEFAULT_MARGIN, Schedule};
 use bus_core::ports::source::{BatchLimit, Source};
-use bus_core::vocabulary::{FeedName, Secret, SystemName};
+use bus_core::vocabulary::{FeedName, GateName, Secret};
 
 use super::{Workshop, joins, load, source};
 
@@ -31,9 +31,8 @@ const PUSH_SCHEDULE: Schedule = Schedule::Every(Duration::from_secs(1));
 pub struct FeedPart {
     pub plan: FeedPlan,
     pub source: Box<dyn Source>,
-    /// The gate of its reads.
-    pub gate: SystemName,
-    pub capacity: Capacity,
+    /// The gate of its reads; `None` where no system is asked.
+    pub gate: Option<(GateName, Capacity)>,
     /// Where its records are pushed, if they are.
     pub door: Option<(String, Door)>,
 }
@@ -58,16 +57,14 @@ pub fn prepare(landscape: &Landscape, workshop: &Workshop, feed: &Feed) -> anyho
             Ok(FeedPart {
                 plan: plan(PUSH_SCHEDULE, Changes::Push),
                 source,
-                gate: SystemName::new(feed.name.as_str())?,
-                capacity: reading(None, usize::MAX >> 4),
+                gate: None,
                 door: Some((path.clone(), Door { key, handle, feed: feed.name.clone() })),
             })
         }
         FeedSource::Join(join) => Ok(FeedPart {
             plan: plan(join.schedule.clone(), Changes::Cursor { recheck: None }),
             source: joins::source(landscape, &workshop.database, join),
-            gate: SystemName::new(feed.name.as_str())?,
-            capacity: reading(None, usize::MAX >> 4),
+            gate: None,
             door: None,
         }),
         FeedSource::Query { system, schedule, changes, .. } | FeedSource::Odata { system, schedule, changes } => {
@@ -80,17 +77,11 @@ pub fn prepare(landscape: &Landscape, workshop: &Workshop, feed: &Feed) -> anyho
             Ok(FeedPart {
                 plan: plan(schedule.clone(), engine_changes(changes)),
                 source: source::of(landscape, feed)?,
-                gate: gate_of_reads(&system.name)?,
-                capacity: reading(pace, concurrency),
+                gate: Some((GateName::Reads(system.name.clone()), reading(pace, concurrency))),
                 door: None,
             })
         }
     }
-}
-
-/// Reads have a gate of their own beside that of the deliveries to the same system.
-pub fn gate_of_reads(system: &SystemName) -> anyhow::Result<SystemName> {
-    Ok(SystemName::new(&format!("{system}{}", super::gates::READS))?)
 }
 
 /// Reads have no breaker of their own and no request that could still be under way after a crash and do harm.

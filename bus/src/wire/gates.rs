@@ -5,15 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
+use bus_config::is_own_route;
 use bus_core::engine::gate::{Capacity, Gate};
 use bus_core::engine::incident::Incidents;
 use bus_core::engine::metrics::Metrics;
 use bus_core::engine::pauses::Pauses;
+use bus_core::engine::worker::RoutePlan;
 use bus_core::ports::state::StateStore;
-use bus_core::vocabulary::SystemName;
-
-/// Ends the name of the gate of a system's reads.
-pub const READS: &str = ".reads";
+use bus_core::vocabulary::{GateName, SystemName};
 
 /// See the module's comment.
 pub struct Gates {
@@ -21,74 +20,80 @@ pub struct Gates {
     pauses: Pauses,
     incidents: Incidents,
     metrics: Metrics,
-    open: Mutex<BTreeMap<SystemName, Open>>,
+    open: Mutex<BTreeMap<GateName, Arc<Gate>>>,
+    /// Held by the one who opens a gate: nobody opens it a second time meanwhile.
+    opening: tokio::sync::Mutex<()>,
 }
 
-struct Open {
-    gate: Arc<Gate>,
-    /// For deliveries, which status shows.
-    delivers: bool,
+/// What a route delivers through. The state store is no system that anybody would look for among those delivered to.
+pub fn of_route(plan: &RoutePlan) -> GateName {
+    if is_own_route(plan.name.as_str()) {
+        GateName::Own(plan.name.clone())
+    } else {
+        GateName::Deliveries(plan.system.clone())
+    }
 }
 
 impl Gates {
     pub fn new(store: Arc<dyn StateStore>, pauses: Pauses, incidents: Incidents, metrics: Metrics) -> Self {
-        Self { store, pauses, incidents, metrics, open: Mutex::default() }
+        let (open, opening) = (Mutex::default(), tokio::sync::Mutex::default());
+        Self { store, pauses, incidents, metrics, open, opening }
     }
 
-    /// The gate of this name; opened with this capacity unless it is open. Not to be called twice at the same time.
-    pub async fn at(&self, name: SystemName, capacity: Capacity, delivers: bool) -> anyhow::Result<Arc<Gate>> {
-        if let Some(open) = self.open().get(&name) {
-            return Ok(Arc::clone(&open.gate));
+    /// The gate of this name; opened with this capacity unless it is open.
+    pub async fn at(&self, name: GateName, capacity: Capacity) -> anyhow::Result<Arc<Gate>> {
+        let _turn = self.opening.lock().await;
+        if let Some(open) = self.known(&name) {
+            return Ok(open);
         }
         let (store, incidents) = (Arc::clone(&self.store), self.incidents.clone());
         let gate = Gate::open(name.clone(), capacity, store, incidents, self.metrics.clone()).await;
         let gate = gate.context("the state store")?;
-        // Records that are pushed come from no system of ours.
-        if let Some(system) = if delivers { Some(name.as_str()) } else { name.as_str().strip_suffix(READS) } {
-            gate.follow(self.pauses.clone(), SystemName::new(system)?);
+        if let GateName::Deliveries(system) | GateName::Reads(system) = &name {
+            gate.follow(self.pauses.clone(), system.clone());
         }
-        self.open().insert(name, Open { gate: Arc::clone(&gate), delivers });
+        self.open().insert(name, Arc::clone(&gate));
         Ok(gate)
     }
 
     /// One that is open.
-    pub fn known(&self, name: &SystemName) -> Option<Arc<Gate>> {
-        self.open().get(name).map(|open| Arc::clone(&open.gate))
+    pub fn known(&self, name: &GateName) -> Option<Arc<Gate>> {
+        self.open().get(name).cloned()
     }
 
     /// The gates of systems that are delivered to.
     pub fn delivering(&self) -> Vec<(SystemName, Arc<Gate>)> {
-        let open = self.open();
-        open.iter()
-            .filter(|(_, open)| open.delivers)
-            .map(|(name, open)| (name.clone(), Arc::clone(&open.gate)))
-            .collect()
+        let delivers = |(name, gate): (&GateName, &Arc<Gate>)| match name {
+            GateName::Deliveries(system) => Some((system.clone(), Arc::clone(gate))),
+            GateName::Reads(_) | GateName::Own(_) => None,
+        };
+        self.open().iter().filter_map(delivers).collect()
     }
 
     /// Closes one, when everything behind it has ended by itself: the next one of this name goes on with its pace.
-    pub async fn close(&self, name: &SystemName) {
+    pub async fn close(&self, name: &GateName) {
         let open = self.open().remove(name);
-        if let Some(Open { gate, .. }) = open
+        if let Some(gate) = open
             && let Err(error) = gate.close().await
         {
-            tracing::warn!(system = name.as_str(), "the next start will wait for a request time-out: {error}");
+            tracing::warn!(gate = %name, "the next start will wait for a request time-out: {error}");
         }
     }
 
     /// Forgets one behind which an attempt was cut off: the next one of this name waits until it must be over (R11).
-    pub fn abandon(&self, name: &SystemName) {
+    pub fn abandon(&self, name: &GateName) {
         self.open().remove(name);
     }
 
     /// Closes all, at a clean end.
     pub async fn close_all(&self) {
-        let names: Vec<SystemName> = self.open().keys().cloned().collect();
+        let names: Vec<GateName> = self.open().keys().cloned().collect();
         for name in names {
             self.close(&name).await;
         }
     }
 
-    fn open(&self) -> MutexGuard<'_, BTreeMap<SystemName, Open>> {
+    fn open(&self) -> MutexGuard<'_, BTreeMap<GateName, Arc<Gate>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -16,16 +16,18 @@ use bus_connectors::{Served, Serves};
 use bus_core::engine::gate::{Capacity, Gate};
 use bus_core::engine::incident::{Incidents, Kind};
 use bus_core::engine::keep::{MapTarget, VALUE};
+use bus_core::engine::supervisor::watched;
 use bus_core::policy::Schedule;
 use bus_core::ports::permits::Permits;
 use bus_core::ports::source::{BatchLimit, Source, SourceError, SourceFault};
-use bus_core::vocabulary::{MapName, Moment, RouteName, StreamName, SystemName};
+use bus_core::vocabulary::{GateName, MapName, Moment, RouteName, StreamName};
 use bus_storage::{Database, Gives, ReceiverIds, StoredMap};
 use chrono_tz::Tz;
 use tokio::task::JoinSet;
 
 use super::Workshop;
-use super::feeds::{gate_of_reads, reading};
+use super::feeds::reading;
+use super::gates::Gates;
 use super::routes::{self, AGAIN, RoutePart};
 
 /// Between looks at a file: one `stat` each.
@@ -58,31 +60,29 @@ impl Maps {
         Ok(map)
     }
 
-    /// Aborted with the process; what it does may be cut off anywhere.
-    fn start(&self, work: impl Future<Output = ()> + Send + 'static) {
+    /// Aborted with the process; what it does may be cut off anywhere. A panic is told under the map's name.
+    fn start(&self, map: &str, incidents: &Incidents, work: impl Future<Output = ()> + Send + 'static) {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
-        tasks.spawn(work);
+        tasks.spawn(watched(work, map.to_owned(), incidents.clone()));
     }
 }
 
-/// Reads of a map that come once its gate is open.
+/// Reads of a map, once it is started.
 pub struct QueryPart {
     name: String,
     source: SqlSource,
     table: Weak<Table>,
     schedule: Schedule,
     zone: Tz,
-    gate: SystemName,
+    gate: GateName,
     capacity: Capacity,
 }
 
 impl QueryPart {
-    pub async fn start(self, workshop: &Workshop) -> anyhow::Result<()> {
-        let gate = workshop.gates.at(self.gate.clone(), self.capacity.clone(), false).await?;
-        let incidents = workshop.incidents.clone();
-        workshop.maps.start(self.run(gate, incidents));
-        Ok(())
+    pub fn start(self, workshop: &Workshop) {
+        let (name, gates, incidents) = (self.name.clone(), Arc::clone(&workshop.gates), workshop.incidents.clone());
+        workshop.maps.start(&name, &workshop.incidents, self.run(gates, incidents));
     }
 }
 
@@ -94,7 +94,8 @@ pub fn prepare(landscape: &Landscape, workshop: &Workshop) -> anyhow::Result<Vec
         match &map.source {
             MapSource::Inline(_) => {}
             MapSource::Csv(file) => {
-                workshop.maps.start(keep_file(name, Arc::downgrade(file), workshop.incidents.clone()));
+                let keep = keep_file(name.clone(), Arc::downgrade(file), workshop.incidents.clone());
+                workshop.maps.start(&name, &workshop.incidents, keep);
             }
             // Shared with the landscape before: it is read already.
             MapSource::Query { .. } if map.handle.is_bound() => {}
@@ -112,7 +113,7 @@ pub fn prepare(landscape: &Landscape, workshop: &Workshop) -> anyhow::Result<Vec
                     table: Arc::downgrade(&table),
                     schedule: schedule.clone(),
                     zone: landscape.bus.timezone,
-                    gate: gate_of_reads(&system.name)?,
+                    gate: GateName::Reads(system.name.clone()),
                     capacity: reading(pace, concurrency),
                 });
             }
@@ -186,10 +187,10 @@ async fn keep_file(name: String, file: Weak<CsvFile>, incidents: Incidents) {
 
 impl QueryPart {
     /// At once, and then on schedule, as long as somebody asks the map. After a failure it goes on with what it held.
-    async fn run(mut self, gate: Arc<Gate>, incidents: Incidents) {
-        let mut failures = 0;
+    async fn run(mut self, gates: Arc<Gates>, incidents: Incidents) {
+        let (mut failures, mut gate) = (0, None);
         while let Some(table) = self.table.upgrade() {
-            let read = self.read(&table, &gate).await;
+            let read = self.read(&table, &gates, &mut gate).await;
             drop(table);
             match read {
                 Ok(()) => {
@@ -203,7 +204,7 @@ impl QueryPart {
                     failures += 1;
                     let remedy = "the map goes on with what it held before, or what needs it waits; check the system and \
                                   the query, it is read again by itself";
-                    incidents.open(Kind::MapStale, &self.name, &error.message, remedy);
+                    incidents.open(Kind::MapStale, &self.name, &format!("{error:#}"), remedy);
                     tokio::time::sleep(AGAIN.backoff(failures, fastrand::f64())).await;
                 }
             }
@@ -211,7 +212,12 @@ impl QueryPart {
     }
 
     /// All rows, then all at once into the map.
-    async fn read(&mut self, table: &Table, gate: &Arc<Gate>) -> Result<(), SourceError> {
+    async fn read(&mut self, table: &Table, gates: &Gates, gate: &mut Option<Arc<Gate>>) -> anyhow::Result<()> {
+        // Once: what it was prepared with must not replace what a reload gives the system.
+        let gate = match gate {
+            Some(gate) => gate,
+            None => gate.insert(gates.at(self.gate.clone(), self.capacity.clone()).await?),
+        };
         let permits = Permits::new(None, Arc::clone(gate) as _);
         table.set(entries(&mut self.source, &permits).await?);
         Ok(())
@@ -249,6 +255,23 @@ pub async fn entries(source: &mut SqlSource, permits: &Permits) -> Result<Entrie
         }
         if page.complete {
             return Ok(entries);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[tokio::test]
+    async fn a_map_whose_upkeep_crashes_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let maps = Maps::new(Database::open(folder.path().join("bus.db")).unwrap());
+        let incidents = Incidents::default();
+        maps.start("map.города", &incidents, async { panic!("a planned panic") });
+        while !incidents.is_open(Kind::JobCrashed, "map.города") {
+            tokio::task::yield_now().await;
         }
     }
 }

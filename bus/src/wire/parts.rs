@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::Context;
-use bus_config::{Landscape, is_own_route};
+use bus_config::Landscape;
 use bus_core::engine::base::Watched;
 use bus_core::engine::capture::{CapturePorts, Changes, FeedPlan};
 use bus_core::engine::outbox::Outbox;
@@ -18,7 +18,7 @@ use bus_core::vocabulary::{FeedName, QueueName, RouteName, Secret, SubscriptionN
 use super::feeds::{self, Door, FeedPart};
 use super::maps::{self, QueryPart};
 use super::routes::{self, RoutePart};
-use super::{Workshop, joins, subscriptions};
+use super::{Workshop, gates, joins, subscriptions};
 
 /// Which queue a route takes from.
 pub type QueueOf = HashMap<RouteName, QueueName>;
@@ -107,16 +107,25 @@ fn watched(source: Box<dyn Source>, plan: &FeedPlan, workshop: &Workshop) -> Box
 }
 
 impl Parts {
-    /// Opens the gates that are not open yet, and makes jobs.
+    /// Opens the gates that are not open yet, and makes jobs. After an error nothing of it runs but the upkeep of maps; what
+    /// was prepared is gone, and can be prepared again.
     pub async fn open(self, workshop: &Workshop) -> anyhow::Result<Jobs> {
         let mut jobs = Jobs { outboxes: self.outboxes, ..Jobs::default() };
-        for FeedPart { plan, source, gate, capacity, .. } in self.feeds {
+        // First, because what is not started now is not prepared again.
+        for query in self.queries {
+            query.start(workshop);
+        }
+        for FeedPart { plan, source, gate, .. } in self.feeds {
+            let gate = match gate {
+                Some((name, capacity)) => Some(workshop.gates.at(name, capacity).await?),
+                None => None,
+            };
             let ports = CapturePorts {
                 source: watched(source, &plan, workshop),
                 broker: Arc::clone(&workshop.broker),
                 store: Arc::clone(&workshop.store),
                 one_step: workshop.one_step.clone(),
-                gate: workshop.gates.at(gate, capacity, false).await?,
+                gate,
                 pauses: workshop.operations.pauses.clone(),
                 tasks: workshop.operations.tasks.clone(),
                 rewinds: workshop.operations.rewinds.clone(),
@@ -126,19 +135,14 @@ impl Parts {
             };
             jobs.feeds.push((plan, ports));
         }
-        for query in self.queries {
-            query.start(workshop).await?;
-        }
         for RoutePart { plan, target, shape, capacity, echo, requires } in self.routes {
-            // The state store is no system that anybody would look for among those delivered to.
-            let delivers = !is_own_route(plan.name.as_str());
             let ports = WorkerPorts {
                 target,
                 shape,
                 broker: Arc::clone(&workshop.broker),
                 store: Arc::clone(&workshop.store),
                 runs: Arc::clone(&workshop.runs),
-                gate: workshop.gates.at(plan.system.clone(), capacity, delivers).await?,
+                gate: workshop.gates.at(gates::of_route(&plan), capacity).await?,
                 pauses: workshop.operations.pauses.clone(),
                 incidents: workshop.incidents.clone(),
                 metrics: workshop.metrics.clone(),

@@ -1,7 +1,7 @@
 //! Outboxes of HTTP subscribers, and gates.
 
 use bus_core::ports::state::Backlog;
-use bus_core::vocabulary::{Envelope, Moment, SystemName};
+use bus_core::vocabulary::{Envelope, GateName, Moment, RouteName, SystemName};
 
 use super::{StateFixture, subscription};
 use crate::sample;
@@ -13,14 +13,29 @@ fn numbers(rows: &[(u64, Envelope)]) -> Vec<(u64, u64)> {
 /// Reserved ahead, given back, remembered.
 pub async fn gates_are_remembered(fixture: &mut impl StateFixture) {
     let name = |base: &str| SystemName::new(&format!("{base}-{}", sample::fresh())).expect("a name");
-    let (one, other) = (name("магазин"), name("склад"));
+    let shop = name("магазин");
+    let reads_of_it = SystemName::new(&format!("{shop}.reads")).expect("a name");
+    let own = RouteName::new(shop.as_str()).expect("a name");
+    let one = GateName::Deliveries(shop.clone());
+    let others = [
+        GateName::Deliveries(name("склад")),
+        GateName::Reads(shop),
+        GateName::Deliveries(reads_of_it),
+        GateName::Own(own),
+    ];
     assert_eq!(fixture.store().gate(&one).await, Ok(None));
     for horizon in [5_000_000_000_000_000, 4_000_000_000_000_000] {
         fixture.store().set_gate(&one, horizon).await.expect("reserving");
         fixture.reopen().await;
         assert_eq!(fixture.store().gate(&one).await, Ok(Some(horizon)));
     }
-    assert_eq!(fixture.store().gate(&other).await, Ok(None));
+    for (horizon, other) in (1..).zip(&others) {
+        assert_eq!(fixture.store().gate(other).await, Ok(None), "{other}");
+        fixture.store().set_gate(other, horizon).await.expect("reserving");
+    }
+    for (horizon, other) in (1..).zip(&others) {
+        assert_eq!(fixture.store().gate(other).await, Ok(Some(horizon)), "{other}");
+    }
 }
 
 /// Positions rise by one, a repeat is skipped, also after a crash and after everything was taken.

@@ -16,7 +16,7 @@ use bus_core::ports::state::{
     ScanTotals, SealedBatch, Settled, StateError, StateStore, WaitingRow,
 };
 use bus_core::vocabulary::{
-    Envelope, FeedName, Key, MessageId, Moment, RouteName, StreamName, SubscriptionName, SystemName, UnreadableRecord,
+    Envelope, FeedName, GateName, Key, MessageId, Moment, RouteName, StreamName, SubscriptionName, UnreadableRecord,
 };
 use rusqlite::OptionalExtension;
 
@@ -168,14 +168,16 @@ impl StateStore for SqliteState {
         self.database.write(0, move |connection| replay::drop_dead(connection, id)).await
     }
 
-    async fn gate(&self, system: &SystemName) -> Result<Option<i64>, StateError> {
-        let Some(system) = self.database.known_number(Kind::System, system.as_str()).await? else { return Ok(None) };
+    async fn gate(&self, name: &GateName) -> Result<Option<i64>, StateError> {
+        let (kind, name) = gate_name(name);
+        let Some(system) = self.database.known_number(kind, name).await? else { return Ok(None) };
         let select = "SELECT horizon FROM gates WHERE system = ?1";
         self.database.read(move |c| Ok(c.query_row(select, [system], |row| row.get(0)).optional()?)).await
     }
 
-    async fn set_gate(&self, system: &SystemName, horizon: i64) -> Result<(), StateError> {
-        let system = self.database.number(Kind::System, system.as_str()).await?;
+    async fn set_gate(&self, name: &GateName, horizon: i64) -> Result<(), StateError> {
+        let (kind, name) = gate_name(name);
+        let system = self.database.number(kind, name).await?;
         let upsert = "INSERT INTO gates (system, horizon) VALUES (?1, ?2)
                       ON CONFLICT (system) DO UPDATE SET horizon = excluded.horizon";
         let work = move |connection: &rusqlite::Connection| {
@@ -244,4 +246,13 @@ impl StateStore for SqliteState {
 /// Bytes a request writes, roughly.
 fn weight(envelopes: &[Envelope]) -> usize {
     envelopes.iter().map(|envelope| envelope.body.len() + 400).sum()
+}
+
+/// The name that a gate's row hangs on.
+fn gate_name(name: &GateName) -> (Kind, &str) {
+    match name {
+        GateName::Deliveries(system) => (Kind::System, system.as_str()),
+        GateName::Reads(system) => (Kind::Reads, system.as_str()),
+        GateName::Own(route) => (Kind::Route, route.as_str()),
+    }
 }

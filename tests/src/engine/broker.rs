@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bus_core::ports::broker::{
-    Broker, BrokerError, BrokerHealth, Deliveries, Delivery, Depth, PublishError, QueuePlan, Settle,
+    Broker, BrokerError, BrokerHealth, Deliveries, Delivery, Depth, Incoming, PublishError, QueuePlan, Settle,
 };
 use bus_core::ports::one_step::OneStep;
 use bus_core::ports::state::{SealedBatch, StateError};
@@ -14,6 +14,9 @@ use tokio::sync::{Notify, watch};
 
 use super::cuts::Cuts;
 use super::store::Sabotage;
+
+/// A message of this key comes out of the queue as something that somebody else put there.
+pub const FOREIGN: &str = "чужое";
 
 /// Passes every call on, unless a cut is planned for it, and writes down what was published.
 pub struct CutBroker {
@@ -130,7 +133,12 @@ impl Deliveries for Link {
             Ok(delivery) => delivery,
             Err(error) => return Some(Err(error)),
         };
-        let (message, redelivered) = (delivery.message.clone(), delivery.redelivered);
+        let (mut message, redelivered) = (delivery.message.clone(), delivery.redelivered);
+        if let Incoming::Sealed(envelope) = &message
+            && envelope.key.as_str() == FOREIGN
+        {
+            message = Incoming::Foreign { raw: envelope.body.clone(), reason: "it is nobody's".into() };
+        }
         if self.sabotage == Some(Sabotage::AckFirst) {
             return Some(delivery.ack().await.map(|()| Delivery::new(message, redelivered, Box::new(Acked))));
         }

@@ -14,6 +14,7 @@ pub mod store;
 pub mod table;
 pub mod world;
 
+pub use broker::FOREIGN;
 pub use cuts::{Cut, Latch};
 pub use messages::{deletion, feed, message, refers_to, route, stream, system};
 pub use receiver::{Ending, KINDS, Kind};

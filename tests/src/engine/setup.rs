@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bus_core::engine::capture::{Changes, DeletionGuard};
+use bus_core::engine::echo::Echo;
 use bus_core::engine::worker::{Batch, Collect, Delivered, LeftPolicy, Requirement, RoutePlan};
 use bus_core::policy::{BreakerOptions, Jitter, Profile, RetryPolicy};
 use bus_core::ports::shape::{AsIs, Shape};
@@ -34,6 +35,8 @@ pub struct Setup {
     pub batch: Option<Batch>,
     /// What has to be at the receiver before.
     pub requires: Vec<Requirement>,
+    /// Where the route is one of a pair.
+    pub echo: Option<Echo>,
     /// See [`RoutePlan`].
     pub retry: RetryPolicy,
     /// See [`RoutePlan`].
@@ -72,6 +75,7 @@ impl Default for Setup {
             collect: None,
             batch: None,
             requires: Vec::new(),
+            echo: None,
             retry: RetryPolicy { attempts: 4, first: ms(2), max: ms(10), jitter: Jitter::Equal },
             concurrency: 4,
             prefetch: 64,

@@ -9,7 +9,7 @@ use bus_core::ports::state::{
     ScanTotals, SealedBatch, Settled, StateError, StateStore, WaitingRow,
 };
 use bus_core::vocabulary::{
-    Envelope, FeedName, Key, MessageId, Moment, RouteName, StreamName, SubscriptionName, SystemName, UnreadableRecord,
+    Envelope, FeedName, GateName, Key, MessageId, Moment, RouteName, StreamName, SubscriptionName, UnreadableRecord,
 };
 
 use super::cuts::Cuts;
@@ -139,8 +139,8 @@ pass_on! {
     "store.dead_letters" dead_letters(filter: &DeadFilter) -> Vec<DeadRow>;
     "store.replay" replay(id: i64, mode: ReplayMode) -> Replay;
     "store.drop_dead" drop_dead(id: i64) -> bool;
-    "store.gate" gate(system: &SystemName) -> Option<i64>;
-    "store.set_gate" set_gate(system: &SystemName, horizon: i64) -> ();
+    "store.gate" gate(name: &GateName) -> Option<i64>;
+    "store.set_gate" set_gate(name: &GateName, horizon: i64) -> ();
     "store.outbox_append" outbox_append(name: &SubscriptionName, envelopes: &[Envelope]) -> ();
     "store.outbox_read" outbox_read(name: &SubscriptionName, after: u64, limit: usize) -> Vec<(u64, Envelope)>;
     "store.outbox_trim" outbox_trim(name: &SubscriptionName, position: u64, oldest: Moment, bytes: u64) -> u64;

@@ -12,15 +12,16 @@ use bus_core::engine::chronicle::Chronicle;
 use bus_core::engine::gate::{Capacity, Gate};
 use bus_core::engine::incident::Incidents;
 use bus_core::engine::metrics::Metrics;
+use bus_core::engine::outbox::{Outbox, OutboxPlan};
 use bus_core::engine::pauses::Pauses;
 use bus_core::engine::tasks::Tasks;
 use bus_core::engine::worker::{Batch, Delivered, RoutePlan, Worker, WorkerPorts};
 use bus_core::policy::Schedule;
-use bus_core::ports::broker::{Broker, QueuePlan};
+use bus_core::ports::broker::{Broker, Keep, QueuePlan};
 use bus_core::ports::one_step::OneStep;
 use bus_core::ports::source::BatchLimit;
 use bus_core::ports::state::{DeadFilter, DeadRow, RouteCounts, StateStore};
-use bus_core::vocabulary::{Envelope, SystemName};
+use bus_core::vocabulary::{Envelope, GateName, SubscriptionName, SystemName};
 use bus_storage::{Database, EmbeddedBroker, SqliteRuns, SqliteState};
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -135,7 +136,10 @@ impl World {
         let plan = QueuePlan { queue: queue(), stream: stream(), keep: None };
         raw_broker.declare(&[plan]).await.expect("declaring the queue");
         if !self.setup.waits_for_predecessor {
-            raw_store.set_gate(&system(), -1).await.expect("forgetting the predecessor's requests");
+            raw_store
+                .set_gate(&GateName::Deliveries(system()), -1)
+                .await
+                .expect("forgetting the predecessor's requests");
         }
         let store: Arc<dyn StateStore> = Arc::new(CutStore {
             inner: Arc::new(raw_store.clone()),
@@ -167,9 +171,10 @@ impl World {
         };
         let (incidents, metrics) = (self.incidents.clone(), self.metrics.clone());
         let of_system = capacity(self.setup.profile.clone(), self.setup.deadline);
-        let opened = Gate::open(system(), of_system, Arc::clone(&store), incidents, metrics).await;
+        let name = GateName::Deliveries(system());
+        let opened = Gate::open(name, of_system, Arc::clone(&store), incidents, metrics).await;
         let gate = opened.expect("opening the gate");
-        let reads = SystemName::new("склад").expect("letters are a name");
+        let reads = GateName::Reads(SystemName::new("склад").expect("letters are a name"));
         let raw: Arc<dyn StateStore> = Arc::new(raw_store.clone());
         let opened =
             Gate::open(reads, capacity(None, Duration::ZERO), raw, self.incidents.clone(), self.metrics.clone()).await;
@@ -274,7 +279,7 @@ impl World {
             broker: Arc::clone(&life.broker),
             store: Arc::clone(&life.store),
             one_step: self.setup.one_step.then(|| Arc::clone(&life.one_step)),
-            gate: Arc::clone(&life.reads),
+            gate: Some(Arc::clone(&life.reads)),
             pauses: life.pauses.clone(),
             tasks: life.tasks.clone(),
             rewinds: Default::default(),
@@ -283,6 +288,24 @@ impl World {
             chronicle: Chronicle::off(),
         };
         Capture::new(plan, ports).0
+    }
+
+    /// A subscription that has the route's queue.
+    pub fn outbox(&self, name: &SubscriptionName) -> Outbox {
+        let (life, hour) = (self.life(), Duration::from_secs(3600));
+        Outbox {
+            plan: OutboxPlan {
+                name: name.clone(),
+                queue: queue(),
+                stream: stream(),
+                keep: Keep { age: hour, bytes: 1 << 30 },
+            },
+            shape: Arc::clone(&self.setup.shape),
+            broker: Arc::clone(&life.broker),
+            store: Arc::clone(&life.store),
+            incidents: self.incidents.clone(),
+            metrics: self.metrics.clone(),
+        }
     }
 
     /// Reads for one task after the other, without end.
@@ -377,7 +400,7 @@ impl World {
             incidents: self.incidents.clone(),
             metrics: self.metrics.clone(),
             chronicle: Chronicle::off(),
-            echo: None,
+            echo: self.setup.echo.clone(),
             requires: self.setup.requires.clone().into(),
             arrivals: life.arrivals.clone(),
         };

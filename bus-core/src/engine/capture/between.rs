@@ -1,8 +1,6 @@
 //! Between two rounds: waiting for the next one, for the end of a pause, for what a task wants to have read, and for an
 //! order to go on from another position.
 
-use std::sync::Arc;
-
 use super::{Capture, RoundError};
 use crate::engine::rewind::Rewind;
 use crate::ports::pauses::Subject;
@@ -40,10 +38,9 @@ impl Capture {
     }
 
     async fn wait_while_paused(&mut self) {
-        let (pauses, gate, rewinds) =
-            (self.ports.pauses.clone(), Arc::clone(&self.ports.gate), self.ports.rewinds.clone());
+        let (pauses, gate, rewinds) = (self.ports.pauses.clone(), self.ports.gate.clone(), self.ports.rewinds.clone());
         let (name, feed) = (self.plan.name.clone(), Subject::Feed(self.plan.name.clone()));
-        let ordered = || pauses.of(&feed).or_else(|| gate.pause());
+        let ordered = || pauses.of(&feed).or_else(|| gate.as_ref()?.pause());
         while let Some(pause) = ordered() {
             self.status.send_modify(|status| status.paused = Some(pause.to_string()));
             let resumed = tokio::select! {

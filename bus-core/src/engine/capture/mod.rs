@@ -158,8 +158,9 @@ pub struct CapturePorts {
     pub store: Arc<dyn StateStore>,
     /// Where the broker keeps its queues in the store's own file.
     pub one_step: Option<Arc<dyn OneStep>>,
-    /// The reading capacity of the source's system.
-    pub gate: Arc<Gate>,
+    /// The reading capacity of the source's system; `None` where nothing outside is asked: records that are pushed, or
+    /// put together from what is kept here.
+    pub gate: Option<Arc<Gate>>,
     /// What people have paused.
     pub pauses: Pauses,
     /// What people want to have read as a whole.
@@ -172,6 +173,12 @@ pub struct CapturePorts {
     pub metrics: Metrics,
     /// Where is noted what was read.
     pub chronicle: Chronicle,
+}
+
+impl CapturePorts {
+    fn permits(&self) -> Permits {
+        self.gate.clone().map_or_else(Permits::unbounded, |gate| Permits::new(None, gate))
+    }
 }
 
 impl Capture {
@@ -242,7 +249,7 @@ impl Capture {
             self.ports.source.committed(position.cursor.as_ref()).await?;
             position.owes_committed = false;
         }
-        let permits = Permits::new(None, Arc::clone(&self.ports.gate) as _);
+        let permits = self.ports.permits();
         let more = match self.plan.changes {
             Changes::Diff(guard) => self.compare(&mut position, guard, &permits).await.map(|()| false),
             Changes::Cursor { recheck: Some((_, guard)) } if recheck => {
@@ -408,8 +415,14 @@ impl Capture {
     fn succeeded(&self) {
         let now = Moment::now();
         self.ports.metrics.last_round.with_label_values(&[self.plan.name.as_str()]).set(now.0 / 1000);
-        let over =
-            [Kind::SourceFailing, Kind::SourceMaintenance, Kind::FeedStopped, Kind::SourceChanged, Kind::SchemaDrift];
+        let over = [
+            Kind::SourceFailing,
+            Kind::SourceMaintenance,
+            Kind::FeedStopped,
+            Kind::SourceChanged,
+            Kind::SchemaDrift,
+            Kind::StoreFailing,
+        ];
         for kind in over {
             self.ports.incidents.close(kind, self.plan.name.as_str());
         }
@@ -446,6 +459,9 @@ impl Capture {
                  `bus accept-source {feed}`; put back in 1C, it goes on by itself"
             );
             self.ports.incidents.open(Kind::SchemaDrift, feed, &message, &remedy);
+        } else if failures >= 3 && matches!(error, RoundError::State(StateError::Failed(_))) {
+            let remedy = "nothing is lost: the feed reads on when the state store takes writes again; look at the disk";
+            self.ports.incidents.open(Kind::StoreFailing, feed, &message, remedy);
         } else if fault == Some(SourceFault::Misconfigured) || failures >= 3 {
             let remedy = "the feed tries again by itself, at most a minute apart; check the system and the query";
             self.ports.incidents.open(Kind::SourceFailing, feed, &message, remedy);

@@ -49,13 +49,13 @@ impl Capture {
                 _ => "the broker answered for fewer messages than it was given".to_owned(),
             };
             failures += 1;
-            if failures == 3 {
+            if failures >= 3 {
                 let remedy = "nothing is lost: reading has stopped until the broker confirms; check the broker";
-                self.ports.incidents.open(Kind::StoreFailing, stream.as_str(), &error, remedy);
+                self.ports.incidents.open(Kind::BrokerDown, stream.as_str(), &error, remedy);
             }
             tokio::time::sleep(BACKOFF.backoff(failures, fastrand::f64())).await;
         }
-        self.ports.incidents.close(Kind::StoreFailing, stream.as_str());
+        self.ports.incidents.close(Kind::BrokerDown, stream.as_str());
     }
 
     /// The same as sealing, publishing and advancing, where one transaction holds it all.

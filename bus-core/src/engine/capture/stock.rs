@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::{Capture, Changes, RoundError};
 use crate::engine::crash;
 use crate::engine::tasks::Tasks;
-use crate::ports::permits::Permits;
 use crate::ports::source::{Part, SourceError, SourceFault};
 use crate::ports::state::StateError;
 use crate::ports::tasks::{Kind, Stage, Task, TaskStore};
@@ -46,7 +45,7 @@ impl Capture {
             Some(position) => position,
             None => self.open().await?,
         };
-        let permits = Permits::new(None, Arc::clone(&self.ports.gate) as _);
+        let permits = self.ports.permits();
         let store = Arc::clone(self.ports.tasks.store());
         begin_reading(&self.ports.tasks, &together).await?;
         let mut restart = true;

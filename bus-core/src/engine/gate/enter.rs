@@ -141,14 +141,14 @@ impl Gate {
     async fn reserve(&self, now: Now) -> bool {
         let needed = self.inner().reservation.needed(now.wall);
         let Some(horizon) = needed else { return true };
-        match self.store.set_gate(&self.system, horizon.0).await {
+        match self.store.set_gate(&self.name, horizon.0).await {
             Ok(()) => {
                 self.inner().reservation.reserved(horizon);
-                self.incidents.close(Kind::StoreFailing, self.system.as_str());
+                self.incidents.close(Kind::StoreFailing, &self.label);
             }
             Err(error) => {
                 let remedy = "nothing is sent until the state store takes writes again; look at the disk";
-                self.incidents.open(Kind::StoreFailing, self.system.as_str(), &error.to_string(), remedy);
+                self.incidents.open(Kind::StoreFailing, &self.label, &error.to_string(), remedy);
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
         }

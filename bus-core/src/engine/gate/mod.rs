@@ -31,7 +31,7 @@ use crate::policy::{
 use crate::ports::pauses::{Pause, Subject};
 use crate::ports::permits::Closed;
 use crate::ports::state::{StateError, StateStore};
-use crate::vocabulary::{Moment, SystemName};
+use crate::vocabulary::{GateName, Moment, SystemName};
 pub use further::{FURTHER_PATIENCE, Further};
 pub use verdict::Verdict;
 
@@ -60,7 +60,9 @@ pub struct Capacity {
 /// See the module's comment. Fair: permits are given in the order they were asked for, those of an operation with a pace of
 /// its own among themselves: who waits for that pace keeps nobody else waiting.
 pub struct Gate {
-    system: SystemName,
+    name: GateName,
+    /// The name in words: for metrics, incidents and logs.
+    label: String,
     store: Arc<dyn StateStore>,
     incidents: Incidents,
     metrics: Metrics,
@@ -94,15 +96,15 @@ pub struct Ticket {
 }
 
 impl Gate {
-    /// Opens the gate of a system, going on from the predecessor's reservation.
+    /// Opens a gate, going on from the predecessor's reservation.
     pub async fn open(
-        system: SystemName,
+        name: GateName,
         capacity: Capacity,
         store: Arc<dyn StateStore>,
         incidents: Incidents,
         metrics: Metrics,
     ) -> Result<Arc<Self>, StateError> {
-        let stored = store.gate(&system).await?;
+        let stored = store.gate(&name).await?;
         let horizon = stored.map(|horizon| Micros(horizon.saturating_abs()));
         let crashed = stored.is_some_and(|horizon| horizon > 0);
         let started = Instant::now();
@@ -123,7 +125,8 @@ impl Gate {
             Duration::from_micros(u64::try_from(until.0 - now.wall.0).unwrap_or(0))
         });
         Ok(Arc::new(Self {
-            system,
+            label: name.to_string(),
+            name,
             store,
             incidents,
             metrics,
@@ -194,7 +197,7 @@ impl Gate {
     /// On a clean stop, when every request has ended: gives the unused reservation back. Stored as a negative number,
     /// so that the next start goes on with the pace, but need not wait for requests of a predecessor that crashed.
     pub async fn close(&self) -> Result<(), StateError> {
-        self.store.set_gate(&self.system, -Micros::now().0).await
+        self.store.set_gate(&self.name, -Micros::now().0).await
     }
 
     fn unless_paused(&self) -> Result<(), Closed> {

@@ -51,7 +51,7 @@ impl Verdict {
             Some(_) => {}
         }
         if let Some(pacer) = inner.paces.system() {
-            gate.metrics.pace_share.with_label_values(&[gate.system.as_str()]).set(pacer.share());
+            gate.metrics.pace_share.with_label_values(&[gate.label.as_str()]).set(pacer.share());
         }
         let pass = self.pass.take();
         let answered = !matches!(fault, Some(Fault::Unavailable | Fault::Ambiguous));
@@ -60,7 +60,7 @@ impl Verdict {
         drop(inner);
         if answered && flows && change.is_none() {
             // Open from before a restart: this process has never seen the breaker open.
-            gate.incidents.close(Kind::SystemDown, gate.system.as_str());
+            gate.incidents.close(Kind::SystemDown, gate.label.as_str());
         }
         gate.announce(change, error);
     }
@@ -78,7 +78,7 @@ impl Drop for Verdict {
 impl Gate {
     fn announce(&self, change: Option<Change>, error: &str) {
         let Some(change) = change else { return };
-        let system = self.system.as_str();
+        let system = self.label.as_str();
         let open = matches!(change, Change::Opened { .. });
         self.metrics.breaker_open.with_label_values(&[system]).set(i64::from(open));
         if open {

@@ -129,13 +129,15 @@ impl Running {
         self.jobs().insert(name, Job::start(work, stop));
     }
 
-    /// Makes queues exist before anything is published for them. On an error nothing has changed that matters: a queue
-    /// made in vain is empty, and goes with the next reload.
-    pub async fn declare(&self, queues: Vec<QueuePlan>) -> Result<(), BrokerError> {
-        self.queues.declare(queues).await
+    /// Makes queues exist before anything is published for them; asks the broker for so long at most. After an error, and
+    /// also where nobody uses them after all, those that were made are to be removed: [`Running::remove_queue`]. Not to be
+    /// dropped half-way: publishers would keep to a plan that does not hold.
+    pub async fn declare(&self, queues: Vec<QueuePlan>, bound: Duration) -> Result<(), BrokerError> {
+        self.queues.declare(queues, bound).await
     }
 
-    /// From now on nothing is published to a queue, and it is deleted with what it holds. Its job must have ended.
+    /// From now on a queue is not kept up, and it is deleted with what it holds. Its job must have ended. After an error the
+    /// broker may still have it: to be called again.
     pub async fn remove_queue(&self, queue: &QueueName) -> Result<(), BrokerError> {
         self.queues.remove(queue).await
     }
@@ -165,7 +167,7 @@ impl Running {
 }
 
 /// A job that panics is a bug of ours: told at once, not found out weeks later. Its messages stay where they are.
-async fn watched(job: impl Future<Output = ()>, name: String, incidents: Incidents) {
+pub async fn watched(job: impl Future<Output = ()>, name: String, incidents: Incidents) {
     if let Err(panic) = std::panic::AssertUnwindSafe(job).catch_unwind().await {
         let remedy = "nothing is lost; restart the bus, and report this with the log";
         incidents.open(Kind::JobCrashed, &name, "a job of the bus has crashed and does not go on", remedy);

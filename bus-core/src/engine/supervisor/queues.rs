@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::metrics::Metrics;
@@ -77,16 +77,18 @@ impl Queues {
         }
     }
 
-    /// Adds queues to those that are kept up, once the broker has them.
-    pub async fn declare(&self, more: Vec<QueuePlan>) -> Result<(), BrokerError> {
-        let mut plan = self.plan.lock().await;
+    /// Adds queues to those that are kept up, once the broker has them, within the bound.
+    pub async fn declare(&self, more: Vec<QueuePlan>, bound: Duration) -> Result<(), BrokerError> {
+        let silent = |_| BrokerError(format!("no answer within {} s", bound.as_secs()));
+        let mut plan = timeout(bound, self.plan.lock()).await.map_err(silent)?;
         let mut wanted: Vec<QueuePlan> =
             plan.iter().filter(|known| more.iter().all(|new| new.queue != known.queue)).cloned().collect();
         wanted.extend(more);
         // All of them: a stream is published to exactly the queues of the last declaration that names it.
-        if let Err(error) = self.broker.declare(&wanted).await {
+        let declared = timeout(bound, self.broker.declare(&wanted)).await.map_err(silent);
+        if let Err(error) = declared.and_then(|declared| declared) {
             // Publishers go back to the plan that holds. If the broker is away now, the next regular turn does it.
-            let _ = self.broker.declare(&plan).await;
+            let _ = timeout(bound, self.broker.declare(&plan)).await;
             return Err(error);
         }
         *plan = wanted;
@@ -95,11 +97,16 @@ impl Queues {
 
     pub async fn remove(&self, queue: &QueueName) -> Result<(), BrokerError> {
         let mut plan = self.plan.lock().await;
-        self.broker.remove(queue).await?;
+        // First: what cannot be removed now is not kept up, and tried again by whoever gave it up.
         plan.retain(|known| known.queue != *queue);
+        self.broker.remove(queue).await?;
         // The label of a queue that is no more would stay at its last value.
         let _ = self.metrics.queue_depth.remove_label_values(&[queue.as_str()]);
         self.metrics.forget(queue);
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "queues_tests.rs"]
+mod tests;

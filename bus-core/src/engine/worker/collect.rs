@@ -4,22 +4,13 @@
 //! read before it began; the first message that was read later ends it and goes back. The begin and the end of a run are
 //! durable, so a crash goes on with it, and one that was missed is made up once.
 
-use std::time::Duration;
-
 use chrono_tz::Tz;
-use tokio::time::Instant;
 
 use super::Worker;
+use super::empty::{Emptiness, For};
 use crate::policy::Schedule;
 use crate::ports::runs::Run;
 use crate::vocabulary::{Envelope, Moment};
-
-/// Between two looks at a queue that may be empty.
-const LOOK: Duration = Duration::from_millis(300);
-/// So many looks in a row find it empty before it is believed: what is on its way to us is in no count for a moment.
-const LOOKS: u32 = 2;
-/// A broker that does not say how much is in a queue is asked again.
-const ANSWER: Duration = Duration::from_secs(5);
 
 /// When a route delivers what it has collected.
 #[derive(Debug, Clone)]
@@ -34,8 +25,7 @@ pub struct Collect {
 #[derive(Debug, Default)]
 pub(super) struct Collecting {
     phase: Phase,
-    looked: Option<Instant>,
-    empty: u32,
+    pub(super) emptiness: Emptiness,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -72,10 +62,10 @@ impl Collecting {
         if let Phase::Running { taken, .. } = &mut self.phase {
             *taken = false;
         }
-        self.empty = 0;
+        self.emptiness.begin_anew();
     }
 
-    fn everything_taken(&mut self) {
+    pub(super) fn everything_taken(&mut self) {
         if let Phase::Running { taken, .. } = &mut self.phase {
             *taken = true;
         }
@@ -108,17 +98,17 @@ impl Worker {
             Phase::Between { next } if next <= Moment::now() => {
                 let since = Moment::now();
                 if self.keep_run(Run { since, over: false }).await {
-                    self.collecting =
-                        Collecting { phase: Phase::Running { since, taken: false }, ..Collecting::default() };
+                    self.collecting.phase = Phase::Running { since, taken: false };
+                    self.collecting.emptiness.begin_anew();
                 }
             }
             Phase::Between { .. } => {}
             Phase::Running { since, taken } => {
                 let in_hand = self.in_hand().saturating_sub(self.line.in_hand());
                 if in_hand > 0 || !self.pending.is_empty() || !self.flushing.is_empty() {
-                    self.collecting.empty = 0;
+                    self.collecting.emptiness.begin_anew();
                 } else if !taken {
-                    self.look_for_the_end().await;
+                    self.look_into_the_queue(For::Run);
                 } else if !self.intake.is_open() && self.keep_run(Run { since, over: true }).await {
                     self.collecting.phase =
                         Phase::Between { next: collect.schedule.next_after(since, collect.timezone) };
@@ -147,20 +137,6 @@ impl Worker {
                 Phase::Between { next: collect.schedule.next_after(since, collect.timezone) }
             }
         };
-    }
-
-    async fn look_for_the_end(&mut self) {
-        let now = Instant::now();
-        if !self.intake.is_consuming() || self.collecting.looked.is_some_and(|looked| now < looked + LOOK) {
-            return;
-        }
-        self.collecting.looked = Some(now);
-        let depth = tokio::time::timeout(ANSWER, self.ports.broker.depth(&self.plan.queue)).await;
-        let empty = matches!(depth, Ok(Ok(depth)) if depth.messages == 0);
-        self.collecting.empty = if empty { self.collecting.empty + 1 } else { 0 };
-        if self.collecting.empty >= LOOKS {
-            self.collecting.everything_taken();
-        }
     }
 
     async fn keep_run(&mut self, run: Run) -> bool {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{LeftPolicy, RoutePlan};
 use crate::engine::crash::{self, Plant};
-use crate::ports::shape::{Hold, Shape, ShapeError, Shaped};
+use crate::ports::shape::{Hold, Shape, Shaped, shaped};
 use crate::ports::state::{Replayed, Settled};
 use crate::vocabulary::{Envelope, Operation};
 
@@ -67,10 +67,4 @@ pub(super) fn fate(
         },
         Err(error) => Fate::Unshapable(error.0),
     }
-}
-
-/// A program that panics is a dead letter, not the end of its route.
-fn shaped(shape: &dyn Shape, envelope: &Envelope) -> Result<Shaped, ShapeError> {
-    let run = std::panic::AssertUnwindSafe(|| shape.shape(envelope));
-    std::panic::catch_unwind(run).unwrap_or_else(|_| Err(ShapeError("the program crashed on this record".to_owned())))
 }

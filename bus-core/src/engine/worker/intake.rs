@@ -94,10 +94,7 @@ impl Worker {
         for left in (0..GREED).rev() {
             match taken {
                 Taken::Opened => return,
-                Taken::Message(delivery) => {
-                    self.intake.failures = 0;
-                    self.accept(delivery).await;
-                }
+                Taken::Message(delivery) => self.accept(delivery).await,
                 Taken::Ended(error) => {
                     self.lost_consumer(error);
                     return;
@@ -124,7 +121,10 @@ impl Worker {
                     label: None,
                 };
                 match self.ports.store.keep_unreadable(&[row]).await {
-                    Ok(()) => drop(delivery.ack().await),
+                    Ok(()) => {
+                        self.intake.failures = 0;
+                        drop(delivery.ack().await);
+                    }
                     Err(error) => {
                         // Not acked unless it is kept: it comes again with the next consumer.
                         self.store_failed(&error);
@@ -134,6 +134,7 @@ impl Worker {
             }
             Incoming::Sealed(envelope) => {
                 let envelope = envelope.clone();
+                self.intake.failures = 0;
                 self.intake.passed.came(envelope.seq);
                 if self.is_for_the_next_run(&envelope) {
                     if crash::planted(Plant::AckOfTheNextRun) {

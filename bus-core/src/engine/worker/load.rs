@@ -2,10 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
 use super::pending::{After, Effect};
 use super::{Delivered, Worker};
@@ -28,9 +26,6 @@ pub struct Load {
     /// older version may still be in the queue; ask again.
     pub reply: oneshot::Sender<Vec<bool>>,
 }
-
-/// A broker that does not say how much is in a queue is asked again.
-const ANSWER: Duration = Duration::from_secs(5);
 
 /// What [`Load::reply`] waits for, and what it is to hear.
 type Answer = (oneshot::Sender<Vec<bool>>, Vec<bool>);
@@ -98,14 +93,5 @@ impl Worker {
         let passed = settled || self.intake.passed.covers(envelope.seq);
         // L2: a message in hand that fails would enter `waiting` below it, and R12 would drop that one.
         passed && !self.lanes.has(&envelope.key)
-    }
-
-    /// Where rows wait for what may be in the queue before them: it may hold nothing at all.
-    pub(super) async fn look_for_what_is_older(&mut self) {
-        if !self.intake.is_consuming() || !self.intake.passed.is_due(Instant::now()) {
-            return;
-        }
-        let depth = tokio::time::timeout(ANSWER, self.ports.broker.depth(&self.plan.queue)).await;
-        self.intake.passed.looked(matches!(depth, Ok(Ok(depth)) if depth.messages == 0));
     }
 }

@@ -11,6 +11,7 @@ mod collect;
 mod control;
 mod echo;
 mod edits;
+mod empty;
 mod fate;
 mod fences;
 mod flush;
@@ -52,6 +53,7 @@ pub use requires::{Late, Requirement};
 use self::attempt::Attempts;
 use self::collect::Collecting;
 use self::edits::Edits;
+use self::empty::{For, Looked};
 use self::fences::Fences;
 use self::held::Held;
 use self::index::Index;
@@ -205,6 +207,8 @@ pub struct Worker {
     attempts: Attempts,
     pending: Pending,
     flushing: FuturesUnordered<BoxFuture<'static, Flushed>>,
+    /// Questions to the broker how much is in the queue.
+    looks: FuturesUnordered<BoxFuture<'static, Looked>>,
     permit: Option<AbortOnDropHandle<Result<Ticket, Closed>>>,
     fences: Fences,
     index: Index,
@@ -247,6 +251,7 @@ impl Worker {
             attempts: Attempts::default(),
             pending: Pending::default(),
             flushing: FuturesUnordered::new(),
+            looks: FuturesUnordered::new(),
             permit: None,
             fences: Fences::new(plan.name.clone(), Arc::clone(&ports.store)),
             index: Index::default(),
@@ -276,14 +281,16 @@ impl Worker {
             if draining && self.attempts.is_empty() && self.pending.is_empty() && self.flushing.is_empty() {
                 return;
             }
-            if !draining {
+            if draining {
+                self.permit = None;
+            } else {
                 self.prepare().await;
                 self.dispatch();
             }
             self.start_flush();
             let ripens = if draining || self.permit.is_some() { None } else { self.load_ripens() };
             tokio::select! {
-                () = stop.cancelled(), if !draining => self.permit = None,
+                () = stop.cancelled(), if !draining => {}
                 Some(command) = self.commands.recv(), if !draining => self.obey(command).await,
                 Some(ended) = self.attempts.next(), if !self.attempts.is_empty() => self.judge_all(ended),
                 Some(flushed) = self.flushing.next(), if !self.flushing.is_empty() => self.flushed(flushed).await,
@@ -294,6 +301,7 @@ impl Worker {
                 // Cancel-safe: an unfinished permit is kept in its field and polled again.
                 ticket = next_permit(&mut self.permit), if self.permit.is_some() => self.permitted(ticket),
                 taken = self.intake.next(), if !draining && self.takes() => self.took(taken).await,
+                Some(looked) = self.looks.next(), if !draining && !self.looks.is_empty() => self.looked(looked),
                 _ = tick.tick() => self.tick(draining).await,
             }
         }
@@ -331,7 +339,7 @@ impl Worker {
         if !draining {
             self.spill_what_is_old();
             self.report_gaps();
-            self.look_for_what_is_older().await;
+            self.look_into_the_queue(For::Load);
             self.tend_run().await;
             self.tend_consumer().await;
             self.wake_held();

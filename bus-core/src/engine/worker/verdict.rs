@@ -27,7 +27,10 @@ impl Worker {
         let Ended { load, verdict, outcomes, elapsed } = ended;
         let Some(outcomes) = outcomes else {
             drop(verdict);
-            load.into_iter().rev().for_each(|prepared| self.put_back(prepared));
+            for prepared in load.into_iter().rev() {
+                self.write_ended(&prepared.item.envelope.key);
+                self.put_back(prepared);
+            }
             return;
         };
         let route = self.plan.name.as_str();

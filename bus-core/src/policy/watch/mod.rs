@@ -1,6 +1,7 @@
 //! Conditions that need a person: each looks at one thing and says bad, good or unknown. Time is an argument.
 
 mod backlog;
+mod broker;
 mod consumer;
 mod cursor;
 mod days;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use crate::vocabulary::Moment;
 
 pub use backlog::{BacklogWatch, TimeOfDay};
+pub use broker::BrokerWatch;
 pub use consumer::{ConsumerLook, ConsumerWatch};
 pub use cursor::{CursorRound, CursorWatch};
 pub use disk::{DiskLook, DiskWatch};

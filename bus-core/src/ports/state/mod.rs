@@ -21,7 +21,7 @@ mod route;
 use async_trait::async_trait;
 
 use crate::vocabulary::{
-    Envelope, FeedName, Key, MessageId, Moment, RouteName, StreamName, SubscriptionName, SystemName, UnreadableRecord,
+    Envelope, FeedName, GateName, Key, MessageId, Moment, RouteName, StreamName, SubscriptionName, UnreadableRecord,
 };
 pub use change::{Applied, Change, HoldReason, Settlement};
 pub use dead::{DeadFilter, DeadLetter, DeadRow, Replay, ReplayMode, Replayed};
@@ -108,9 +108,9 @@ pub trait StateStore: Send + Sync {
 
     /// The moment until which sends to the system may have begun (reserved ahead), in microseconds since 1970;
     /// negative after a clean stop, when none of them can still be under way.
-    async fn gate(&self, system: &SystemName) -> Result<Option<i64>, StateError>;
+    async fn gate(&self, name: &GateName) -> Result<Option<i64>, StateError>;
     /// Reserves, or on a clean stop gives back.
-    async fn set_gate(&self, system: &SystemName, horizon: i64) -> Result<(), StateError>;
+    async fn set_gate(&self, name: &GateName, horizon: i64) -> Result<(), StateError>;
 
     // --- outboxes of HTTP subscribers ----------------------------------------------------------------------------
 
