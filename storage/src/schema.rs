@@ -181,6 +181,9 @@ const MIGRATIONS: &[&str] = &[
     ALTER TABLE task_rows ADD COLUMN slot INTEGER NOT NULL DEFAULT 0;
     CREATE TABLE standing (feed INTEGER PRIMARY KEY, cursor TEXT NOT NULL, since INTEGER NOT NULL);
 ",
+    "
+    CREATE TABLE rechecks (feed INTEGER PRIMARY KEY, began INTEGER NOT NULL);
+",
 ];
 
 /// The version this program writes.

@@ -116,6 +116,7 @@ impl Parts {
                 broker: Arc::clone(&workshop.broker),
                 store: Arc::clone(&workshop.store),
                 one_step: workshop.one_step.clone(),
+                runs: Arc::clone(&workshop.runs),
                 gate: workshop.gates.at(gate, capacity, false).await?,
                 pauses: workshop.operations.pauses.clone(),
                 tasks: workshop.operations.tasks.clone(),
