@@ -4,12 +4,15 @@ seal='durable': a sealed row per key, the batch is fetched again after a crash a
 seal='spool':   the whole batch is sealed; who starts publishes exactly it again, advances to its own next cursor, and
                 only then fetches (what the code does). The store's fourth place then holds the sealed batch or None.
                 Broken on purpose: resume=False (a restart fetches first), renumber=True (fresh seqs when resumed).
+onestep='all':  seal, publish and advance are one transaction (the embedded broker, ADR 0010); 'later': only from the first
+                restart on, which may find a batch that was sealed step by step.
+                Broken on purpose: resume=False (that batch is written over), cas='cursor' (the epoch is not asked).
 """
 import sys
 from mc import bfs, report
 OFF,IDLE,LOADED,FETCHED,PUB,SPLIT,DEAD=range(7)
 BASE=dict(R=1,K=1,changes=3,crash=2,wcrash=1,takeover=0,cuts=0,adv='confirm',epoch=True,cas='cursor',seal='mem',keepseq=True,
-  idhash=True,fence='behind',diff=False,idem=True,orphan=False,split=False,win=2,recheck=None,resume=True,renumber=False)
+  idhash=True,fence='behind',diff=False,idem=True,orphan=False,split=False,win=2,recheck=None,resume=True,renumber=False,onestep=None)
 def rep(t,i,v): return t[:i]+(v,)+t[i+1:]
 def make(**kw):
     c=dict(BASE); c.update(kw); R,K=c['R'],c['K']; E=c['epoch']
@@ -93,7 +96,10 @@ def make(**kw):
                     out.append((f'P{i} fetch '+','.join(f'k{k}v{v}' for k,v,_ in b2),(src,st,rep(ps,i,(FETCHED,e,cur,lp,pe,b2,nx2,ld,sq)),qs,ws,rs,bud),None))
             elif stg==FETCHED:
                 prog=True; C,ep,LP,PE,ns,cs=st
-                if c['recheck'] and (ep!=e or (spool and C!=cur)):
+                one=c['onestep']=='all' or (c['onestep']=='later' and e>1)
+                if one: refused=(ep!=e and c['cas']!='cursor') or C!=cur or (PE is not None and c['resume'])
+                else: refused=c['recheck'] and (ep!=e or (spool and C!=cur))
+                if refused:
                     out.append((f'P{i} seal refused',(src,st,rep(ps,i,(DEAD,e,0,None,None,(),0,(0,)*R,sq)),qs,ws,rs,bud),None))
                 else:
                     ms=[];PE2=[] if spool else list(PE); ns2=ns
@@ -111,6 +117,12 @@ def make(**kw):
                         if not spool: PE2[k]=(g,x,es[0],es[1])
                     st2=(C,ep,LP,(cur,nx,tuple(ms)) if spool else tuple(PE2) if c['seal']=='durable' else PE,ns2,cs)
                     p2=(PUB,e,cur,lp,pe,tuple(ms),nx,(0,)*R,sq)
+                    if one:
+                        p2,st2=advance(p2,st)
+                        v='INV6 zombie moved the cursor' if zombie and st2[0]!=st[0] and not c.get('noz6') else None
+                        q2=tuple(q+tuple(ms) for q in qs)
+                        out.append((f'P{i} in one step '+','.join(f'k{m[2]}v{m[3]}=(e{m[0]},s{m[1]},g{m[4]},h{m[5]})' for m in ms),(src,st2,rep(ps,i,p2),q2,ws,rs,bud),v))
+                        continue
                     if c['adv']=='early':
                         pz,st2=advance(p2,st2)
                         p2=rep(p2,0,PUB) if pz[0]==IDLE else pz
@@ -241,3 +253,26 @@ if __name__=='__main__':
         run('M4 spool without R5 (ack before flush), zombie, deduplicating receiver',takeover=1,crash=1,wcrash=1,**dict(F,fence='behind'))
         run('M4b same, PUT',takeover=1,crash=1,wcrash=1,idem=False,**dict(F,fence='behind'))
         run('M5 spool, CAS on cursor only, zombie',takeover=1,crash=0,**dict(F,cas='cursor'))
+    if T=='6':   # one transaction instead of seal, publish and advance
+        F=dict(cas='epoch',seal='spool',fence='flush',onestep='all')
+        run('O1 one step, 1 proc 2 crashes',**F)
+        run('O1b one step PUT',idem=False,**F)
+        run('O2 one step diff source',diff=True,**F)
+        run('O2b one step diff source PUT',diff=True,idem=False,**F)
+        run('O3 one step zombie',takeover=1,crash=1,wcrash=1,tmax=90,**F)
+        run('O3b one step zombie PUT',takeover=1,crash=1,wcrash=1,idem=False,tmax=90,**F)
+        run('O3c one step zombie diff source',takeover=1,crash=1,wcrash=1,diff=True,tmax=90,**F)
+        run('O4 one step 2 keys zombie',takeover=1,crash=0,wcrash=1,K=2,tmax=120,**F)
+        run('O5 one step 2 routes crash',R=2,crash=1,wcrash=0,changes=2,tmax=90,**F)
+        L=dict(F,onestep='later')
+        run('O6 one step behind a batch sealed step by step',**L)
+        run('O6b same, PUT',idem=False,**L)
+        run('O6c same, diff source',diff=True,**L)
+        run('O6z same, PUT zombie',takeover=1,crash=1,wcrash=1,idem=False,tmax=90,**L)
+    if T=='7':   # what of it is needed
+        F=dict(cas='epoch',seal='spool',fence='flush',onestep='all')
+        L=dict(F,onestep='later')
+        run('N1 one step, CAS on cursor only, zombie',takeover=1,crash=0,**dict(F,cas='cursor'))
+        run('N2 one step over a sealed batch',resume=False,**L)
+        run('N2b same, PUT',resume=False,idem=False,**L)
+        run('N2c same, diff source PUT',resume=False,diff=True,idem=False,**L)

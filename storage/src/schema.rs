@@ -186,6 +186,9 @@ const MIGRATIONS: &[&str] = &[
     UPDATE names SET kind = 21, name = substr(name, 1, length(name) - 6)
     WHERE kind = 4 AND name LIKE '_%.reads' AND id IN (SELECT system FROM gates);
 ",
+    "
+    CREATE TABLE rechecks (feed INTEGER PRIMARY KEY, began INTEGER NOT NULL);
+",
 ];
 
 /// The version this program writes.

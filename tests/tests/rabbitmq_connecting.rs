@@ -10,6 +10,9 @@ use bus_contract::sample;
 use bus_core::ports::broker::{Broker, BrokerHealth, QueuePlan};
 use bus_core::vocabulary::{QueueName, Secret};
 use bus_rabbitmq::{Options, OptionsError, RabbitMq};
+use bus_tests::bus::Bus;
+use bus_tests::eventually::eventually;
+use bus_tests::receiver::{Receiver, Script};
 use bus_tests::servers::RabbitMq as Node;
 use bus_tests::tls::{self, Authority, Greeting};
 use serde_json::json;
@@ -58,6 +61,53 @@ async fn tls_with_the_right_authority_works_and_with_another_says_so() {
     let to_tls_port = node.tls_url().replace("amqps://", "amqp://");
     let reason = refusal(&to_tls_port, None).await;
     assert!(reason.contains("amqps://"), "{reason}");
+}
+
+/// `broker_ca` through the whole program.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bus_delivers_over_a_broker_with_its_own_authority_and_check_refuses_another() {
+    let (node, receiver) = (Node::shared().await.unwrap(), Receiver::start(&Script::default()).await.unwrap());
+    let mut bus = Bus::new().unwrap();
+    for (name, pem) in [("наш.pem", node.authority()), ("чужой.pem", &Authority::new().unwrap().pem)] {
+        std::fs::write(bus.directory().join(name), pem).unwrap();
+    }
+    let vhost = node.vhost().await.unwrap();
+    bus.env("RABBITMQ", node.tls_url().replace("%2f", &vhost.name));
+    bus.env("PUSH_KEY", "push-secret");
+    let routes = |listen: String, ca: &str| {
+        format!(
+            r#"
+            [bus]
+            listen = "{listen}"
+            broker = {{ env = "RABBITMQ" }}
+            {ca}
+            [systems.shop]
+            kind = "http"
+            url = "{}"
+            [streams.users]
+            listen = {{ path = "/in/users", key = {{ env = "PUSH_KEY" }} }}
+            key = "id"
+            [routes.users-to-shop]
+            stream = "users"
+            to = "shop"
+            send = {{ method = "PUT", path = "/users/{{key}}" }}
+            "#,
+            receiver.url()
+        )
+    };
+    for (ca, words) in [("broker_ca = \"чужой.pem\"", "not signed by the configured CA"), ("", "name the CA")] {
+        bus.routes(&routes(bus.listen(), ca)).unwrap();
+        let (code, out, err) = bus.says(&["check", "--connect"]).await.unwrap();
+        assert!(code == 69 && out.contains("the broker") && out.contains(words), "{code}: {out}{err}");
+    }
+    bus.routes(&routes(bus.listen(), "broker_ca = \"наш.pem\"")).unwrap();
+    let (code, out, err) = bus.says(&["check", "--connect"]).await.unwrap();
+    assert!(code == 0 && out.contains("ok    the broker"), "{code}: {out}{err}");
+    bus.start().await.unwrap();
+    bus.pushed("users", r#"{"id":1}"#).await.unwrap();
+    let delivered = || async { Ok(receiver.ledger()?.applied().find(|entry| entry.method == "PUT").cloned()) };
+    let delivered = eventually("the delivery", Duration::from_secs(20), delivered).await.unwrap();
+    assert_eq!(delivered.path, "/users/1");
 }
 
 #[tokio::test(flavor = "multi_thread")]

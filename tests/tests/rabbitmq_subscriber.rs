@@ -1,17 +1,21 @@
-//! A subscriber with a queue of its own at RabbitMQ: the bus says how much waits there, and since when.
+//! A subscriber with a queue of its own at RabbitMQ: the bus says how much waits there, and since when; and what it
+//! finds in a message, with a client that knows nothing of the bus.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bus_tests::bus::Bus;
 use bus_tests::eventually::eventually;
 use bus_tests::servers::{RabbitMq, http_client};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt;
+use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions};
-use lapin::types::FieldTable;
+use lapin::types::{AMQPValue, FieldTable};
 use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(30);
+const SECOND: TimeDelta = TimeDelta::seconds(1);
 
 async fn subscription(bus: &Bus) -> Result<Value> {
     let text = http_client().get(format!("{}/status", bus.url())).send().await?.text().await?;
@@ -28,6 +32,36 @@ async fn has(bus: &Bus, messages: u64) -> Result<Value> {
     eventually("the backlog", LIMIT, look).await
 }
 
+/// A key in Cyrillic, and more digits than a double holds.
+const RECORD: &str = r#"{"id":"Ж-1","Сумма":12345678901234567.89}"#;
+const DELETION: &str = r#"{"id":"Ж-1"}"#;
+
+fn header<'a>(message: &'a Delivery, name: &str) -> Result<&'a str> {
+    let headers = message.properties.headers().as_ref().context("headers")?;
+    match headers.inner().get(name) {
+        Some(AMQPValue::LongString(text)) => Ok(std::str::from_utf8(text.as_bytes())?),
+        other => anyhow::bail!("{name} is {other:?}"),
+    }
+}
+
+/// As CloudEvents' binding for AMQP names its attributes, and ADR 0005 fills them. Gives the id.
+fn is_a_cloud_event(message: &Delivery, kind: &str, started: DateTime<Utc>) -> Result<String> {
+    let properties = &message.properties;
+    assert_eq!(properties.content_type().as_ref().map(|text| text.as_str()), Some("application/json"));
+    assert_eq!(*properties.delivery_mode(), Some(2), "it survives the broker");
+    assert_eq!(header(message, "cloudEvents:specversion")?, "1.0");
+    assert_eq!(header(message, "cloudEvents:source")?, "bus/%D1%88%D0%B8%D0%BD%D0%B0/users", "a URI reference");
+    assert_eq!(header(message, "cloudEvents:type")?, kind);
+    assert_eq!(header(message, "cloudEvents:subject")?, "Ж-1");
+    let time = header(message, "cloudEvents:time")?;
+    let read: DateTime<Utc> = time.parse()?;
+    assert!(time.ends_with('Z') && read >= started - SECOND && read <= Utc::now(), "{time}");
+    let id = header(message, "cloudEvents:id")?;
+    assert!(id.len() == 32 && id.bytes().all(|digit| digit.is_ascii_hexdigit()), "{id}");
+    assert_eq!(properties.message_id().as_ref().map(|text| text.as_str()), Some(id));
+    Ok(id.to_owned())
+}
+
 #[tokio::test]
 async fn backlog_and_oldest_age_of_a_queue_that_others_take_from() -> Result<()> {
     let vhost = RabbitMq::shared().await?.vhost().await?;
@@ -37,6 +71,7 @@ async fn backlog_and_oldest_age_of_a_queue_that_others_take_from() -> Result<()>
     bus.routes(&format!(
         r#"
         [bus]
+        name = "шина"
         listen = "{}"
         broker = {{ env = "RABBITMQ" }}
         [streams.users]
@@ -47,19 +82,19 @@ async fn backlog_and_oldest_age_of_a_queue_that_others_take_from() -> Result<()>
         "#,
         bus.listen()
     ))?;
-    let started = chrono::DateTime::<chrono::Utc>::from(SystemTime::now());
+    let started = Utc::now();
     bus.start().await?;
     let empty = has(&bus, 0).await?;
     assert_eq!((empty["name"].as_str(), &empty["oldest"]), (Some("bi.users"), &Value::Null));
-    for id in 1..=2 {
-        let push = http_client().post(format!("{}/in/users", bus.url())).header("x-api-key", "push-secret");
-        assert_eq!(push.body(format!("{{\"id\":{id}}}")).send().await?.status(), 204);
+    for query_and_body in [("", RECORD), ("?operation=delete", DELETION)] {
+        let url = format!("{}/in/users{}", bus.url(), query_and_body.0);
+        let push = http_client().post(url).header("x-api-key", "push-secret");
+        assert_eq!(push.body(query_and_body.1).send().await?.status(), 204);
     }
     let full = has(&bus, 2).await?;
     assert_eq!(full["oldest_is"], "about");
-    let oldest: chrono::DateTime<chrono::Utc> = full["oldest"].as_str().context("a time")?.parse()?;
-    let now = chrono::DateTime::<chrono::Utc>::from(SystemTime::now());
-    assert!(oldest >= started - chrono::TimeDelta::seconds(1) && oldest <= now, "{oldest}");
+    let oldest: DateTime<Utc> = full["oldest"].as_str().context("a time")?.parse()?;
+    assert!(oldest >= started - SECOND && oldest <= Utc::now(), "{oldest}");
     assert!(bus.metrics().await?.contains(r#"bus_subscription_oldest_age_seconds{queue="bi.users"}"#));
     // Another process would find it there, and say so: it has not published it.
     bus.terminate(LIMIT).await?;
@@ -70,9 +105,14 @@ async fn backlog_and_oldest_age_of_a_queue_that_others_take_from() -> Result<()>
     let channel = connection.create_channel().await?;
     let options = BasicConsumeOptions::default();
     let mut consumer = channel.basic_consume("bi.users".into(), "bi".into(), options, FieldTable::default()).await?;
-    for _ in 0..2 {
-        consumer.next().await.context("a message")??.acker.ack(BasicAckOptions::default()).await?;
+    let mut ids = Vec::new();
+    for (kind, body) in [("users.upsert", RECORD), ("users.delete", DELETION)] {
+        let message = consumer.next().await.context("a message")??;
+        ids.push(is_a_cloud_event(&message, kind, started)?);
+        assert_eq!(std::str::from_utf8(&message.data)?, body, "byte for byte, with every digit");
+        message.acker.ack(BasicAckOptions::default()).await?;
     }
+    assert_ne!(ids[0], ids[1]);
     assert_eq!(has(&bus, 0).await?["oldest"], Value::Null);
     Ok(())
 }

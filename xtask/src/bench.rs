@@ -27,6 +27,8 @@ enum Which {
     C,
     /// Pushed records through the embedded broker to HTTP.
     D,
+    /// A table of a million rows compared, and the most memory that takes.
+    Memory,
 }
 
 /// Builds, then runs; true when it succeeded.
@@ -36,7 +38,7 @@ pub fn run(options: &Options) -> Result<bool> {
     // One by one: built together they would unify their features, and the program would not be the one that ships.
     let measured = match options.which {
         Which::C => ["-p", "bus-connectors", "--example", "parse"],
-        Which::A | Which::D => ["-p", "entity-bus", "--bin", "bus"],
+        Which::A | Which::D | Which::Memory => ["-p", "entity-bus", "--bin", "bus"],
     };
     for package in [measured, ["-p", "bus-tests", "--bin", "bench"]] {
         let mut build = cargo(&["build", "--release"]);
@@ -52,6 +54,7 @@ pub fn run(options: &Options) -> Result<bool> {
         Which::A => "a",
         Which::C => "c",
         Which::D => "d",
+        Which::Memory => "memory",
     });
     for (option, given) in [("--quick", options.quick), ("--json", options.json)] {
         if given {

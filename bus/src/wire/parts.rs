@@ -125,6 +125,7 @@ impl Parts {
                 broker: Arc::clone(&workshop.broker),
                 store: Arc::clone(&workshop.store),
                 one_step: workshop.one_step.clone(),
+                runs: Arc::clone(&workshop.runs),
                 gate,
                 pauses: workshop.operations.pauses.clone(),
                 tasks: workshop.operations.tasks.clone(),

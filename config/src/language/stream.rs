@@ -89,7 +89,7 @@ options! {
         /// How far to read back, so that what was committed late is seen: a time for a column of dates, a number for a
         /// column of numbers.
         overlap: Overlap = "0s";
-        /// When to compare everything: finds deletions, and what no cursor can.
+        /// When to compare everything: finds deletions, and what no cursor can. One that was missed is made up at the start.
         recheck: Schedule, optional;
         /// A comparison that would delete a greater share than this waits for a person.
         guard: Located<Own<Percent>> = "10%";
@@ -129,7 +129,7 @@ options! {
         /// How long a question for changes that was cut off may still be at work in 1C, unless 1C shows that it has ended: nothing
         /// else is asked for meanwhile. Longer than 1C ever takes for one.
         quiet: Duration = "15m";
-        /// When to compare everything: finds what was not registered.
+        /// When to compare everything: finds what was not registered. One that was missed is made up at the start.
         recheck: Schedule, optional;
         /// A comparison that would delete a greater share than this waits for a person.
         guard: Percent = "10%";

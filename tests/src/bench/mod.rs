@@ -1,12 +1,14 @@
 //! Benchmarks of the real program beside the least that could do the same work, in the same run on the same machine.
 //!
 //! `bench a` drains a RabbitMQ queue through the bus and through a bare loop, by turns; `bench d` carries records from a
-//! push through the embedded broker to a receiver; `bench c` takes answers of 1C apart. Each part is a process of its own, so that its CPU and memory can be
+//! push through the embedded broker to a receiver; `bench c` takes answers of 1C apart; `bench memory`
+//! compares a table of a million rows. Each part is a process of its own, so that its CPU and memory can be
 //! told apart: the program under test, the receiver, the bare loop, the broker. What the figures mean is in
 //! docs/benchmarks.md.
 
 mod arrivals;
 mod bare;
+mod compare;
 mod document;
 mod drain;
 mod figures;
@@ -35,7 +37,7 @@ pub fn run() -> Result<()> {
         ["bare", broker, queue, receiver, concurrency] => {
             runtime.block_on(bare::forward(broker, queue, receiver, concurrency.parse()?))
         }
-        [which @ ("a" | "c" | "d"), options @ ..] => {
+        [which @ ("a" | "c" | "d" | "memory"), options @ ..] => {
             if let Some(unknown) = options.iter().find(|option| !["--quick", "--json"].contains(option)) {
                 bail!("there is no option {unknown}: --quick, --json");
             }
@@ -43,11 +45,12 @@ pub fn run() -> Result<()> {
             let report = match *which {
                 "a" => runtime.block_on(drain::run(scale))?,
                 "c" => parse::run(scale)?,
+                "memory" => runtime.block_on(compare::run(scale))?,
                 _ => runtime.block_on(pushed::run(scale))?,
             };
             println!("{}", if options.contains(&"--json") { report.json() } else { report.text() });
             Ok(())
         }
-        _ => bail!("usage: bench a|c|d [--quick] [--json]"),
+        _ => bail!("usage: bench a|c|d|memory [--quick] [--json]"),
     }
 }

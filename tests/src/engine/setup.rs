@@ -6,7 +6,7 @@ use std::time::Duration;
 use bus_core::engine::capture::{Changes, DeletionGuard};
 use bus_core::engine::echo::Echo;
 use bus_core::engine::worker::{Batch, Collect, Delivered, LeftPolicy, Requirement, RoutePlan};
-use bus_core::policy::{BreakerOptions, Jitter, Profile, RetryPolicy};
+use bus_core::policy::{BreakerOptions, Jitter, Profile, RetryPolicy, Schedule};
 use bus_core::ports::shape::{AsIs, Shape};
 
 use super::receiver::Kind;
@@ -95,6 +95,14 @@ impl Setup {
     /// The defaults with one kind of receiver.
     pub fn with(kind: Kind) -> Self {
         Self { kind, ..Self::default() }
+    }
+
+    /// A source with a position, compared as a whole on this schedule; deletions without a bound.
+    pub fn rechecked(schedule: Schedule) -> Self {
+        Self {
+            changes: Changes::Cursor { recheck: Some((schedule, DeletionGuard { percent: 100.0 })) },
+            ..Self::default()
+        }
     }
 
     /// A source without a position, compared as a whole; deletions without a bound.

@@ -36,6 +36,19 @@ impl Runs for CutRuns {
         let kept = self.inner.keep_run(route, run).await;
         if passage.leave().await { Err(StateError::Failed("a planned failure".into())) } else { kept }
     }
+
+    async fn last_recheck(&self, feed: &FeedName) -> Result<Option<Moment>, StateError> {
+        self.inner.last_recheck(feed).await
+    }
+
+    async fn keep_recheck(&self, feed: &FeedName, began: Moment) -> Result<(), StateError> {
+        let passage = self.cuts.enter("runs.keep_recheck").await;
+        if passage.fails() {
+            return Err(StateError::Failed("a planned failure".into()));
+        }
+        let kept = self.inner.keep_recheck(feed, began).await;
+        if passage.leave().await { Err(StateError::Failed("a planned failure".into())) } else { kept }
+    }
 }
 
 /// A rule that the store breaks on purpose, to prove that the properties notice.

@@ -1,6 +1,6 @@
 //! The scripted source: a table in memory, read by position, by comparison, or as pushed records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -22,6 +22,7 @@ struct Rows {
     history: BTreeMap<String, Vec<Option<String>>>,
     pushed: Vec<(String, String)>,
     committed: Vec<Option<Cursor>>,
+    hidden: BTreeSet<String>,
 }
 
 impl Table {
@@ -32,6 +33,19 @@ impl Table {
         let (content, at) = (content(value), rows.changes);
         rows.rows.insert(key.to_owned(), (content.clone(), at));
         rows.history.entry(key.to_owned()).or_default().push(Some(content));
+    }
+
+    /// Changes a row and leaves its position where it is, which only a comparison can see.
+    pub fn put_below(&self, key: &str, value: &str) {
+        let mut rows = self.lock();
+        let content = content(value);
+        rows.rows.get_mut(key).expect("a row that is there").0.clone_from(&content);
+        rows.history.entry(key.to_owned()).or_default().push(Some(content));
+    }
+
+    /// From now on no scan shows the row, although it is there: it moves while pages are read, or the query has left it out.
+    pub fn hide(&self, key: &str) {
+        self.lock().hidden.insert(key.to_owned());
     }
 
     /// Removes a row, which only a comparison can see.
@@ -169,7 +183,8 @@ impl Source for Reader {
         let rows: Vec<(String, String)> = {
             let table = self.table.lock();
             let after = |key: &str| self.scanned.as_deref().is_none_or(|scanned| key > scanned);
-            let rows = table.rows.iter().filter(|(key, _)| after(key) && within(key)).take(limit.records);
+            let shown = |key: &String| after(key) && within(key) && !table.hidden.contains(key);
+            let rows = table.rows.iter().filter(|(key, _)| shown(key)).take(limit.records);
             rows.map(|(key, (content, _))| (key.clone(), content.clone())).collect()
         };
         let complete = rows.len() < limit.records;

@@ -279,6 +279,7 @@ impl World {
             broker: Arc::clone(&life.broker),
             store: Arc::clone(&life.store),
             one_step: self.setup.one_step.then(|| Arc::clone(&life.one_step)),
+            runs: Arc::new(CutRuns { inner: life.runs.clone(), cuts: self.cuts.clone() }),
             gate: Some(Arc::clone(&life.reads)),
             pauses: life.pauses.clone(),
             tasks: life.tasks.clone(),

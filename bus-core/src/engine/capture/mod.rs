@@ -6,6 +6,7 @@
 
 mod between;
 mod publish;
+mod recheck;
 mod scan;
 mod stock;
 
@@ -31,6 +32,7 @@ use crate::policy::{RetryPolicy, Schedule};
 use crate::ports::broker::Broker;
 use crate::ports::one_step::OneStep;
 use crate::ports::permits::Permits;
+use crate::ports::runs::Runs;
 use crate::ports::source::{BatchLimit, Source, SourceError, SourceFault};
 use crate::ports::state::{SealedBatch, StateError, StateStore};
 use crate::vocabulary::{Cursor, FeedName, Moment, Record, StreamName, UnreadableRecord};
@@ -115,6 +117,8 @@ pub struct Capture {
     ports: CapturePorts,
     status: watch::Sender<FeedStatus>,
     position: Option<Position>,
+    /// When the last recheck began.
+    rechecked: Option<Moment>,
 }
 
 /// Where an opened feed stands.
@@ -158,6 +162,8 @@ pub struct CapturePorts {
     pub store: Arc<dyn StateStore>,
     /// Where the broker keeps its queues in the store's own file.
     pub one_step: Option<Arc<dyn OneStep>>,
+    /// When rechecks were made.
+    pub runs: Arc<dyn Runs>,
     /// The reading capacity of the source's system; `None` where nothing outside is asked: records that are pushed, or
     /// put together from what is kept here.
     pub gate: Option<Arc<Gate>>,
@@ -185,7 +191,7 @@ impl Capture {
     /// A feed that has not been opened yet, and where its status can be watched.
     pub fn new(plan: FeedPlan, ports: CapturePorts) -> (Self, watch::Receiver<FeedStatus>) {
         let (status, watched) = watch::channel(FeedStatus::default());
-        (Self { plan, ports, status, position: None }, watched)
+        (Self { plan, ports, status, position: None, rechecked: None }, watched)
     }
 
     /// Runs rounds on schedule until stopped. Ends by itself only when the feed must not go on (another process took
@@ -200,40 +206,44 @@ impl Capture {
     async fn rounds(&mut self) {
         let mut failures = 0;
         let (mut task_failed, mut for_a_task) = (false, false);
-        let mut next_recheck = self.next_recheck();
-        let mut due = self.first_round();
+        let Some(mut next_recheck) = self.first_recheck().await else { return };
+        let mut due = next_recheck.or(self.first_round());
         loop {
             self.status.send_modify(|status| status.next = Some(due));
             // Neither a scan that fails nor one scan after the other may keep the feed from its rounds: they take turns.
             let round_first = task_failed || (for_a_task && due <= Moment::now());
             for_a_task = self.sleep_until(due, !round_first).await == Woken::ForATask;
             task_failed = false;
-            let recheck = !for_a_task && next_recheck.is_some_and(|at| at <= Moment::now());
+            let recheck = !for_a_task && next_recheck.is_due();
             let ended =
                 if for_a_task { self.read_for_a_task().await.map(|()| false) } else { self.round(recheck).await };
             match ended {
-                Ok(_) if for_a_task => {
-                    failures = 0;
-                    self.succeeded();
-                }
                 Ok(more) => {
                     failures = 0;
-                    self.succeeded();
                     if recheck {
                         next_recheck = self.next_recheck();
                     }
-                    due = if more { Moment::now() } else { self.next_round(due) };
-                    if let Some(at) = next_recheck {
-                        due = due.min(at);
+                    self.succeeded(next_recheck.is_failing());
+                    if !for_a_task {
+                        next_recheck.may_go();
+                        due = next_recheck.or(if more { Moment::now() } else { self.next_round(due) });
                     }
                 }
                 Err(error) => {
                     task_failed = for_a_task;
-                    failures += 1;
-                    if self.failed(&error, failures) {
+                    let times = if recheck {
+                        next_recheck.failed()
+                    } else {
+                        failures += 1;
+                        failures
+                    };
+                    if !recheck && !for_a_task {
+                        next_recheck.may_go();
+                    }
+                    if self.failed(&error, times) {
                         return;
                     }
-                    due = Moment::now().after(BACKOFF.backoff(failures, fastrand::f64()));
+                    due = Moment::now().after(BACKOFF.backoff(times, fastrand::f64()));
                 }
             }
         }
@@ -253,7 +263,7 @@ impl Capture {
         let more = match self.plan.changes {
             Changes::Diff(guard) => self.compare(&mut position, guard, &permits).await.map(|()| false),
             Changes::Cursor { recheck: Some((_, guard)) } if recheck => {
-                self.compare(&mut position, guard, &permits).await.map(|()| true)
+                self.recheck(&mut position, guard, &permits).await.map(|()| true)
             }
             Changes::Cursor { .. } | Changes::Push => self.fetch(&mut position, &permits).await,
         }?;
@@ -403,18 +413,14 @@ impl Capture {
         self.plan.schedule.next_after(due, self.plan.timezone).max(Moment::now())
     }
 
-    fn next_recheck(&self) -> Option<Moment> {
-        match &self.plan.changes {
-            Changes::Cursor { recheck: Some((schedule, _)) } => {
-                Some(schedule.next_after(Moment::now(), self.plan.timezone))
-            }
-            _ => None,
-        }
-    }
-
-    fn succeeded(&self) {
+    /// A round ended well. What a recheck that is `failing` has told is over when it comes to its end.
+    fn succeeded(&self, failing: bool) {
         let now = Moment::now();
         self.ports.metrics.last_round.with_label_values(&[self.plan.name.as_str()]).set(now.0 / 1000);
+        self.status.send_modify(|status| status.last_success = Some(now));
+        if failing {
+            return;
+        }
         let over = [
             Kind::SourceFailing,
             Kind::SourceMaintenance,
@@ -426,10 +432,7 @@ impl Capture {
         for kind in over {
             self.ports.incidents.close(kind, self.plan.name.as_str());
         }
-        self.status.send_modify(|status| {
-            status.last_success = Some(now);
-            status.error = None;
-        });
+        self.status.send_modify(|status| status.error = None);
     }
 
     /// Tells about a failed round; `true` if the feed has to stop.
