@@ -213,6 +213,28 @@ impl HttpTarget {
     }
 }
 
+/// What the answer of the base address says of our credentials, in words; a refusal is a failure.
+fn rights(code: u16, sent: bool) -> Result<(String, Vec<String>), DeliveryError> {
+    let credentials = if sent { "the credentials" } else { "requests without credentials" };
+    if let 401 | 403 | 407 = code {
+        let remedy = match sent {
+            true => "check `user`, `password` and the secret headers of the system, and what the receiver lets them do",
+            false => "give the system `user` and `password`, or a header with a key",
+        };
+        let message = format!("the base address answers {code}: {credentials} are refused; {remedy}");
+        return Err(DeliveryError::new(Fault::Misconfigured, message));
+    }
+    let remarks = match code {
+        300..=399 => vec![format!("the base address answers {code}: redirects are not followed")],
+        _ => Vec::new(),
+    };
+    let words = match code {
+        200..=299 => "accepted",
+        _ => "not refused; what they may do shows only on the paths of the routes",
+    };
+    Ok((format!("{credentials} are {words} (the base address answers {code})"), remarks))
+}
+
 #[async_trait]
 impl Target for HttpTarget {
     /// Any answer counts: the base address of an API often answers 404. A HEAD changes nothing.
@@ -223,6 +245,7 @@ impl Target for HttpTarget {
                 insert(&mut headers, header, None)?;
             }
         }
+        let headers_are_open = headers.is_empty();
         let mut builder = self.client.http.head(self.client.url("")).headers(headers).timeout(self.client.timeout);
         if let Some((user, password)) = &self.client.basic {
             builder = builder.basic_auth(user, Some(password.expose()));
@@ -236,12 +259,9 @@ impl Target for HttpTarget {
         })?;
         let latency = begun.elapsed();
         let server = response.headers().get(SERVER).and_then(|server| server.to_str().ok()).unwrap_or("HTTP");
-        let remarks = match response.status().as_u16() {
-            code @ (401 | 403 | 407) => vec![format!("the base address answers {code}: are the credentials right?")],
-            code @ 300..=399 => vec![format!("the base address answers {code}: redirects are not followed")],
-            _ => Vec::new(),
-        };
-        Ok(SystemReport { version: server.to_owned(), latency, remarks })
+        let sent = self.client.basic.is_some() || !headers_are_open;
+        let (rights, remarks) = rights(response.status().as_u16(), sent)?;
+        Ok(SystemReport { version: server.to_owned(), latency, rights: vec![rights], remarks })
     }
 
     /// One request for all, or one after the other; then, once the system as a whole does not take requests, the rest of the

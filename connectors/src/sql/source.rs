@@ -31,9 +31,7 @@ enum System {
 impl SqlSource {
     /// Checks the query and the address; connects to nothing.
     pub fn new(options: Options) -> Result<Self, SourceError> {
-        let dialect = Dialect::of_url(options.url.expose()).ok_or_else(|| {
-            misconfigured("the address must begin with postgres://, postgresql:// or sqlite:".to_owned())
-        })?;
+        let dialect = Dialect::of_url(options.url.expose()).ok_or_else(unknown_address)?;
         let query = Query::parse(&options.query, dialect).map_err(|error| misconfigured(error.to_string()))?;
         match (&options.cursor, query.takes_cursor()) {
             (Some(column), false) => {
@@ -166,6 +164,10 @@ impl Source for SqlSource {
 
 fn closed(closed: bus_core::ports::permits::Closed) -> SourceError {
     SourceError::new(SourceFault::Unavailable, closed.to_string())
+}
+
+pub(super) fn unknown_address() -> SourceError {
+    misconfigured("the address must begin with postgres://, postgresql:// or sqlite:".to_owned())
 }
 
 pub(super) fn misconfigured(message: String) -> SourceError {

@@ -5,6 +5,7 @@
 
 mod classify;
 mod horizon;
+pub(super) mod reach;
 mod rows;
 mod session;
 mod shape;
@@ -18,6 +19,7 @@ use sqlx::Arguments;
 use sqlx::postgres::{PgArguments, PgRow};
 
 use self::horizon::Sight;
+use self::reach::Greeting;
 use self::session::{Session, broken, text};
 use self::shape::{CursorType, Shape, Step, quoted};
 use super::page::{Flow, Page, not_ordered};
@@ -62,20 +64,13 @@ impl Postgres {
     async fn session(&mut self, options: &Options) -> Result<Session, SourceError> {
         match self.session.take() {
             Some(session) => Ok(session),
-            None => Session::connect(options).await,
+            None => Session::connect(&options.address()).await,
         }
     }
 
     pub(super) async fn check(&mut self, asked: Asked<'_>) -> Result<SystemReport, SourceError> {
         let mut session = self.session(asked.options).await?;
-        let begun = Instant::now();
-        let sql = "SELECT current_setting('server_version'), pg_is_in_recovery()::text";
-        let answer = session.rows(sql.to_owned(), PgArguments::default()).await?;
-        let latency = begun.elapsed();
-        let answer = answer.first().ok_or_else(|| broken("nothing"))?;
-        let version = format!("PostgreSQL {}", text(answer, 0)?.unwrap_or_default());
-        let replica = text(answer, 1)?.as_deref() == Some("true");
-
+        let Greeting { version, latency, replica } = reach::greeting(&mut session).await?;
         let shape = Shape::ask(&mut session, asked.options, asked.query).await?;
         asked
             .options
@@ -98,7 +93,9 @@ impl Postgres {
                     .into(),
             );
         }
-        Ok(SystemReport { version, latency, remarks })
+        // The server looks at rights when a statement is run, also for no rows.
+        let rights = vec!["may read what the query asks for".to_owned()];
+        Ok(SystemReport { version, latency, rights, remarks })
     }
 
     /// The cluster, the database in it (loaded anew from a dump it is another), its timeline, and how far its log is.
@@ -289,7 +286,7 @@ impl Postgres {
 
 impl Scan {
     async fn begin(asked: Asked<'_>, part: Option<(&Part, Option<&str>)>) -> Result<Self, SourceError> {
-        let mut session = Session::connect(asked.options).await?;
+        let mut session = Session::connect(&asked.options.address()).await?;
         let shape = Arc::new(Shape::ask(&mut session, asked.options, asked.query).await?);
         let start = shape.cursor.as_ref().map_or("", |cursor| cursor.minimum);
         let within = part.map(|(part, entity)| Within::new(asked, &shape, part, entity)).transpose()?;
