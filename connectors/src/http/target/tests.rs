@@ -230,9 +230,9 @@ async fn a_system_that_is_down_is_asked_once_per_slice() {
 
 #[tokio::test]
 async fn a_check_says_what_becomes_of_credentials() {
-    let open = receiver(|| (axum::http::StatusCode::NOT_FOUND, [("server", "Магазин")]).into_response()).await;
+    let open = receiver(|| (axum::http::StatusCode::NOT_FOUND, [("server", "shop/1")]).into_response()).await;
     let report = target(&open.url).check().await.unwrap();
-    assert_eq!(report.version, "Магазин");
+    assert_eq!(report.version, "shop/1");
     assert!(report.rights[0].contains("not refused") && report.rights[0].contains("404"), "{report:?}");
     assert!(open.asked.lock().unwrap()[0].starts_with("HEAD /api"));
     let closed = receiver(|| axum::http::StatusCode::UNAUTHORIZED.into_response()).await;
