@@ -37,6 +37,8 @@ pub fn check(path: &Path) -> Checked {
     let base = path.parent().unwrap_or(Path::new(""));
     let landscape = resolve::resolve(loaded.tables, base, &loaded.sources, &mut loaded.report);
     loaded.report.check_names(&loaded.sources);
+    let (damage, sources) = (&loaded.damage, &loaded.sources);
+    loaded.report.retain(|code, span| damage.keeps(code, span, sources));
     let clean = loaded.report.is_clean();
     let diagnostics = loaded.report.into_diagnostics(&loaded.sources);
     let bus = landscape.as_ref().map(|landscape| landscape.bus.clone());

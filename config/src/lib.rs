@@ -11,6 +11,8 @@ mod language;
 mod load;
 pub mod maps;
 pub mod onec;
+mod programs;
+mod recover;
 mod reference;
 mod resolve;
 pub mod shape;

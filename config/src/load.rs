@@ -3,12 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bus_options::{Apart, Definitions, FileId, Located, Node, OptionValue, Report, Sources, Span, codes};
+use bus_options::{Apart, Definitions, EntityName, FileId, Located, Node, OptionValue, Report, Sources, Span, codes};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::language::bus::Bus;
 use crate::language::{Root, feed, map, profile, route, stream, subscription, system, test, watch};
+use crate::programs::Programs;
+use crate::recover::{Damage, may_be_secret, recover};
 use bus_core::vocabulary::{FeedName, MapName, RouteName, StreamName, SubscriptionName, SystemName};
 
 /// More files than anyone maintains by hand: a pattern that catches them is a mistake.
@@ -28,6 +30,8 @@ pub struct Tables {
     pub maintenance: Definitions<watch::MaintenanceName, watch::Maintenance>,
     pub maps: Definitions<MapName, map::Map>,
     pub tests: Vec<Located<test::Test>>,
+    /// Programs of routes and subscriptions that are not here, for a mistake in them.
+    pub programs: Vec<Programs>,
 }
 
 /// What reading gave.
@@ -35,51 +39,58 @@ pub struct Loaded {
     pub sources: Sources,
     pub report: Report,
     pub tables: Tables,
+    /// What could not be read.
+    pub damage: Damage,
 }
 
 /// Reads a configuration; the error says why the main file itself cannot be read.
 pub fn load(path: &Path) -> Result<Loaded, std::io::Error> {
     let text = fs::read_to_string(path)?;
-    let mut loaded = Loaded { sources: Sources::default(), report: Report::default(), tables: Tables::default() };
+    let (sources, report) = (Sources::default(), Report::default());
+    let mut loaded = Loaded { sources, report, tables: Tables::default(), damage: Damage::default() };
     let name = path.display().to_string();
     let file = loaded.sources.add(&name, &text);
     // Kept until all files are read: its defaults hold in them.
-    let main = loaded.parse(file, &text);
-    if main.is_none() {
-        loaded.tables.bus = bus_alone(&text, file);
-    }
-    let main = main.as_ref().map(|document| Node::new(document, &text, file));
+    let texts = loaded.parse(file, &text);
+    let documents: Vec<_> = texts.iter().map(|text| (document(text), text)).collect();
+    let main = documents.first().map(|(document, text)| Node::new(document, text, file));
     let defaults = main.and_then(|main| main.get("defaults"));
-    let includes = main.map(|main| loaded.read(main.with_defaults(defaults), true)).unwrap_or_default();
+    let mut includes = Vec::new();
+    for (document, text) in &documents {
+        includes.extend(loaded.read(Node::new(document, text, file).with_defaults(defaults), true));
+    }
     let mut seen = vec![fs::canonicalize(path)?];
     for include in includes {
         loaded.include(path.parent().unwrap_or(Path::new("")), &include, defaults, &mut seen);
+    }
+    // Whoever has mistyped something has other worries.
+    if loaded.report.is_clean() && loaded.report.defined(StreamName::KIND).next().is_none() {
+        let message = "no stream is defined: the bus would have nothing to do";
+        let hint = "define [systems.NAME], [streams.NAME] and [routes.NAME], here or in files that `include` names";
+        loaded.report.add_with_hint(codes::NOTHING_TO_DO, &Span { file, range: 0..0 }, message, hint);
     }
     Ok(loaded)
 }
 
 impl Loaded {
-    /// The tables of one file; `None` after a mistake in its syntax.
-    fn parse<'a>(&mut self, file: FileId, text: &'a str) -> Option<Spanned<DeValue<'a>>> {
-        let (document, mistakes) = DeTable::parse_recoverable(text);
-        for mistake in &mistakes {
-            let span = Span { file, range: mistake.span().unwrap_or(0..0) };
+    /// The text of one file without the mistakes in its syntax; tables that stand there twice have texts of their own.
+    fn parse(&mut self, file: FileId, text: &str) -> Vec<String> {
+        let recovered = recover(text);
+        for mistake in recovered.mistakes {
+            let span = Span { file, range: mistake.range };
             self.report.hide(&possible_secret(text, &span));
-            match unquoted_name(text, &span) {
-                Some(hint) => self.report.add_with_hint(codes::SYNTAX, &span, mistake.message(), hint),
-                None => self.report.add(codes::SYNTAX, &span, mistake.message()),
+            match mistake.hint {
+                Some(hint) => self.report.add_with_hint(mistake.code, &span, mistake.message, hint),
+                None => self.report.add(mistake.code, &span, mistake.message),
             }
         }
-        // What follows a syntax mistake is guesswork: other mistakes of this file wait until it is mended.
-        if !mistakes.is_empty() {
-            return None;
-        }
-        Some(Spanned::new(document.span(), DeValue::Table(document.into_inner())))
+        self.damage.add(file, recovered.damage);
+        recovered.texts
     }
 
     /// Reads one file into the tables; returns what it includes.
-    fn read(&mut self, root: Node<'_>, main: bool) -> Vec<Located<String>> {
-        let Some(root) = Root::read(root, &mut self.report) else { return Vec::new() };
+    fn read(&mut self, document: Node<'_>, main: bool) -> Vec<Located<String>> {
+        let Some(root) = Root::read(document, &mut self.report) else { return Vec::new() };
         let include = root.include.0.unwrap_or_default();
         let bus = root.bus.and_then(|bus| bus.0);
         if !main {
@@ -102,6 +113,9 @@ impl Loaded {
         extend(&mut tables.maintenance, root.maintenance);
         extend(&mut tables.maps, root.maps);
         tables.tests.extend(root.tests.and_then(|tests| tests.0).unwrap_or_default());
+        let routes = Programs::left(document, "routes", &tables.routes);
+        let subscriptions = Programs::left(document, "subscriptions", &tables.subscriptions);
+        tables.programs.extend(routes.into_iter().chain(subscriptions));
         if main { include } else { Vec::new() }
     }
 
@@ -126,8 +140,8 @@ impl Loaded {
                 Ok((text, canonical)) => {
                     seen.push(canonical);
                     let file = self.sources.add(path.display().to_string(), &text);
-                    if let Some(document) = self.parse(file, &text) {
-                        self.read(Node::new(&document, &text, file).with_defaults(defaults), false);
+                    for text in self.parse(file, &text) {
+                        self.read(Node::new(&document(&text), &text, file).with_defaults(defaults), false);
                     }
                 }
                 Err(error) => {
@@ -139,28 +153,10 @@ impl Loaded {
     }
 }
 
-/// `[bus]` of a file with a mistake in its syntax, as far as the parser got.
-fn bus_alone(text: &str, file: FileId) -> Option<Located<Bus>> {
+/// A text that `recover` has left without mistakes.
+fn document(text: &str) -> Spanned<DeValue<'_>> {
     let (document, _) = DeTable::parse_recoverable(text);
-    let document = Spanned::new(document.span(), DeValue::Table(document.into_inner()));
-    let table = Node::new(&document, text, file).get("bus")?;
-    // Its mistakes are told when the file can be parsed.
-    Bus::read(table, &mut Report::default()).map(|value| Located { value, span: Span { file, range: 0..0 } })
-}
-
-/// Where a key in other letters than English ones stands without quotes: TOML wants them, and its parser does not say so.
-fn unquoted_name(text: &str, span: &Span) -> Option<String> {
-    let start = text.get(..span.range.start)?.rfind('\n').map_or(0, |newline| newline + 1);
-    let line = text[start..].lines().next()?;
-    let header = line.trim_start().starts_with('[');
-    let keys = if header { line } else { line.split('=').next()? };
-    // Inside quotes anything may stand: the even parts are outside.
-    let mut outside =
-        keys.split(['"', '\'']).step_by(2).flat_map(|part| part.split(['[', ']', '.', ',', '{', ' ', '\t']));
-    let name = outside.find(|part| part.chars().any(char::is_alphabetic) && !part.is_ascii())?;
-    let example =
-        if header { line.trim().replacen(name, &format!("\"{name}\""), 1) } else { format!("\"{name}\" = …") };
-    Some(format!("a name in other letters than English ones needs quotes: {example}"))
+    Spanned::new(document.span(), DeValue::Table(document.into_inner()))
 }
 
 /// The files that one entry of `include` means, in order.
@@ -174,20 +170,21 @@ pub fn matching(base: &Path, include: &str) -> Result<Vec<PathBuf>, glob::Patter
     Ok(found)
 }
 
-/// The value in the line of a syntax mistake, where its key says that it may be a secret; else nothing.
+/// The value in the line of a syntax mistake, where its words say that it may be a secret; else nothing.
 fn possible_secret(text: &str, span: &Span) -> Span {
     let before = text.get(..span.range.start).unwrap_or(text);
     let start = before.rfind('\n').map_or(0, |newline| newline + 1);
     let line = text[start..].lines().next().unwrap_or("");
     let key = line.split('=').next().unwrap_or("");
-    let secret = ["pass", "secret", "token", "key", "auth", "url", "broker", "header"];
-    let range = match secret.iter().any(|word| line.to_lowercase().contains(word)) {
-        true => start + key.len()..start + line.len(),
-        false => start..start,
-    };
+    let range = if may_be_secret(line) { start + key.len()..start + line.len() } else { start..start };
     Span { file: span.file, range }
 }
 
-fn extend<N, V>(all: &mut Definitions<N, V>, more: Option<Apart<Definitions<N, V>>>) {
-    all.0.extend(more.and_then(|more| more.0).unwrap_or_default().0);
+/// Adds named tables. The second of a name is told where names are checked, and nothing else is made of it.
+fn extend<N: PartialEq, V>(all: &mut Definitions<N, V>, more: Option<Apart<Definitions<N, V>>>) {
+    for entry in more.and_then(|more| more.0).unwrap_or_default().0 {
+        if all.0.iter().all(|known| known.key.value != entry.key.value) {
+            all.0.push(entry);
+        }
+    }
 }

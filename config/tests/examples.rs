@@ -45,6 +45,8 @@ fn mistakes(block: &Block) -> String {
     let path = folder.path().join("routes.toml");
     fs::write(&path, &block.text).unwrap();
     let mut diagnostics = bus_config::check(&path).diagnostics;
+    // No block has to be a whole file.
+    diagnostics.retain(|diagnostic| diagnostic.code != codes::NOTHING_TO_DO);
     diagnostics.retain(|diagnostic| !block.partial || !MISSING_FROM_A_PART.contains(&diagnostic.code.id));
     to_text(&diagnostics, Colour::Off)
 }

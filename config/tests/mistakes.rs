@@ -402,7 +402,56 @@ fn each_mistake_has_its_code_place_and_hint() {
             &["needs quotes: [streams.\"заказы\"]", "routes.toml:8:10"],
         ),
         ("key = \"id\"", "ключ = \"id\"", "BUS-C002", &["needs quotes: \"ключ\" = …"]),
-        ("[routes.out]", "[subscriptions.bi]\nstream = \"orders\"\n[routes.out]", "BUS-C014", &["via = \"http\""]),
+        (
+            url,
+            "url = https://shop.example/api",
+            "BUS-C002",
+            &["texts stand in quotes: url = \"https://shop.example/api\"", "routes.toml:7:7\n"],
+        ),
+        (
+            "kind = \"http\"",
+            "kind = http",
+            "BUS-C002",
+            &["texts stand in quotes: kind = \"http\"", "routes.toml:6:8\n"],
+        ),
+        (
+            "\"SELECT id FROM",
+            "'''SELECT id FROM",
+            "BUS-C002",
+            &["does not end", "end it with '''", "routes.toml:10:9\n"],
+        ),
+        ("key = \"id\"", "key = \"id\"\nkey = \"no\"", "BUS-C010", &["`key` stands here twice", "line 11", ":12:1\n"]),
+        (
+            "[routes.out]",
+            "[bus]\nname = \"a\"\n[bus]\nname = \"b\"\n[routes.out]",
+            "BUS-C010",
+            &["the table `bus` stands here twice", "line 14", "routes.toml:16:1\n"],
+        ),
+        (
+            "[routes.out]",
+            "[streams.orders]\nkey = \"id\"\nlabel = \"no\"\n[routes.out]",
+            "BUS-C010",
+            &["stream `orders` is defined twice", "in routes.toml, line 8", "routes.toml:14:10\n"],
+        ),
+        (
+            "[routes.out]",
+            "[subscriptions.bi]\nstream = \"orders\"\n[routes.out]",
+            "BUS-C014",
+            &["must present a key", "routes.toml:14:"],
+        ),
+        (url, &format!("{url}\ncapacity.unit = \"record\""), "BUS-C006", &["`record`", "one of \"request\""]),
+        (
+            "[routes.out]",
+            "[maps.m]\ncsv = \"C:\\temp.csv\"\n[routes.out]",
+            "BUS-C006",
+            &["no path holds such characters", "single quotes"],
+        ),
+        (
+            "WHERE at >= :cursor ORDER BY at\"\nkey = \"id\"\nschedule = \"15s\"\nchanges = { cursor = \"at\"",
+            "\"\nkey = \"id\"\nschedule = \"15s\"\nchanges = { cursor = \"Дата\"",
+            "BUS-C014",
+            &["add WHERE \"Дата\" >= :cursor ORDER BY \"Дата\""],
+        ),
         (
             "[routes.out]",
             "[subscriptions.bi]\nstream = \"orders\"\nvia = \"http\"\n[routes.out]",
@@ -514,7 +563,7 @@ fn mistakes_name_the_file_they_are_in() {
         "`[bus]`, `[defaults]` and `include` belong to the main file\n --> routes.d/в.toml:1:2",
         "did you mean `orders`, defined at routes.toml, line 9?",
         "error[BUS-C002]",
-        "routes.d/г.toml:1:6",
+        "the list that begins here does not end\n --> routes.d/г.toml:1:5",
     ] {
         assert!(text.contains(part), "{part}\n{text}");
     }
@@ -538,6 +587,54 @@ fn no_secret_is_ever_shown() {
         assert!(!text.contains("hunter2"), "{text}");
         assert!(!bus_options::to_json(&checked.diagnostics).to_string().contains("hunter2"));
     }
+}
+
+#[test]
+fn a_configuration_without_streams_says_what_is_missing() {
+    for text in ["", "# nothing yet\n", "[bus]\nname = \"a\"\n", "include = [\"routes.d/*.toml\"]\n"] {
+        let (checked, said) = checked(&[("routes.toml", text)]);
+        assert!(checked.landscape.is_none(), "{text}");
+        assert!(said.contains("error[BUS-C027]: no stream is defined") && said.contains("[streams.NAME]"), "{said}");
+    }
+}
+
+/// `(replaced, by)` in the good file gives these codes, in the order of the file.
+fn several(replaced: &str, by: &str, codes: &[&str]) -> String {
+    assert!(GOOD.contains(replaced), "{replaced}");
+    let (checked, text) = checked(&[("routes.toml", &GOOD.replacen(replaced, by, 1))]);
+    let found: Vec<&str> = checked.diagnostics.iter().map(|diagnostic| diagnostic.code.id).collect();
+    assert_eq!(found, codes, "{by}\n{text}");
+    text
+}
+
+#[test]
+fn a_mistake_hides_no_other_and_brings_none_of_its_own() {
+    let send = "send = { method = \"PUT\", path = \"/orders/{key}\" }";
+    let transform = "transform = '''\n.a = lookup(\"nein\", .a)\n.b = upcase(.b)\n'''";
+    let text = several(send, &format!("{send}\n{transform}"), &["BUS-C015", "BUS-C015"]);
+    assert!(text.contains("no map is called `nein`") && text.contains("upcase!"), "{text}");
+    // A map that cannot be read is a map; a base of 1C that cannot be read is one.
+    let map = "[maps.nein]\nvalues = { a = [1] }\n[routes.out]";
+    several("[routes.out]", map, &["BUS-C005"]);
+    let lookup =
+        format!("{send}\ntransform = '. = {{ \"a\": lookup(\"nein\", .a) }}'\n[maps.nein]\nvalues = {{ a = [1] }}");
+    several(send, &lookup, &["BUS-C005"]);
+    let base = "[systems.erp]\nkind = \"1c-odata\"\nurl = http://erp/odata\n[streams.goods]\nfrom = \"erp\"\n\
+                entity = \"Catalog_Товары\"\nkey = \"Ref_Key\"\nschedule = \"1h\"\nchanges = \"diff\"\n[routes.goods]\n\
+                stream = \"goods\"\nto = \"erp\"\nwrite = { set = \"Catalog_Товары\" }\n[routes.out]";
+    several("[routes.out]", base, &["BUS-C002"]);
+    // A subscription with a mistake has programs too; and a table that stands there twice.
+    let subscription = "[subscriptions.bi]\nstream = \"orders\"\nvia = \"htp\"\nwhen = '.a'\n[routes.out]";
+    several("[routes.out]", subscription, &["BUS-C006", "BUS-C015"]);
+    let twice = "[routes.out]\nstream = \"orders\"\nto = \"shop\"\nwhen = '.a'\n[routes.out]";
+    several("[routes.out]", twice, &["BUS-C004", "BUS-C015", "BUS-C010"]);
+    // What is lost may be what defines or uses a name.
+    several("[systems.shop]", "[systems.shop", &["BUS-C002"]);
+    several("stream = \"orders\"", "stream = \"orders", &["BUS-C002"]);
+    several("[streams.orders]", "[profiles.p]\nwindows = [\n  { rate = 5/min },\n]\n[streams.orders]", &["BUS-C002"]);
+    // Each of several mistakes in the syntax, and what stands beside them.
+    let three = "url = https://shop\ntimeout = 5s\nhedders = 1\nca = C:\\ca.pem";
+    several("url = \"https://shop.example/api\"", three, &["BUS-C002", "BUS-C002", "BUS-C003", "BUS-C002"]);
 }
 
 #[test]

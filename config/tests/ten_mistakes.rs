@@ -1,4 +1,4 @@
-//! Ten mistakes over two files: all are named in one run, each at its place, with a hint.
+//! Ten mistakes over two files, twice: all are named in one run, each at its place, with a hint.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::path::Path;
@@ -7,7 +7,16 @@ use bus_options::{Colour, to_json, to_text};
 
 #[test]
 fn check_names_all_ten() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files/ten");
+    all_ten("ten");
+}
+
+#[test]
+fn none_of_ten_hides_another() {
+    all_ten("ten_more");
+}
+
+fn all_ten(name: &str) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files").join(name);
     let checked = bus_config::check(&folder.join("routes.toml"));
     assert!(checked.landscape.is_none());
     let text = to_text(&checked.diagnostics, Colour::Off).replace(&format!("{}/", folder.display()), "");

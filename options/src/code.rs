@@ -48,6 +48,7 @@ codes! {
     BATCH_RESULTS = "BUS-C024" "results that cannot be told apart";
     MAP_FILE = "BUS-C025" "a map's file cannot be used";
     BATCH_WAITS = "BUS-C026" "a batch that waits longer than records are held";
+    NOTHING_TO_DO = "BUS-C027" "a configuration without streams";
     OPEN_PASSWORD = "BUS-C030" "a password that everybody on the way can read";
     TEST_FILE = "BUS-C031" "a test's file cannot be used";
     DATE_UNREAD = "BUS-C032" "a date that nothing is read by";

@@ -73,6 +73,16 @@ impl Report {
         self.secrets.push(span.clone());
     }
 
+    /// Takes back mistakes that only follow from another one.
+    pub fn retain(&mut self, keep: impl Fn(Code, &Span) -> bool) {
+        self.found.retain(|found| keep(found.code, &found.span));
+    }
+
+    /// All names of this kind that are defined, whether or not their tables could be read.
+    pub fn defined(&self, kind: &str) -> impl Iterator<Item = &str> {
+        self.defined.iter().filter(move |mention| mention.kind == kind).map(|mention| mention.name.as_str())
+    }
+
     /// Whether no mistake was found so far.
     pub fn is_clean(&self) -> bool {
         self.found.is_empty()

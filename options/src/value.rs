@@ -56,6 +56,12 @@ impl OptionValue for PathBuf {
             node.bad_value("the path is empty", "write the path of a file", report);
             return None;
         }
+        if text.contains(char::is_control) {
+            let hint = "in double quotes a backslash begins something special, as \\t is a tab: write the path in single \
+                        quotes, or with /";
+            node.bad_value("no path holds such characters", hint, report);
+            return None;
+        }
         Some(text.into())
     }
     fn kind() -> Cow<'static, str> {

@@ -25,6 +25,8 @@ pub struct CheckReport {
     pub version: String,
     /// One question and its answer on an open connection.
     pub latency: Duration,
+    /// What the user may do in the virtual host, in words.
+    pub rights: String,
     /// What is wrong and what to do, in sentences for an operator. Empty: the bus can work.
     pub problems: Vec<String>,
 }
@@ -37,11 +39,16 @@ pub(crate) async fn run(dialer: &Dialer, limit: Duration) -> Result<CheckReport,
     let tried = rights(&session, dialer).await;
     session.end().await;
     let (latency, mut problems) = tried.map_err(|failure| BrokerError(failure.to_string()))?;
+    let (user, vhost) = (&dialer.address.user, &dialer.address.vhost);
+    let rights = match problems.is_empty() {
+        true => format!("user {user:?} may configure, write and read in the virtual host {vhost:?}"),
+        false => format!("user {user:?} lacks rights in the virtual host {vhost:?}"),
+    };
     let version = format!("{} {}", greeting.product, greeting.version);
     if greeting.product == "RabbitMQ" && greeting.release().is_some_and(|release| release < OLDEST) {
         problems.push(format!("{version} is too old: the bus needs RabbitMQ 3.10 or newer"));
     }
-    Ok(CheckReport { version, latency, problems })
+    Ok(CheckReport { version, latency, rights, problems })
 }
 
 async fn rights(session: &Session, dialer: &Dialer) -> Result<(Duration, Vec<String>), Failure> {

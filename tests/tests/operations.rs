@@ -148,7 +148,10 @@ async fn letters_are_grouped_by_cause_mended_and_sent_again(rabbit: Option<Strin
     let groups: Vec<Value> = serde_json::from_str(&setting.succeeds(&["dead", "groups", "--json"]).await?)?;
     assert_eq!(groups.iter().map(|group| group["count"].as_u64()).collect::<Vec<_>>(), [Some(3), Some(1)]);
     let group = groups[0]["group"].as_str().context("a group")?;
-    assert!(setting.succeeds(&["dead", "groups"]).await?.contains(group));
+    let listed = setting.succeeds(&["dead", "groups"]).await?;
+    let example = format!("as {}: ", groups[0]["example"]);
+    let words = listed.lines().find(|line| line.trim_start().starts_with(&example)).context("an example")?;
+    assert!(listed.contains(group) && words.contains("422"), "{listed}");
 
     // One is edited: only its body, only its replay, under another idempotency key.
     let first = rows.iter().find(|row| row["key"] == "11").context("letter 11")?["id"].to_string();

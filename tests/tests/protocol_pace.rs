@@ -13,6 +13,7 @@ use bus_core::engine::gate::{Further, Gate};
 use bus_core::policy::{Micros, Profile};
 use bus_core::ports::permits::PermitSource;
 use bus_core::ports::state::StateStore;
+use bus_core::vocabulary::GateName;
 use engine::*;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -34,7 +35,7 @@ async fn permit(gate: &Arc<Gate>) -> (Micros, Micros) {
 }
 
 async fn reserved(world: &World) -> Option<i64> {
-    world.store().gate(&system()).await.unwrap()
+    world.store().gate(&GateName::Deliveries(system())).await.unwrap()
 }
 
 #[tokio::test]

@@ -161,7 +161,11 @@ async fn missing_rights_are_named() {
         let rights = json!({ "configure": configure, "write": write, "read": read });
         management.put(&format!("permissions/{}/{user}", vhost.name), &rights).await.unwrap();
         let url = vhost.url.replace("guest:guest", &format!("{user}:s3cret"));
-        let problems = connect(&url, None).await.unwrap().check().await.unwrap().problems;
+        let report = connect(&url, None).await.unwrap().check().await.unwrap();
+        let (problems, rights) = (report.problems, report.rights);
+        let whole =
+            rights == format!("user {user:?} may configure, write and read in the virtual host {:?}", vhost.name);
+        assert_eq!(whole, words.is_empty(), "{words}: {rights}");
         if words.is_empty() {
             assert_eq!(problems, Vec::<String>::new());
         } else {

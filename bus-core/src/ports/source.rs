@@ -132,7 +132,9 @@ pub struct SystemReport {
     pub version: String,
     /// One round trip.
     pub latency: Duration,
-    /// What is limited or missing (read-only rights, no horizon), for an operator.
+    /// What we may do there with the credentials that we have, in words, as far as it can be told without changing anything.
+    pub rights: Vec<String>,
+    /// What is limited or missing (no horizon, no records), for an operator.
     pub remarks: Vec<String>,
 }
 

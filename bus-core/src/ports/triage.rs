@@ -25,6 +25,8 @@ pub struct DeadGroup {
     pub last: Moment,
     /// The newest of them.
     pub example: i64,
+    /// What that one says, numbers and names included.
+    pub example_words: String,
 }
 
 /// What a person wants a letter to send instead. The original is kept beside it.

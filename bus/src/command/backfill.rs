@@ -124,7 +124,7 @@ fn line(one: &Value) -> String {
     let percent = done * 100 / all.max(1);
     let error = one["error"].as_str().map_or(String::new(), |error| format!("  {error}"));
     format!(
-        "{}  {} → {}  {}  {done} of {all} steps ({percent} %), from {} up to {}  {} sent  priority {}  by {} since {}{error}",
+        "{}  {} → {}  {}  {done} of {all} steps ({percent} %), from {} up to {}  {} handed to routes  priority {}  by {} since {}{error}",
         one["id"],
         text("stream"),
         routes.join(", "),
@@ -148,6 +148,6 @@ fn step(task: &Value) -> String {
     let aside = if task["held_up"] == true { "; aside until it can get on: bus status" } else { "" };
     match task["stage"].as_str().unwrap_or("-") {
         "reading" => format!("{route}: reading, {} read so far{aside}", task["read"]),
-        stage => format!("{route}: {stage}, {} of {} sent{aside}", task["sent"], task["kept"]),
+        stage => format!("{route}: {stage}, {} of {} handed over{aside}", task["sent"], task["kept"]),
     }
 }

@@ -38,7 +38,7 @@ pub async fn check(args: cli::Check) -> anyhow::Result<ExitCode> {
         let rows = reports.iter().map(|report| match &report.outcome {
             Ok(found) => json!({
                 "what": report.what, "ok": true, "version": found.version,
-                "latency_ms": found.latency.as_secs_f64() * 1000.0, "remarks": found.remarks,
+                "latency_ms": found.latency.as_secs_f64() * 1000.0, "rights": found.rights, "remarks": found.remarks,
             }),
             Err(error) => json!({ "what": report.what, "ok": false, "error": error }),
         });
@@ -49,6 +49,9 @@ pub async fn check(args: cli::Check) -> anyhow::Result<ExitCode> {
                 Ok(found) => {
                     let latency = found.latency.as_secs_f64() * 1000.0;
                     println!("ok    {}: {} ({latency:.1} ms)", report.what, found.version);
+                    for right in &found.rights {
+                        println!("      rights: {right}");
+                    }
                     for remark in &found.remarks {
                         println!("      note: {remark}");
                     }

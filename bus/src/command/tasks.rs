@@ -110,6 +110,9 @@ fn line(task: &Value) -> String {
     };
     let progress = match text("stage") {
         "reading" => format!("{} read so far{behind}", count("read")),
+        _ if kept == 0 && count("named") > 0 => {
+            "nothing to send: nothing that was published has a key or label that was named".to_owned()
+        }
         _ if kept == 0 => "nothing to send".to_owned(),
         _ => format!("{sent} of {kept} ({} %){behind}", sent * 100 / kept),
     };

@@ -105,6 +105,7 @@ fn row(task: &Task) -> Value {
         "kind": order.kind.as_str(),
         "stream": order.stream,
         "route": order.route,
+        "named": order.only.len(),
         "backfill": order.backfill,
         "from": order.part.map(|part| Period::write(part.from)),
         "to": order.part.map(|part| Period::write(part.to)),

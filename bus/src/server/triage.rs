@@ -58,6 +58,7 @@ pub fn group(group: &DeadGroup) -> Value {
         "first": group.first.to_string(),
         "last": group.last.to_string(),
         "example": group.example,
+        "example_words": group.example_words,
     })
 }
 

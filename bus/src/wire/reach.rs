@@ -1,8 +1,9 @@
 //! `bus check --connect`: reaches every system, the broker and the state store, and says what answered.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use bus_config::{Carried, FeedSource, Landscape, MapSource, SystemKind};
+use bus_config::{Carried, FeedSource, Landscape, MapSource, System, SystemKind};
+use bus_connectors::{odata, sql};
 use bus_core::ports::source::{Source, SystemReport};
 use bus_rabbitmq::RabbitMq;
 
@@ -24,10 +25,46 @@ pub struct Reached {
 
 /// Reaches everything, one after the other. Writes nothing anywhere.
 pub async fn everything(landscape: &Landscape) -> Vec<Reached> {
-    let mut reached = Vec::new();
+    let mut reached = vec![Reached { what: "the state store".to_owned(), outcome: within(state(landscape)).await }];
     if let bus_config::Broker::Amqp { .. } = landscape.bus.broker {
         reached.push(Reached { what: "the broker".to_owned(), outcome: within(broker(landscape)).await });
     }
+    for system in &landscape.systems {
+        let outcome = within_time(patience(system), one(landscape, system)).await;
+        reached.push(Reached { what: format!("system {}", system.name), outcome });
+    }
+    reached.extend(feeds(landscape).await);
+    reached.extend(map_queries(landscape).await);
+    reached.extend(writes(landscape).await);
+    reached
+}
+
+fn patience(system: &System) -> Duration {
+    if let SystemKind::Odata(_) = system.kind { SLOW } else { PATIENCE }
+}
+
+/// A system by itself, whether or not anything uses it.
+async fn one(landscape: &Landscape, system: &System) -> Result<SystemReport, String> {
+    let words = |error: anyhow::Error| format!("{error:#}");
+    match &system.kind {
+        SystemKind::Http(http) => target::Http::new(system, http, Secrets::Read).map_err(words)?.check().await,
+        SystemKind::Sql { url, .. } => {
+            let address = source::address(system, url).map_err(words)?;
+            sql::reach(&address).await.map_err(|error| error.to_string())
+        }
+        SystemKind::Odata(base) => {
+            let options = source::base_of(landscape, system, base).map_err(words)?;
+            let begun = Instant::now();
+            let published = odata::Catalogue::read(&options).await.map_err(|error| error.to_string())?;
+            let (latency, objects) = (begun.elapsed(), published.objects().len());
+            let rights = vec![format!("may read the description of the {objects} objects that are published")];
+            Ok(SystemReport { version: "1C OData".to_owned(), latency, rights, remarks: Vec::new() })
+        }
+    }
+}
+
+async fn feeds(landscape: &Landscape) -> Vec<Reached> {
+    let mut reached = Vec::new();
     for feed in &landscape.feeds {
         let (FeedSource::Query { system, .. } | FeedSource::Odata { system, .. }) = &feed.source else { continue };
         let Some(system) = landscape.system(system) else { continue };
@@ -37,9 +74,13 @@ pub async fn everything(landscape: &Landscape) -> Vec<Reached> {
         };
         let kind = if feed.entity_column.is_some() { "feed" } else { "stream" };
         let what = format!("{kind} {} ({})", feed.name, system.name);
-        let patience = if let SystemKind::Odata(_) = system.kind { SLOW } else { PATIENCE };
-        reached.push(Reached { what, outcome: within_time(patience, ask).await });
+        reached.push(Reached { what, outcome: within_time(patience(system), ask).await });
     }
+    reached
+}
+
+async fn map_queries(landscape: &Landscape) -> Vec<Reached> {
+    let mut reached = Vec::new();
     for map in &landscape.maps {
         let MapSource::Query { system, query, .. } = &map.source else { continue };
         let Some(system) = landscape.system(system) else { continue };
@@ -51,6 +92,12 @@ pub async fn everything(landscape: &Landscape) -> Vec<Reached> {
         let what = format!("map {} ({})", map.handle.name, system.name);
         reached.push(Reached { what, outcome: within(ask).await });
     }
+    reached
+}
+
+/// Routes that write to a base of 1C.
+async fn writes(landscape: &Landscape) -> Vec<Reached> {
+    let mut reached = Vec::new();
     for route in &landscape.routes {
         let (Some(system), Carried::Odata(write)) = (landscape.system(&route.to), &route.carried) else { continue };
         let SystemKind::Odata(base) = &system.kind else { continue };
@@ -61,15 +108,20 @@ pub async fn everything(landscape: &Landscape) -> Vec<Reached> {
         let what = format!("route {} ({})", route.name, system.name);
         reached.push(Reached { what, outcome: within_time(SLOW, ask).await });
     }
-    for system in &landscape.systems {
-        let SystemKind::Http(http) = &system.kind else { continue };
-        let ask = async {
-            let target = target::Http::new(system, http, Secrets::Read).map_err(|error| format!("{error:#}"))?;
-            target.check().await
-        };
-        reached.push(Reached { what: format!("system {}", system.name), outcome: within(ask).await });
-    }
     reached
+}
+
+async fn state(landscape: &Landscape) -> Result<SystemReport, String> {
+    let (path, begun) = (landscape.bus.state.clone(), Instant::now());
+    let look = tokio::task::spawn_blocking(move || bus_storage::look(&path)).await;
+    let look = look.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+    let rights = match look.exists {
+        true => "may read and write the file",
+        false => "may make the file: there is none yet",
+    };
+    let holder = look.holder.map(|holder| format!("the bus with process number {} has it", holder.pid));
+    let (version, latency) = (look.version, begun.elapsed());
+    Ok(SystemReport { version, latency, rights: vec![rights.to_owned()], remarks: holder.into_iter().collect() })
 }
 
 async fn broker(landscape: &Landscape) -> Result<SystemReport, String> {
@@ -77,7 +129,15 @@ async fn broker(landscape: &Landscape) -> Result<SystemReport, String> {
     let options = options.ok_or("the broker is not RabbitMQ")?;
     let broker = RabbitMq::connect(options).await.map_err(|error| error.to_string())?;
     let report = broker.check().await.map_err(|error| error.to_string())?;
-    Ok(SystemReport { version: report.version, latency: report.latency, remarks: report.problems })
+    match report.problems.as_slice() {
+        [] => Ok(SystemReport {
+            version: report.version,
+            latency: report.latency,
+            rights: vec![report.rights],
+            remarks: Vec::new(),
+        }),
+        problems => Err(problems.join("; ")),
+    }
 }
 
 async fn within(ask: impl Future<Output = Result<SystemReport, String>>) -> Result<SystemReport, String> {

@@ -11,6 +11,8 @@ use bus_connectors::sql::{self, SqlSource};
 use bus_connectors::{Served, Serves, Several, Tape};
 use bus_core::ports::source::Source;
 use bus_core::vocabulary::{StreamName, SystemName};
+use bus_options::SecretOr;
+use url::Url;
 
 /// The folder beside the state for what 1C says of itself.
 const METADATA: &str = ".metadata";
@@ -182,6 +184,13 @@ pub fn readers(landscape: &Landscape, stream: &Stream) -> Vec<odata::Reader> {
     readers.map(|reader| odata::Reader { by: reader.by, paths: reader.fields }).collect()
 }
 
+/// Where a database is.
+pub fn address(system: &System, url: &SecretOr<Url>) -> anyhow::Result<sql::Address> {
+    let name = system.name.as_str();
+    let (url, ca_pem) = (super::secret_url(url, name)?, super::pem(system.ca.as_deref(), name)?);
+    Ok(sql::Address { url, ca_pem, timeout: STATEMENT })
+}
+
 /// A SELECT at a database.
 fn sql(
     system: &System,
@@ -194,6 +203,7 @@ fn sql(
     let SystemKind::Sql { url, .. } = &system.kind else {
         anyhow::bail!("feed {}: {} is no database", feed.name, system.name)
     };
+    let sql::Address { url, ca_pem, timeout } = address(system, url)?;
     let cursor = match changes {
         Changes::Cursor { column, overlap, .. } => Some(sql::CursorColumn {
             column: column.clone(),
@@ -205,15 +215,7 @@ fn sql(
         }),
         Changes::Diff { .. } | Changes::Plan { .. } => None,
     };
-    let options = sql::Options {
-        url: super::secret_url(url, system.name.as_str())?,
-        ca_pem: super::pem(system.ca.as_deref(), system.name.as_str())?,
-        serves,
-        query: query.to_owned(),
-        cursor,
-        timeout: STATEMENT,
-        tape,
-    };
+    let options = sql::Options { url, ca_pem, serves, query: query.to_owned(), cursor, timeout, tape };
     SqlSource::new(options).with_context(|| format!("feed {}", feed.name))
 }
 

@@ -13,8 +13,8 @@ options! {
     pub struct Subscription("[subscriptions.NAME]") {
         /// What it takes.
         stream: Ref<StreamName>, required;
-        /// How it takes it.
-        via: Located<Via> = "amqp";
+        /// How it takes it. Without it: from a queue where RabbitMQ is the broker, else over HTTP.
+        via: Located<Via>, optional;
         /// What it must present, where it asks over HTTP.
         key: Located<SecretRef>, optional;
         /// How much is kept for it.

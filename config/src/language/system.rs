@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 
 use bus_options::{
-    Filled, Located, Map, Millis, Node, OneOrMany, OptionValue, Percent, Report, SecretOr, SecretRef, Whole, codes,
-    options, tagged,
+    Filled, Located, Map, Millis, Node, OneOrMany, OptionValue, Percent, Report, SecretOr, SecretRef, Whole, choices,
+    codes, options, tagged,
 };
 use serde_json::Value;
 
@@ -108,7 +108,17 @@ options! {
         /// What the system takes less of, by a name of yours: `{ upload = "250/h" }`. The requests of a route with
         /// `operation = "upload"` count for both.
         operations: Map<Pace> = {};
-    } planned ["unit"]
+        /// What `rate` and `operations` count.
+        unit: Unit = "request";
+    }
+}
+
+choices! {
+    /// What a system's capacity is counted in.
+    pub enum Unit {
+        /// Each request is one, whatever it carries.
+        Request = "request",
+    }
 }
 
 options! {

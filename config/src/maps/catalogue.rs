@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use bus_core::ports::map::{Answer, Map};
 use bus_core::vocabulary::MapName;
+use bus_options::nearest;
 
 use super::Unknown;
 
@@ -73,6 +74,12 @@ impl Catalogue {
     /// The map of this name.
     pub fn get(&self, name: &str) -> Option<&Handle> {
         self.0.iter().find(|handle| handle.name.as_str() == name)
+    }
+
+    /// What a mistyped name seems to mean, or a map that knows nothing; `None` where it is no name at all.
+    pub fn stand_in(&self, name: &str) -> Option<Handle> {
+        let meant = nearest(name, self.names()).and_then(|name| self.get(name)).cloned();
+        meant.or_else(|| Some(Handle::new(MapName::new(name).ok()?, Unknown::DeadLetter, true)))
     }
 
     /// All names.

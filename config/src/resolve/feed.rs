@@ -140,6 +140,11 @@ pub fn source(reading: &Reading<'_>, systems: &Systems, report: &mut Report) -> 
     {
         return odata::source(reading, system_name, at, report);
     }
+    let unread = from.as_ref().is_some_and(|(name, _)| system(systems, name).is_none());
+    if unread && (reading.entity.is_some() || reading.odata.is_some()) {
+        // Meant for a base of 1C that has a mistake of its own.
+        return None;
+    }
     let mut missing = |key: &str, present: bool, example: &str| {
         if !present {
             let hint = format!("add {example}");
@@ -204,7 +209,7 @@ fn query_and_changes(query: &str, span: &Span, changes: &WrittenChanges, report:
     guarded(changes, report);
     let (message, hint) = match (changes, query.contains(":cursor")) {
         (WrittenChanges::Cursor(cursor), false) => {
-            let hint = format!("add WHERE {0} >= :cursor ORDER BY {0}", cursor.cursor.0);
+            let hint = format!("add WHERE {0} >= :cursor ORDER BY {0}", column(&cursor.cursor.0));
             ("the query does not use `:cursor`", hint)
         }
         (WrittenChanges::Diff(_), true) => {
@@ -213,6 +218,16 @@ fn query_and_changes(query: &str, span: &Span, changes: &WrittenChanges, report:
         _ => return,
     };
     report.add_with_hint(codes::CONTRADICTION, span, message, hint);
+}
+
+/// A column as it stands in a query. All databases take double quotes; without them, PostgreSQL takes capital letters for
+/// small ones, and no database takes a word with a space.
+fn column(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    match name.chars().all(plain) && !name.starts_with(|c: char| c.is_ascii_digit()) {
+        true => name.to_owned(),
+        false => format!("\"{}\"", name.replace('"', "\"\"")),
+    }
 }
 
 /// A guard watches over a comparison.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bus_core::vocabulary::{MapName, RouteName, SubscriptionName, SystemName};
-use bus_options::{Definitions, Entry, Ref, Report, Span, codes};
+use bus_options::{Definitions, EntityName, Entry, Ref, Report, Span, codes};
 
 use super::system::system;
 use crate::landscape::{Gives, Map, MapSource, is_own_route};
@@ -44,9 +44,16 @@ pub fn reserved<R, S>(
     }
 }
 
-/// What programs know of the maps.
-pub fn catalogue(maps: &[Map]) -> Catalogue {
-    Catalogue(maps.iter().map(|map| map.handle.clone()).collect())
+/// What programs know of the maps. One that could not be read still has a name: its mistake is not told again at every
+/// lookup.
+pub fn catalogue(maps: &[Map], report: &Report) -> Catalogue {
+    let mut catalogue = Catalogue(maps.iter().map(|map| map.handle.clone()).collect());
+    for name in report.defined(MapName::KIND).filter_map(|name| MapName::new(name).ok()) {
+        if catalogue.get(name.as_str()).is_none() {
+            catalogue.0.push(Handle::new(name, Unknown::DeadLetter, true));
+        }
+    }
+    catalogue
 }
 
 fn map(

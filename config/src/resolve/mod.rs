@@ -41,7 +41,10 @@ pub fn resolve(tables: Tables, base: &Path, sources: &Sources, report: &mut Repo
     feed::paths(&tables.feeds, &tables.streams, report);
     map::reserved(&tables.routes, &tables.subscriptions, report);
     let maps = map::resolve(&tables.maps, &tables.systems, &tables.routes, base, report);
-    let catalogue = map::catalogue(&maps);
+    let catalogue = map::catalogue(&maps, report);
+    for programs in &tables.programs {
+        programs.compile(&catalogue, report);
+    }
     let routes = route::routes(tables.routes, &tables.systems, &tables.streams, &catalogue, zone, bus.hold, report);
     let subscriptions = route::subscriptions(tables.subscriptions, &bus.broker, &catalogue, zone, report);
     let tests = test::tests(tables.tests, &maps, base, sources, report);

@@ -102,7 +102,8 @@ fn carried(name: &Located<RouteName>, route: &language::Route, to: Option<&Syste
     if let Some(System::Odata(_)) = to {
         return write::odata(name, route, report);
     }
-    if let Some(Located { span, .. }) = &route.write {
+    // What a system takes that could not be read nobody knows.
+    if let (Some(Located { span, .. }), Some(_)) = (&route.write, to) {
         let message = format!("`write` is for a base of 1C; `{}` is none", route.to.name());
         report.add_with_hint(codes::CONTRADICTION, span, message, "say send = { path = \"/…/{key}\" }");
     }
@@ -257,11 +258,17 @@ pub fn subscriptions(
     let mut resolved = Vec::new();
     for entry in written.0 {
         let subscription = entry.value;
-        as_it_is(&subscription, report);
+        // The embedded broker has no queues for others, so there is one way only.
+        let usual = match broker {
+            Broker::Amqp { .. } => subscribed::Via::Amqp,
+            Broker::Embedded => subscribed::Via::Http,
+        };
+        let taken = subscription.via.clone().unwrap_or(Located { value: usual, span: entry.key.span.clone() });
+        as_it_is(&subscription, taken.value, report);
         let (when, transform) = (subscription.when.map(|when| when.value), subscription.transform.map(|t| t.value));
         let shape = shaper(when, transform, subscription.fields, catalogue, zone, report);
         may_not_wait(&entry.key, &shape, report);
-        let Some(via) = via(&subscription.via, subscription.key, broker, report) else { continue };
+        let Some(via) = via(&taken, subscription.key, broker, report) else { continue };
         resolved.push(Subscription {
             name: entry.key.value,
             stream: subscription.stream.name().clone(),
@@ -283,8 +290,8 @@ fn may_not_wait(name: &Located<SubscriptionName>, shape: &Shaper, report: &mut R
 }
 
 /// A queue at RabbitMQ receives what is published, before anything of ours could filter or change it.
-fn as_it_is(subscription: &subscribed::Subscription, report: &mut Report) {
-    if subscription.via.value != subscribed::Via::Amqp {
+fn as_it_is(subscription: &subscribed::Subscription, via: subscribed::Via, report: &mut Report) {
+    if via != subscribed::Via::Amqp {
         return;
     }
     let when = subscription.when.iter().map(|when| ("when", &when.span));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bus_core::vocabulary::{FeedName, StreamName, SystemName};
-use bus_options::{Definitions, Entry, Report, Span, codes};
+use bus_options::{Definitions, EntityName, Entry, Report, Span, codes};
 use chrono_tz::Tz;
 
 use super::feed::{self, Reading};
@@ -49,7 +49,8 @@ pub fn resolve(
             own.extend(join::resolve(entry, written, report));
             continue;
         }
-        if is_served(stream, feeds, systems) {
+        let unread = from_unread(stream, systems, report);
+        if !unread && is_served(stream, feeds, systems) {
             served(entry, report);
             if let Some(odata) = &stream.odata {
                 odata::of_a_plan(odata, report);
@@ -57,7 +58,7 @@ pub fn resolve(
             continue;
         }
         let base = stream.from.as_ref().and_then(|from| system(systems, &SystemName::new(&from.0.value).ok()?));
-        let base = matches!(base, Some(System::Odata(_)));
+        let base = unread || matches!(base, Some(System::Odata(_)));
         if let Some(entity) = stream.entity.as_ref().filter(|_| !base) {
             let message = "`entity` picks the records of a feed, and this stream takes from none";
             let hint = "define [feeds.NAME] and say from = \"NAME\", or remove `entity`";
@@ -81,6 +82,13 @@ pub fn resolve(
         }
     }
     (own, streams)
+}
+
+/// It takes from a system that has a mistake of its own: what goes with it nobody knows.
+fn from_unread(stream: &language::Stream, systems: &Systems, report: &Report) -> bool {
+    let Some(from) = &stream.from else { return false };
+    let read = systems.0.iter().any(|system| system.key.value.as_str() == from.0.value);
+    !read && report.defined(SystemName::KIND).any(|name| name == from.0.value)
 }
 
 /// It takes from a feed, or was meant to: nothing has the name, but it says which entity.

@@ -83,8 +83,13 @@ impl Function for Lookup {
         let name = arguments.required_literal("map", state)?;
         let name = text(&name).unwrap_or_default();
         let session = ctx.get_external_context::<Session>().cloned().unwrap_or_default();
-        let Some(map) = session.catalogue.get(&name).cloned() else {
-            return Err(Mistake::map(&name, &session.catalogue).left_in(&session, ctx.span()));
+        let map = match session.catalogue.get(&name) {
+            Some(map) => map.clone(),
+            None => {
+                let refused = Mistake::map(&name, &session.catalogue).left_in(&session, ctx.span());
+                // It is told; another one stands in, so that the rest of the program is looked at.
+                session.catalogue.stand_in(&name).ok_or(refused)?
+            }
         };
         let unknown = arguments.optional_literal("unknown", state)?;
         let unknown = match unknown.as_ref().map(|word| text(word).unwrap_or_default()) {

@@ -46,13 +46,15 @@ impl Program {
         if read_only {
             config.set_read_only();
         }
-        match compile_with_external(&script.text, &functions, &ExternalEnv::default(), config) {
-            Ok(result) => {
+        let compiled = compile_with_external(&script.text, &functions, &ExternalEnv::default(), config);
+        let own = session.mistakes.take();
+        match compiled {
+            Ok(result) if own.is_empty() => {
                 let (compiled, source) = (Arc::new(result.program), script.text.as_str().into());
                 Some(Self { compiled, source, maps: session.maps.take(), holds_for: session.holds_for.take() })
             }
-            Err(mistakes) => {
-                tell(script, mistakes, &session.mistakes.take(), &functions, report);
+            outcome => {
+                tell(script, outcome.err().unwrap_or_default(), &own, &functions, report);
                 None
             }
         }

@@ -98,6 +98,7 @@ impl Client {
                 headers.insert(name, value);
             }
         }
+        let sent = self.basic.is_some() || !headers.is_empty();
         let request = self.http.head(self.url("")).headers(headers).timeout(self.timeout);
         let begun = Instant::now();
         let response = self.signed(request).send().await.map_err(|error| {
@@ -108,13 +109,31 @@ impl Client {
         })?;
         let latency = begun.elapsed();
         let server = response.headers().get(SERVER).and_then(|server| server.to_str().ok()).unwrap_or("HTTP");
-        let remarks = match response.status().as_u16() {
-            code @ (401 | 403 | 407) => vec![format!("the base address answers {code}: are the credentials right?")],
-            code @ 300..=399 => vec![format!("the base address answers {code}: redirects are not followed")],
-            _ => Vec::new(),
-        };
-        Ok(SystemReport { version: server.to_owned(), latency, remarks })
+        let (rights, remarks) = rights(response.status().as_u16(), sent)?;
+        Ok(SystemReport { version: server.to_owned(), latency, rights: vec![rights], remarks })
     }
+}
+
+/// What the answer of the base address says of our credentials, in words; a refusal is a failure.
+fn rights(code: u16, sent: bool) -> Result<(String, Vec<String>), DeliveryError> {
+    let credentials = if sent { "the credentials" } else { "requests without credentials" };
+    if let 401 | 403 | 407 = code {
+        let remedy = match sent {
+            true => "check `user`, `password` and the secret headers of the system, and what the receiver lets them do",
+            false => "give the system `user` and `password`, or a header with a key",
+        };
+        let message = format!("the base address answers {code}: {credentials} are refused; {remedy}");
+        return Err(DeliveryError::new(Fault::Misconfigured, message));
+    }
+    let remarks = match code {
+        300..=399 => vec![format!("the base address answers {code}: redirects are not followed")],
+        _ => Vec::new(),
+    };
+    let words = match code {
+        200..=299 => "accepted",
+        _ => "not refused; what they may do shows only on the paths of the routes",
+    };
+    Ok((format!("{credentials} are {words} (the base address answers {code})"), remarks))
 }
 
 /// A header that nobody sees.

@@ -183,7 +183,7 @@ impl Source for OdataSource {
         let begun = Instant::now();
         let model = self.base.model(true).await.map_err(Failed::error)?;
         let tables = tables(&self.options, &model)?;
-        let (mut remarks, latency) = (Vec::new(), begun.elapsed());
+        let (mut remarks, mut rights, latency) = (Vec::new(), Vec::new(), begun.elapsed());
         for table in &tables {
             table.served.date.as_deref().map_or(Ok(()), |column| table.dated(column))?;
             if table.is_virtual() {
@@ -209,13 +209,14 @@ impl Source for OdataSource {
             if first.map_err(Failed::error).map_err(named)?.is_none() {
                 remarks.push(format!("{} has no record that this user sees", table.read.entity));
             }
+            rights.push(format!("may read {}", table.read.entity));
         }
         if let Some(plan) = &self.plan {
             remarks.push(node::check(&self.base, plan.plan()).await?);
         }
         let model = self.base.model(false).await.map_err(Failed::error)?;
         let version = format!("1C OData, {} sets published", model.sets().count());
-        Ok(SystemReport { version, latency, remarks })
+        Ok(SystemReport { version, latency, rights, remarks })
     }
 
     async fn fetch(

@@ -17,6 +17,10 @@ pub(super) struct Asked<'a> {
     pub(super) query: &'a Query,
 }
 
+pub(super) fn unknown_address() -> SourceError {
+    misconfigured("the address must begin with postgres://, postgresql:// or sqlite:".to_owned())
+}
+
 pub(super) fn misconfigured(message: String) -> SourceError {
     SourceError::new(SourceFault::Misconfigured, message)
 }

@@ -26,7 +26,23 @@ pub struct Options {
     pub tape: Option<Tape>,
 }
 
+/// Where a database is, and who may say so.
+#[derive(Debug, Clone)]
+pub struct Address {
+    /// As in [`Options`].
+    pub url: Secret,
+    /// As in [`Options`].
+    pub ca_pem: Option<Vec<u8>>,
+    /// The longest that any single statement may take.
+    pub timeout: Duration,
+}
+
 impl Options {
+    /// Where the database is.
+    pub(super) fn address(&self) -> Address {
+        Address { url: self.url.clone(), ca_pem: self.ca_pem.clone(), timeout: self.timeout }
+    }
+
     /// Every column that is wanted as a text, once each: what names the entity, keys, labels and dates.
     pub(super) fn text_columns(&self) -> Vec<&str> {
         let mut columns: Vec<&str> = self.serves.entity_column().into_iter().collect();

@@ -5,7 +5,7 @@ use bus_core::ports::permits::Permits;
 use bus_core::ports::source::{Batch, BatchLimit, Part, ScanPage, Source, SourceError, SourceFault, SystemReport};
 use bus_core::vocabulary::{Cursor, Identity, Key, StreamName};
 
-use super::asked::{Asked, KEYS_AT_ONCE, misconfigured};
+use super::asked::{Asked, KEYS_AT_ONCE, misconfigured, unknown_address};
 use super::position::{Position, is_after};
 use super::postgres::Postgres;
 use super::query::{Dialect, Query};
@@ -27,9 +27,7 @@ enum System {
 impl SqlSource {
     /// Checks the query and the address; connects to nothing.
     pub fn new(options: Options) -> Result<Self, SourceError> {
-        let dialect = Dialect::of_url(options.url.expose()).ok_or_else(|| {
-            misconfigured("the address must begin with postgres://, postgresql:// or sqlite:".to_owned())
-        })?;
+        let dialect = Dialect::of_url(options.url.expose()).ok_or_else(unknown_address)?;
         let query = Query::parse(&options.query, dialect).map_err(|error| misconfigured(error.to_string()))?;
         match (&options.cursor, query.takes_cursor()) {
             (Some(column), false) => {

@@ -52,10 +52,21 @@ fn groups(connection: &Connection, route: Option<&RouteName>) -> Result<Vec<Dead
         let id = fingerprint(name.as_deref().unwrap_or_default(), &fault, &pattern);
         if let Some(group) = found.get_mut(&id) {
             (group.count, group.last, group.example) = (group.count + 1, at, example);
+            group.example_words = texts.0;
             continue;
         }
         let route = name.map(|name| RouteName::new(&name)).transpose().map_err(damaged)?;
-        let group = DeadGroup { id: id.clone(), route, fault, pattern, count: 1, first: at, last: at, example };
+        let group = DeadGroup {
+            id: id.clone(),
+            route,
+            fault,
+            pattern,
+            count: 1,
+            first: at,
+            last: at,
+            example,
+            example_words: texts.0,
+        };
         found.insert(id, group);
     }
     let mut groups: Vec<DeadGroup> = found.into_values().collect();

@@ -4,6 +4,7 @@ use tokio::sync::Notify;
 
 use super::*;
 use crate::policy::Slice;
+use crate::ports::source::BatchLimit;
 use crate::ports::tasks::{Line, Place};
 use crate::vocabulary::{Envelope, Key, Moment, Seq, StreamName};
 
@@ -70,7 +71,7 @@ impl TaskStore for Slow {
     async fn read_on(&self, _: i64, _: Slice) -> Result<bool, StateError> {
         unasked()
     }
-    async fn rows(&self, _: i64, _: usize) -> Result<Vec<(i64, Envelope)>, StateError> {
+    async fn rows(&self, _: i64, _: usize, _: usize) -> Result<Vec<(i64, Envelope)>, StateError> {
         unasked()
     }
     async fn are_latest(&self, _: &FeedName, _: &[Envelope]) -> Result<Option<Vec<bool>>, StateError> {
@@ -84,7 +85,7 @@ impl TaskStore for Slow {
         _: &StreamName,
         _: Option<Seq>,
         _: Option<(Moment, Moment)>,
-        _: usize,
+        _: BatchLimit,
     ) -> Result<Vec<Envelope>, StateError> {
         unasked()
     }

@@ -59,6 +59,10 @@ async fn groups(args: cli::DeadGroups) -> anyhow::Result<ExitCode> {
         let said =
             format!("{}  {:>6}  {route}  {fault}  since {}  {words}", text("group"), group["count"], text("first"));
         println!("{}", shown::line(&said, bus.timezone));
+        // The words of a group have holes where its letters differ.
+        if let Some(example) = group["example_words"].as_str().filter(|example| *example != words) {
+            println!("{}", shown::line(&format!("          as {}: {example}", group["example"]), bus.timezone));
+        }
     }
     match groups.first() {
         // Nothing of these was ever published, so there is nothing to replay.

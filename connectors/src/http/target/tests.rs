@@ -246,11 +246,16 @@ async fn a_system_that_is_down_is_asked_once_per_slice() {
 }
 
 #[tokio::test]
-async fn a_check_takes_any_answer() {
-    let receiver = receiver(|| (axum::http::StatusCode::UNAUTHORIZED, [("server", "Магазин")]).into_response()).await;
-    let report = target(&receiver.url).check().await.unwrap();
-    assert!(report.remarks[0].contains("401"), "{report:?}");
-    assert!(receiver.asked.lock().unwrap()[0].starts_with("HEAD /api"));
+async fn a_check_says_what_becomes_of_credentials() {
+    let open = receiver(|| (axum::http::StatusCode::NOT_FOUND, [("server", "shop/1")]).into_response()).await;
+    let report = target(&open.url).check().await.unwrap();
+    assert_eq!(report.version, "shop/1");
+    assert!(report.rights[0].contains("not refused") && report.rights[0].contains("404"), "{report:?}");
+    assert!(open.asked.lock().unwrap()[0].starts_with("HEAD /api"));
+    let closed = receiver(|| axum::http::StatusCode::UNAUTHORIZED.into_response()).await;
+    let error = target(&closed.url).check().await.unwrap_err();
+    assert_eq!(error.fault, Fault::Misconfigured);
+    assert!(error.message.contains("401") && error.message.contains("`password`"), "{error}");
 }
 
 #[test]

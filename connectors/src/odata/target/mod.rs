@@ -361,7 +361,11 @@ impl Target for OdataTarget {
         let begun = Instant::now();
         let model = self.base.model(true).await.map_err(|failed| Failure::of(failed, "GET /$metadata").error(false))?;
         self.described(&model)?;
-        Ok(SystemReport { version: "1C OData".to_owned(), latency: begun.elapsed(), remarks: Vec::new() })
+        let latency = begun.elapsed();
+        // Nothing short of writing tells.
+        let rights =
+            vec![format!("{} is published; the right to write it shows with the first record", self.write.set)];
+        Ok(SystemReport { version: "1C OData".to_owned(), latency, rights, remarks: Vec::new() })
     }
 
     /// One record after the other. Once the base as a whole takes nothing, the rest gets the same verdict unsent.

@@ -154,7 +154,7 @@ async fn what_1c_says_instead_of_data_has_its_fault() {
 async fn a_check_names_what_is_not_published_and_what_a_stream_lacks() {
     let fake = Fake::start(1).await;
     let report = fake.source(Changes::Diff).check().await.unwrap();
-    assert!(report.version.contains("6 sets"), "{report:?}");
+    assert!(report.version.contains("6 sets") && report.rights.concat().contains("may read "), "{report:?}");
     let mut options = fake.options(Changes::Diff);
     options.reads[0].entity = "Document_Заказы".into();
     let error = OdataSource::new(options).unwrap().check().await.unwrap_err();

@@ -16,19 +16,20 @@ mod cursor;
 mod fetch;
 mod horizon;
 mod present;
+pub(super) mod reach;
 mod rows;
 mod scan;
 mod session;
 mod shape;
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use bus_core::ports::source::{SourceError, SourceFault, SystemReport};
 use bus_core::vocabulary::Identity;
 use sqlx::postgres::PgArguments;
 
 use self::cursor::minimum;
+use self::reach::Greeting;
 use self::scan::{Scan, dated};
 use self::session::{Session, broken, text};
 use self::shape::Shape;
@@ -51,20 +52,13 @@ impl Postgres {
     async fn session(&mut self, options: &Options) -> Result<Session, SourceError> {
         match self.session.take() {
             Some(session) => Ok(session),
-            None => Session::connect(options).await,
+            None => Session::connect(&options.address()).await,
         }
     }
 
     pub(super) async fn check(&mut self, asked: Asked<'_>) -> Result<SystemReport, SourceError> {
         let mut session = self.session(asked.options).await?;
-        let begun = Instant::now();
-        let sql = "SELECT current_setting('server_version'), pg_is_in_recovery()::text";
-        let answer = session.rows(sql.to_owned(), PgArguments::default()).await?;
-        let latency = begun.elapsed();
-        let answer = answer.first().ok_or_else(|| broken("nothing"))?;
-        let version = format!("PostgreSQL {}", text(answer, 0)?.unwrap_or_default());
-        let replica = text(answer, 1)?.as_deref() == Some("true");
-
+        let Greeting { version, latency, replica } = reach::greeting(&mut session).await?;
         let shape = Shape::ask(&mut session, asked.options, asked.query).await?;
         asked
             .options
@@ -87,7 +81,9 @@ impl Postgres {
                     .into(),
             );
         }
-        Ok(SystemReport { version, latency, remarks })
+        // The server looks at rights when a statement is run, also for no rows.
+        let rights = vec!["may read what the query asks for".to_owned()];
+        Ok(SystemReport { version, latency, rights, remarks })
     }
 
     /// The cluster, the database in it (loaded anew from a dump it is another), its timeline, and how far its log is.

@@ -78,7 +78,7 @@ impl Postgres {
 
 impl Scan {
     async fn begin(asked: Asked<'_>, part: Option<(&Part, Option<&str>)>) -> Result<Self, SourceError> {
-        let mut session = Session::connect(asked.options).await?;
+        let mut session = Session::connect(&asked.options.address()).await?;
         let shape = Arc::new(Shape::ask(&mut session, asked.options, asked.query).await?);
         let start = shape.cursor.as_ref().map_or("", |cursor| cursor.minimum);
         let within = part.map(|(part, entity)| Within::new(asked, &shape, part, entity)).transpose()?;

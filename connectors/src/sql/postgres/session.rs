@@ -8,7 +8,7 @@ use sqlx::postgres::{PgArguments, PgConnectOptions, PgRow, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection, Row, Statement};
 
 use super::classify;
-use crate::sql::Options;
+use crate::sql::Address;
 use crate::tape::Track;
 
 /// A connection that takes longer is no connection.
@@ -31,17 +31,17 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) async fn connect(options: &Options) -> Result<Self, SourceError> {
-        let mut connect = PgConnectOptions::from_str(options.url.expose())
+    pub(super) async fn connect(address: &Address) -> Result<Self, SourceError> {
+        let mut connect = PgConnectOptions::from_str(address.url.expose())
             .map_err(|error| classify::error(&error))?
             .application_name(APPLICATION)
             .disable_statement_logging();
-        if let Some(pem) = &options.ca_pem {
+        if let Some(pem) = &address.ca_pem {
             connect = connect.ssl_root_cert_from_pem(pem.clone()).ssl_mode(PgSslMode::VerifyFull);
         }
-        let limit = CONNECT_WITHIN.min(options.timeout);
+        let limit = CONNECT_WITHIN.min(address.timeout);
         match tokio::time::timeout(limit, connect.connect()).await {
-            Ok(Ok(connection)) => Ok(Self { connection, timeout: options.timeout, track: Track::default() }),
+            Ok(Ok(connection)) => Ok(Self { connection, timeout: address.timeout, track: Track::default() }),
             Ok(Err(error)) => Err(classify::error(&error)),
             Err(_) => Err(SourceError::new(
                 SourceFault::Unavailable,

@@ -8,7 +8,7 @@ mod scan;
 mod value;
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bus_core::ports::source::{Batch, BatchLimit, Part, ScanPage, SourceError, SystemReport};
 use bus_core::vocabulary::{Cursor, Key};
@@ -24,7 +24,7 @@ use super::page::{Flow, Page, not_ordered};
 use super::position::Position;
 use super::query::Query;
 use super::row::{self, Row, key_columns, quoted};
-use super::{CursorColumn, Options};
+use super::{Address, CursorColumn, Options};
 use crate::tape::Track;
 use crate::{Served, Tape};
 
@@ -50,16 +50,14 @@ impl Sqlite {
     pub(super) async fn check(&mut self, asked: Asked<'_>) -> Result<SystemReport, SourceError> {
         let begun = Instant::now();
         let (options, query) = (asked.options.clone(), asked.query.clone());
-        let version = blocking(&self.path, asked.options, move |connection| {
+        let version = blocking(&self.path, asked.options.timeout, move |connection| {
             let (_, shape) = Shape::prepare(connection, &options, &query)?;
             options.serves.all().flat_map(|served| &served.date).try_for_each(|column| shape.dated(column))?;
-            connection
-                .query_row("SELECT sqlite_version()", [], |row| row.get::<_, String>(0))
-                .map_err(|e| classify::error(&e))
+            version(connection)
         })
         .await?;
-        let (version, latency) = (format!("SQLite {version}"), begun.elapsed());
-        Ok(SystemReport { version, latency, remarks: remarks(asked) })
+        let (latency, rights) = (begun.elapsed(), vec!["may read what the query asks for".to_owned()]);
+        Ok(SystemReport { version, latency, rights, remarks: remarks(asked) })
     }
 
     pub(super) async fn fetch(
@@ -71,7 +69,7 @@ impl Sqlite {
     ) -> Result<Batch, SourceError> {
         let position = after.map(|cursor| Position::<Place>::read(cursor, &column.column)).transpose()?;
         let (options, query, column) = (asked.options.clone(), asked.query.clone(), column.clone());
-        blocking(&self.path, asked.options, move |connection| {
+        blocking(&self.path, asked.options.timeout, move |connection| {
             fetch(connection, &options, &query, &column, position, limit)
         })
         .await
@@ -117,17 +115,40 @@ impl Sqlite {
     ) -> Result<Vec<bool>, SourceError> {
         let (options, query, keys) = (asked.options.clone(), asked.query.clone(), keys.to_vec());
         let (served, entity) = (served.clone(), entity.map(str::to_owned));
-        blocking(&self.path, asked.options, move |connection| {
+        blocking(&self.path, asked.options.timeout, move |connection| {
             present(connection, &options, &query, (&served, entity.as_deref()), &keys)
         })
         .await
     }
 }
 
+/// Opens the file, reads what it consists of, and looks whether it could be written. Changes nothing.
+pub(super) async fn reach(address: &Address) -> Result<SystemReport, SourceError> {
+    let begun = Instant::now();
+    let path = path(address.url.expose());
+    let (version, tables) = blocking(&path, address.timeout, move |connection| {
+        let sql = "SELECT count(*) FROM sqlite_master WHERE type IN ('table', 'view')";
+        let tables: i64 = connection.query_row(sql, [], |row| row.get(0)).map_err(|error| classify::error(&error))?;
+        Ok((version(connection)?, tables))
+    })
+    .await?;
+    let write = match std::fs::OpenOptions::new().write(true).open(&path) {
+        Ok(_) => "and could write it (the bus only reads)",
+        Err(_) => "and not write it",
+    };
+    let rights = vec![format!("may read the file with its {tables} tables and views, {write}")];
+    Ok(SystemReport { version, latency: begun.elapsed(), rights, remarks: Vec::new() })
+}
+
+fn version(connection: &Connection) -> Result<String, SourceError> {
+    let version = connection.query_row("SELECT sqlite_version()", [], |row| row.get::<_, String>(0));
+    version.map(|version| format!("SQLite {version}")).map_err(|error| classify::error(&error))
+}
+
 /// Runs `job` on a blocking thread with a fresh connection. Bounded; a wait that is dropped or too long interrupts it.
 async fn blocking<T: Send + 'static>(
     path: &Path,
-    options: &Options,
+    timeout: Duration,
     job: impl FnOnce(&Connection) -> Result<T, SourceError> + Send + 'static,
 ) -> Result<T, SourceError> {
     struct Interrupt(InterruptHandle);
@@ -136,24 +157,24 @@ async fn blocking<T: Send + 'static>(
             self.0.interrupt();
         }
     }
-    let connection = open(path, options)?;
+    let connection = open(path, timeout)?;
     let _interrupt = Interrupt(connection.get_interrupt_handle());
     let work = tokio::task::spawn_blocking(move || job(&connection));
-    match tokio::time::timeout(options.timeout, work).await {
+    match tokio::time::timeout(timeout, work).await {
         Ok(Ok(result)) => result,
         Ok(Err(_)) => Err(misconfigured("reading from sqlite failed within the connector".to_owned())),
-        Err(_) => Err(classify::timed_out(options.timeout)),
+        Err(_) => Err(classify::timed_out(timeout)),
     }
 }
 
 /// Opening reads nothing yet; the first statement does.
-fn open(path: &Path, options: &Options) -> Result<Connection, SourceError> {
+fn open(path: &Path, timeout: Duration) -> Result<Connection, SourceError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(|error| {
         let error = classify::error(&error);
         SourceError::new(error.fault, format!("{} ({})", error.message, path.display()))
     })?;
-    connection.busy_timeout(options.timeout).map_err(|error| classify::error(&error))?;
+    connection.busy_timeout(timeout).map_err(|error| classify::error(&error))?;
     // Else a mistyped column in double quotes is a text, and the query reads nothing without an error.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false).map_err(|error| classify::error(&error))?;
     Ok(connection)

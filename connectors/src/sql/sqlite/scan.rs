@@ -38,7 +38,7 @@ pub(super) struct Scan {
 
 impl Scan {
     pub(super) fn begin(path: &Path, asked: Asked<'_>, part: Option<Dated>) -> Result<Self, SourceError> {
-        let connection = open(path, asked.options)?;
+        let connection = open(path, asked.options.timeout)?;
         let (options, query) = (asked.options.clone(), asked.query.clone());
         let (sender, items) = mpsc::channel(READ_AHEAD);
         let asked_for = sender.clone();

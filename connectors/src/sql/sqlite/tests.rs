@@ -320,3 +320,22 @@ async fn a_mistyped_column_in_double_quotes_is_an_error_and_not_a_text() {
     let error = source.check().await.unwrap_err();
     assert_eq!(error.fault, SourceFault::Misconfigured, "{error}");
 }
+
+#[tokio::test]
+async fn a_file_says_what_we_may_do_with_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let shop = shop("CREATE TABLE t (id INTEGER); CREATE VIEW v AS SELECT id FROM t");
+    let address = options(&shop, "SELECT id FROM t", None).address();
+    let report = crate::sql::reach(&address).await.unwrap();
+    assert!(report.version.starts_with("SQLite 3.") && report.latency > Duration::ZERO, "{report:?}");
+    assert_eq!(
+        report.rights,
+        ["may read the file with its 2 tables and views, and could write it (the bus only reads)"]
+    );
+    let path = address.url.expose().trim_start_matches("sqlite://").to_owned();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o400)).unwrap();
+    // Root writes whatever the mode says.
+    let writes = std::fs::OpenOptions::new().write(true).open(&path).is_ok();
+    let report = crate::sql::reach(&address).await.unwrap();
+    assert_eq!(report.rights[0].ends_with("and not write it"), !writes, "{report:?}");
+}
