@@ -428,13 +428,8 @@ impl Capture {
         if failing {
             return;
         }
-        let over = [
-            Kind::SourceFailing,
-            Kind::SourceMaintenance,
-            Kind::FeedStopped,
-            Kind::SourceChanged,
-            Kind::SchemaDrift,
-        ];
+        let over =
+            [Kind::SourceFailing, Kind::SourceMaintenance, Kind::FeedStopped, Kind::SourceChanged, Kind::SchemaDrift];
         // Told by this feed, or before this process began; that of a route of the same name is the route's.
         if std::mem::take(&mut self.store_failing) {
             self.ports.incidents.close(Kind::StoreFailing, self.plan.name.as_str());
