@@ -64,8 +64,8 @@ impl Topology {
             | Kind::UnreadableRecords
             | Kind::SourceSilent
             | Kind::CursorStuck => self.feed.get(subject),
-            Kind::BrokerDown => incident.subject == THE_BROKER || self.feed.contains_key(&incident.subject),
             Kind::StoreFailing
+            | Kind::BrokerDown
             | Kind::JobCrashed
             | Kind::ConfigRefused
             | Kind::DiskFilling
@@ -133,8 +133,8 @@ impl Topology {
             | Kind::UnreadableRecords
             | Kind::TooManyDeletions => self.feed.contains_key(&incident.subject),
             Kind::SystemDown => self.route.values().any(|system| *system == incident.subject),
+            Kind::BrokerDown => incident.subject == THE_BROKER || self.feed.contains_key(&incident.subject),
             Kind::StoreFailing
-            | Kind::BrokerDown
             | Kind::JobCrashed
             | Kind::ConfigRefused
             | Kind::DiskFilling
