@@ -54,7 +54,8 @@ impl Instance {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let workshop = Arc::new(Workshop::open(landscape, database).await?);
         let key = landscape.bus.key.as_ref().map(|key| wire::load(key, "the key of [bus]")).transpose()?;
-        let arrangement = reload::arranged(&workshop, landscape, dropped, false).await.map_err(StartError::Refused)?;
+        let arrangement =
+            reload::arranged(&workshop, landscape, dropped, &[], false).await.map_err(StartError::Refused)?;
         for place in &arrangement.kept {
             tracing::warn!(
                 route = place.route.as_str(),

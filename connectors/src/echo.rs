@@ -25,11 +25,12 @@ impl Credentials {
             let token = sent.split_once(' ').map_or(sent, |(_, token)| token.trim_start());
             forms.extend([secret.expose(), sent, token].map(str::to_owned));
         }
-        // In an answer that is JSON; some escape the slash too.
+        // In an answer that is JSON; some escape the slash too, and what is no ASCII.
         for at in 0..forms.len() {
             let quoted = serde_json::Value::from(forms[at].as_str()).to_string();
             let quoted = &quoted[1..quoted.len() - 1];
-            forms.extend([quoted.to_owned(), quoted.replace('/', "\\/")]);
+            let ascii = ascii(quoted);
+            forms.extend([quoted.to_owned(), quoted.replace('/', "\\/"), ascii.replace('/', "\\/"), ascii]);
         }
         forms.retain(|form| form.len() >= MASKED_FROM);
         forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
@@ -48,6 +49,18 @@ impl Credentials {
     }
 }
 
+/// As PHP and Python write it by default.
+fn ascii(quoted: &str) -> String {
+    let mut text = String::new();
+    for unit in quoted.encode_utf16() {
+        match u8::try_from(unit) {
+            Ok(byte) if byte.is_ascii() => text.push(char::from(byte)),
+            _ => text.push_str(&format!("\\u{unit:04x}")),
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,7 +68,7 @@ mod tests {
     #[test]
     fn no_form_of_a_credential_is_left() {
         let login = ("шина".to_owned(), Secret::new("pa/ss\"word\n"));
-        let headers = ["Bearer to/ken-1 ", "abc"].map(Secret::new);
+        let headers = ["Bearer to/ken-1 ", "abc", "пароль/7"].map(Secret::new);
         let credentials = Credentials::new(Some(&login), headers.into_iter());
         let basic = BASE64_STANDARD.encode("шина:pa/ss\"word\n");
         for (text, expected) in [
@@ -64,6 +77,7 @@ mod tests {
             (r#"{"password":"pa\/ss\"word\n"}"#.to_owned(), r#"{"password":"***"}"#),
             ("Bearer to/ken-1 is old".to_owned(), "***is old"),
             ("to/ken-1, abc".to_owned(), "***, abc"),
+            (r#"{"got":"\u043f\u0430\u0440\u043e\u043b\u044c\/7"}"#.to_owned(), r#"{"got":"***"}"#),
         ] {
             assert_eq!(credentials.mask(text), expected);
         }

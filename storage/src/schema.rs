@@ -181,10 +181,12 @@ const MIGRATIONS: &[&str] = &[
     ALTER TABLE task_rows ADD COLUMN slot INTEGER NOT NULL DEFAULT 0;
     CREATE TABLE standing (feed INTEGER PRIMARY KEY, cursor TEXT NOT NULL, since INTEGER NOT NULL);
 ",
-    // Gates of reads were kept as those of systems of that name.
+    // Gates of reads were kept as those of systems of that name. Copied: there may be a system of that name.
     "
-    UPDATE names SET kind = 21, name = substr(name, 1, length(name) - 6)
-    WHERE kind = 4 AND name LIKE '_%.reads' AND id IN (SELECT system FROM gates);
+    INSERT INTO names (kind, name) SELECT 21, substr(name, 1, length(name) - 6) FROM names
+        WHERE kind = 4 AND name GLOB '?*.reads' AND id IN (SELECT system FROM gates);
+    INSERT INTO gates (system, horizon) SELECT r.id, g.horizon FROM names r
+        JOIN names s ON s.kind = 4 AND s.name = r.name || '.reads' JOIN gates g ON g.system = s.id WHERE r.kind = 21;
 ",
     "
     CREATE TABLE rechecks (feed INTEGER PRIMARY KEY, began INTEGER NOT NULL);

@@ -96,8 +96,8 @@ async fn every_system_says_latency_version_and_rights() -> Result<()> {
     let rights = format!("user reader_{base} sees 2 tables and views in database {base}: may read 1 and change 0");
     answered(&rows, "system bank", "PostgreSQL ", &rights)?;
     answered(&rows, "stream accounts (bank)", "PostgreSQL ", "may read what the query asks for")?;
-    answered(&rows, "system shop", "", "the credentials are")?;
-    for (what, part) in [("system spare", "spare.db"), ("system nobody", "")] {
+    answered(&rows, "system shop", "HTTP", "the credentials are ")?;
+    for (what, part) in [("system spare", "spare.db"), ("system nobody", "no connection to the receiver")] {
         let row = row(&rows, what)?;
         ensure!(row["ok"] == false && row["error"].to_string().contains(part), "{row}");
     }

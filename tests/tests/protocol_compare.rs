@@ -216,6 +216,24 @@ async fn d14_a_recheck_that_fails_takes_turns_with_the_rounds() {
     nothing_is_lost(&world).await;
 }
 
+/// A backlog is not read by one page for each failure.
+#[tokio::test]
+async fn d14_rounds_go_on_between_two_rechecks_that_fail() {
+    let world = filled(hourly()).await;
+    world.runs().keep_recheck(&feed(), ago(2 * HOUR)).await.unwrap();
+    for key in ["f", "g", "h", "i", "j", "k"] {
+        world.table.put(key, "1");
+    }
+    world.cuts.plan("source.scan", 1, Cut::Fail);
+    let second = Latch::default();
+    world.cuts.plan("source.scan", 2, Cut::HoldBefore(second.clone()));
+    let running = Running::start(&world);
+    second.reached().await;
+    assert_eq!(world.sealed().len(), 5 + 6, "three pages");
+    second.open();
+    running.stop().await;
+}
+
 #[tokio::test]
 async fn a_key_that_the_scan_missed_and_the_source_still_has_is_not_deleted() {
     for setup in [Setup::diff(), hourly()] {

@@ -193,7 +193,7 @@ async fn a_bad_file_changes_nothing_and_says_why_everywhere() -> Result<()> {
     let text = std::fs::read_to_string(setting.bus.directory().join("routes.toml"))?;
     setting.bus.routes(&format!("{text}\n[routes.\"без скобки\"\n"))?;
     let (code, _, err) = setting.command(&["dead", "list"]).await?;
-    assert!(code == 0 && err.contains("1 mistake"), "{code} {err}");
+    assert!(code == 0 && err.contains("3 mistakes"), "{code} {err}");
     let message = status["incidents"][0]["message"].as_str().context("a message")?;
     assert!(message.contains("running the routes.toml of") && message.contains("has 2 mistakes"), "{message}");
     assert!(status["config"]["note"].as_str().is_some_and(|note| note.contains("2 mistakes")), "{status}");

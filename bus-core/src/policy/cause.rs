@@ -12,6 +12,10 @@ const STATE: &str = "state store";
 /// The same of the broker's.
 const BROKER: &str = "broker";
 
+/// The subject of trouble with the broker as a whole. Not the name of a stream, which has no space: what is published to one
+/// in vain is told under its name.
+pub const THE_BROKER: &str = "the broker";
+
 /// Who depends on whom, as far as `routes.toml` says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Topology {
@@ -129,8 +133,8 @@ impl Topology {
             | Kind::UnreadableRecords
             | Kind::TooManyDeletions => self.feed.contains_key(&incident.subject),
             Kind::SystemDown => self.route.values().any(|system| *system == incident.subject),
+            Kind::BrokerDown => incident.subject == THE_BROKER || self.feed.contains_key(&incident.subject),
             Kind::StoreFailing
-            | Kind::BrokerDown
             | Kind::JobCrashed
             | Kind::ConfigRefused
             | Kind::DiskFilling

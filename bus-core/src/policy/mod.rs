@@ -30,7 +30,7 @@ mod when;
 mod window;
 
 pub use breaker::{Admission, Breaker, Change, Options as BreakerOptions, Pass, State as BreakerState};
-pub use cause::{Cause, Topology};
+pub use cause::{Cause, THE_BROKER, Topology};
 pub use clock::{Micros, Now, Tick};
 pub use cron::{Cron, CronError};
 pub use decide::{Attempt, Disposition, Idempotency, decide, may_send};

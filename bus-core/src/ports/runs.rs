@@ -1,12 +1,13 @@
-//! What ran last on a schedule: runs of routes, so that a crash in the middle of one goes on with it, and rechecks of feeds, so
-//! that one that was missed is made up.
+//! What ran last on a schedule: runs of routes, so that a crash in the middle of one goes on with it, and rechecks of
+//! feeds, so that one that was missed is made up.
 
 use async_trait::async_trait;
 
 use super::state::StateError;
 use crate::vocabulary::{FeedName, Moment, RouteName};
 
-/// Keeps the last run of each route, and the last recheck of each feed. Each method is one transaction; a returned `Ok` is on disk.
+/// Keeps the last run of each route, and the last recheck of each feed. Each method is one transaction; a returned `Ok`
+/// is on disk.
 #[async_trait]
 pub trait Runs: Send + Sync {
     /// The last run that began.

@@ -161,7 +161,8 @@ pub trait TaskStore: Send + Sync {
     async fn narrow(&self, id: i64, slice: Slice) -> Result<u64, StateError>;
     /// What was read is sent: the source is read again, for these keys. `false`: the task is not open.
     async fn read_on(&self, id: i64, slice: Slice) -> Result<bool, StateError>;
-    /// Kept rows in the order they were kept, with their places: at most `limit`, and none behind the one that reaches `bytes`.
+    /// Kept rows in the order they were kept, with their places: at most `limit`, and none behind the one that reaches
+    /// `bytes`.
     async fn rows(&self, id: i64, limit: usize, bytes: usize) -> Result<Vec<(i64, Envelope)>, StateError>;
     /// L9: of each message whether nothing newer of its key was published. `None`: the feed has sealed what is not yet behind
     /// it, so nobody knows.
@@ -169,8 +170,8 @@ pub trait TaskStore: Send + Sync {
     /// L5: these are durable in the route's line, or need not be there.
     async fn forget_rows(&self, id: i64, places: &[i64]) -> Result<(), StateError>;
     /// For streams whose source cannot be read again: archived messages below a place, the newest first, up to `limit`;
-    /// of those that were read `between` two moments. There is one where there are any. Masked fields hold signs, so the hash is not that of the published
-    /// content.
+    /// of those that were read `between` two moments. There is one where there are any. Masked fields hold signs, so the
+    /// hash is not that of the published content.
     async fn archived(
         &self,
         stream: &StreamName,

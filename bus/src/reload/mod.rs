@@ -192,7 +192,9 @@ impl Reloader {
             let same = current.landscape.maps.iter().find(|known| known.handle.name == map.handle.name);
             same.into_iter().for_each(|known| map.handle.share(&known.handle));
         }
-        let arrangement = arranged(&self.workshop, &new, dropped, true).await?;
+        self.refuse_queues_of_routes(current, &new).await?;
+        let subscribed: Vec<_> = current.landscape.subscriptions.iter().map(|one| one.name.clone()).collect();
+        let arrangement = arranged(&self.workshop, &new, dropped, &subscribed, true).await?;
         let left = seats::ended_subscriptions(&self.workshop, &current.landscape, &new, dropped).await?;
         let mut report = report(&current.landscape, &difference, &arrangement);
         if difference.is_none() && arrangement.steps.is_empty() && current.idle.is_empty() {
@@ -209,7 +211,7 @@ impl Reloader {
         let parts = parts::prepare(&new, &self.workshop, &arrangement.queues, wanted).map_err(Refused::Parts)?;
 
         let queues = parts::queues(&new, &arrangement).map_err(Refused::Parts)?;
-        let fresh = self.note_new_queues(current, &queues, &arrangement.steps).await?;
+        let fresh = self.note_new_queues(&current.landscape, &new, &queues, &arrangement.steps).await?;
         if let Err(error) = self.running.declare(queues, DECLARE).await {
             self.take_back(&fresh).await;
             return Err(Refused::Broker(error.to_string()));
@@ -246,16 +248,30 @@ impl Reloader {
         launched.map(|()| report).map_err(|error| Refused::Idle(current.idle.iter().map(word).collect(), error))
     }
 
-    /// The queues that do not exist yet. Those of routes are given up, durably, until their routes enter them: whatever ends
-    /// this reload, no queue is left that fills for nobody. A queue that exists may hold what somebody still wants.
+    /// A subscription that is new would share the queue of a route that has its name, or lose it with what the route leaves.
+    async fn refuse_queues_of_routes(&self, current: &Current, new: &Landscape) -> Result<(), Refused> {
+        let known = self.workshop.places.places().await?;
+        let of_routes: Vec<&QueueName> = current.queues.values().chain(&known.given_up).collect();
+        let taken = new.subscriptions.iter().find(|one| {
+            !has_subscription(&current.landscape, one.name.as_str())
+                && of_routes.iter().any(|queue| queue.as_str() == one.name.as_str())
+        });
+        taken.map_or(Ok(()), |one| {
+            let message = "the queue of this name still belongs to a route: give the subscription another name";
+            Err(Refused::Parts(anyhow::anyhow!("subscription {}: {message}", one.name)))
+        })
+    }
+
+    /// Of the queues that this reload makes, those that do not exist yet. Those of routes are given up, durably, until their
+    /// routes enter them: whatever ends this reload, no queue is left that fills for nobody. A queue that exists may hold
+    /// what somebody still wants.
     async fn note_new_queues(
         &self,
-        current: &Current,
+        old: &Landscape,
+        new: &Landscape,
         queues: &[QueuePlan],
         steps: &[Step],
     ) -> Result<Vec<QueueName>, Refused> {
-        let subscribed =
-            |queue: &QueueName| current.landscape.subscriptions.iter().any(|one| one.name.as_str() == queue.as_str());
         let entered: BTreeSet<&QueueName> = steps
             .iter()
             .filter_map(|step| match step {
@@ -263,13 +279,17 @@ impl Reloader {
                 _ => None,
             })
             .collect();
-        let used: BTreeSet<&QueueName> = current.queues.values().collect();
+        let made_now = |queue: &&QueueName| {
+            let subscribed = has_subscription(new, queue.as_str()) && !has_subscription(old, queue.as_str());
+            entered.contains(queue) || subscribed
+        };
         let mut fresh = Vec::new();
-        for queue in queues.iter().map(|plan| &plan.queue).filter(|queue| !used.contains(queue) && !subscribed(queue)) {
-            if let BrokerHealth::Disconnected(error) = &*self.workshop.broker.health().borrow() {
-                return Err(Refused::Broker(error.clone()));
-            }
+        for queue in queues.iter().map(|plan| &plan.queue).filter(made_now) {
             if self.workshop.broker.depth(queue).await.is_err() {
+                // A broker that is away says nothing about the queue.
+                if let BrokerHealth::Disconnected(error) = &*self.workshop.broker.health().borrow() {
+                    return Err(Refused::Broker(error.clone()));
+                }
                 fresh.push(queue.clone());
             }
         }
@@ -483,4 +503,8 @@ fn report(old: &Landscape, difference: &difference::Difference, arrangement: &Ar
     let kept = |route: &RouteName| format!("route {route}: nobody could look into its queue; it is kept, and filled");
     report.notes.extend(arrangement.kept.iter().map(|place| kept(&place.route)));
     report
+}
+
+fn has_subscription(landscape: &Landscape, name: &str) -> bool {
+    landscape.subscriptions.iter().any(|one| one.name.as_str() == name)
 }

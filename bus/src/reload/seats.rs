@@ -23,11 +23,12 @@ pub struct Dropped {
     pub subscriptions: Vec<SubscriptionName>,
 }
 
-/// Decides; changes nothing. `running`: the routes are at work, and what is in a queue now may soon be delivered.
+/// Decides; changes nothing. `subscribed_before`: queues that are removed only when everything else is done. `running`: the routes are at work, and what is in a queue now may soon be delivered.
 pub async fn arranged(
     workshop: &Workshop,
     landscape: &Landscape,
     dropped: &Dropped,
+    subscribed_before: &[SubscriptionName],
     running: bool,
 ) -> Result<Arrangement, Refused> {
     let known = workshop.places.places().await?;
@@ -36,7 +37,8 @@ pub async fn arranged(
         .iter()
         .map(|route| Wanted { route: route.name.clone(), stream: route.stream.clone(), was: route.was.clone() })
         .collect();
-    let subscribed = landscape.subscriptions.iter().filter_map(|one| QueueName::new(one.name.as_str()).ok());
+    let subscribed = landscape.subscriptions.iter().map(|one| &one.name).chain(subscribed_before);
+    let subscribed = subscribed.filter_map(|name| QueueName::new(name.as_str()).ok());
     let taken: HashSet<QueueName> = subscribed.chain(known.given_up.iter().cloned()).collect();
     let give_up = Instant::now() + if running { PATIENCE } else { Duration::ZERO };
     loop {

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use bus_core::engine::incident::{Incident, Kind};
 use bus_core::engine::worker::Handle;
-use bus_core::policy::{BacklogWatch, BrokerWatch, ConsumerLook, ConsumerWatch, DiskLook, DiskWatch, Sign, pattern};
+use bus_core::policy::{
+    BacklogWatch, BrokerWatch, ConsumerLook, ConsumerWatch, DiskLook, DiskWatch, Sign, THE_BROKER, pattern,
+};
 use bus_core::ports::broker::BrokerHealth;
 use bus_core::ports::state::{DeadFilter, DeadRow, HoldReason};
 use bus_core::vocabulary::{Key, Moment};
@@ -26,9 +28,6 @@ const OPEN: Duration = Duration::from_secs(60);
 const DISK: Duration = Duration::from_secs(60);
 /// A file system that does not answer (a network's) is left alone.
 const DISK_PATIENCE: Duration = Duration::from_secs(5);
-
-/// Not the name of a stream, which has no space: what is published to one in vain is told under its name.
-const BROKER: &str = "the broker";
 
 struct Looks {
     started: Moment,
@@ -103,6 +102,8 @@ impl Looks {
 
     fn broker(&mut self, oversight: &Oversight, now: Moment) {
         let trouble = match oversight.workshop.broker.health().borrow().clone() {
+            // The trouble of the embedded one is the state store's, and told as that.
+            _ if oversight.workshop.one_step.is_some() => None,
             BrokerHealth::Connected => None,
             BrokerHealth::Blocked(reason) => Some(format!("it takes no messages: {reason}")),
             BrokerHealth::Disconnected(error) => Some(format!("there is no connection: {error}")),
@@ -110,7 +111,7 @@ impl Looks {
         let sign = self.broker.judge(trouble, now);
         let remedy = "nothing is lost: feeds read on and pushes are taken when the broker takes messages again; look at its \
                       disk, its memory and the way to it";
-        oversight.workshop.incidents.judge(Kind::BrokerDown, BROKER, sign, remedy);
+        oversight.workshop.incidents.judge(Kind::BrokerDown, THE_BROKER, sign, remedy);
     }
 
     fn route(&mut self, oversight: &Oversight, handle: &Handle, now: Moment) {

@@ -25,8 +25,6 @@ pub struct Client {
     basic: Option<(String, Secret)>,
     pub(super) headers: Vec<Header>,
     pub(super) timeout: Duration,
-    /// What comes back of them is masked.
-    credentials: Credentials,
 }
 
 impl Client {
@@ -54,8 +52,7 @@ impl Client {
             basic = Some((decode(url.username()), Secret::new(decode(password))));
         }
         let prefix = bare(&mut url);
-        let credentials = Credentials::new(basic.as_ref(), secret_values(&options.headers));
-        Ok(Self { http, base: url, prefix, basic, headers: options.headers, timeout: options.timeout, credentials })
+        Ok(Self { http, base: url, prefix, basic, headers: options.headers, timeout: options.timeout })
     }
 
     /// The address of a filled path.
@@ -76,9 +73,10 @@ impl Client {
         url.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
     }
 
-    /// Replaces secrets that a receiver has sent back.
-    pub(super) fn mask(&self, text: String, more: &Credentials) -> String {
-        more.mask(self.credentials.mask(text))
+    /// What is masked in what a receiver sends back, with the secrets of a route. One list: a short one must not spoil a longer
+    /// one that holds it.
+    pub(super) fn credentials(&self, of_route: &[Header]) -> Credentials {
+        Credentials::new(self.basic.as_ref(), secret_values(&self.headers).chain(secret_values(of_route)))
     }
 
     /// With the user and password of the system.
@@ -163,7 +161,7 @@ fn bare(url: &mut Url) -> String {
 }
 
 /// The secrets among headers.
-pub(super) fn secret_values(headers: &[Header]) -> impl Iterator<Item = Secret> {
+fn secret_values(headers: &[Header]) -> impl Iterator<Item = Secret> {
     headers.iter().filter_map(|header| match &header.value {
         HeaderValue::Secret(secret) => Some(secret.clone()),
         HeaderValue::Template(_) => None,

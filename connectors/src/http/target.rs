@@ -22,7 +22,7 @@ use crate::in_turn::in_turn;
 
 use super::answer::{Answer, excerpt};
 use super::batch::Batch;
-use super::client::{Client, header_name, secret_header, secret_values};
+use super::client::{Client, header_name, secret_header};
 use super::template::{Use, header_text, scalar};
 use super::{Header, HeaderValue, Repeats, Request, Send, classify};
 
@@ -61,7 +61,7 @@ impl HttpTarget {
         }
         let recognised = (send.repeats == Repeats::Recognised).then(|| IDEMPOTENCY_KEY.clone());
         let idempotency = send.idempotency_header.as_deref().map(header_name).transpose()?.or(recognised);
-        let credentials = Credentials::new(None, secret_values(&send.headers));
+        let credentials = client.credentials(&send.headers);
         Ok(Self { client, send, credentials, idempotency })
     }
 
@@ -133,7 +133,7 @@ impl HttpTarget {
         if request.method != Method::DELETE {
             sent = format!("{sent}\n\n{}", excerpt(&parcel.body));
         }
-        self.client.mask(sent, &self.credentials)
+        self.credentials.mask(sent)
     }
 
     async fn exchange(
@@ -173,8 +173,8 @@ impl HttpTarget {
         let fault = classify::status(status.as_u16(), response.headers(), self.harms(), chrono::Utc::now());
         let message = format!("{}: {}", what(), answered(status, response.headers()));
         let excerpt = format!("{status}\n\n{}", answer.excerpt());
-        let answer = self.client.mask(excerpt.trim_end().to_owned(), &self.credentials);
-        let message = self.client.mask(message, &self.credentials);
+        let answer = self.credentials.mask(excerpt.trim_end().to_owned());
+        let message = self.credentials.mask(message);
         let exchange = Exchange { request: sent(), answer: Some(answer) };
         Err(DeliveryError::new(fault, message).with_exchange(exchange))
     }

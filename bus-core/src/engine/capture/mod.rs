@@ -119,6 +119,8 @@ pub struct Capture {
     position: Option<Position>,
     /// When the last recheck began.
     rechecked: Option<Moment>,
+    /// An incident about the store may be open that this feed has told; also one of before this process.
+    store_failing: bool,
 }
 
 /// Where an opened feed stands.
@@ -191,7 +193,7 @@ impl Capture {
     /// A feed that has not been opened yet, and where its status can be watched.
     pub fn new(plan: FeedPlan, ports: CapturePorts) -> (Self, watch::Receiver<FeedStatus>) {
         let (status, watched) = watch::channel(FeedStatus::default());
-        (Self { plan, ports, status, position: None, rechecked: None }, watched)
+        (Self { plan, ports, status, position: None, rechecked: None, store_failing: true }, watched)
     }
 
     /// Runs rounds on schedule until stopped. Ends by itself only when the feed must not go on (another process took
@@ -243,7 +245,12 @@ impl Capture {
                     if self.failed(&error, times) {
                         return;
                     }
-                    due = Moment::now().after(BACKOFF.backoff(times, fastrand::f64()));
+                    due = if recheck {
+                        // Its own wait does not put the rounds off.
+                        next_recheck.or(self.next_round(due))
+                    } else {
+                        Moment::now().after(BACKOFF.backoff(times, fastrand::f64()))
+                    };
                 }
             }
         }
@@ -414,21 +421,19 @@ impl Capture {
     }
 
     /// A round ended well. What a recheck that is `failing` has told is over when it comes to its end.
-    fn succeeded(&self, failing: bool) {
+    fn succeeded(&mut self, failing: bool) {
         let now = Moment::now();
         self.ports.metrics.last_round.with_label_values(&[self.plan.name.as_str()]).set(now.0 / 1000);
         self.status.send_modify(|status| status.last_success = Some(now));
         if failing {
             return;
         }
-        let over = [
-            Kind::SourceFailing,
-            Kind::SourceMaintenance,
-            Kind::FeedStopped,
-            Kind::SourceChanged,
-            Kind::SchemaDrift,
-            Kind::StoreFailing,
-        ];
+        let over =
+            [Kind::SourceFailing, Kind::SourceMaintenance, Kind::FeedStopped, Kind::SourceChanged, Kind::SchemaDrift];
+        // Told by this feed, or before this process began; that of a route of the same name is the route's.
+        if std::mem::take(&mut self.store_failing) {
+            self.ports.incidents.close(Kind::StoreFailing, self.plan.name.as_str());
+        }
         for kind in over {
             self.ports.incidents.close(kind, self.plan.name.as_str());
         }
@@ -436,7 +441,7 @@ impl Capture {
     }
 
     /// Tells about a failed round; `true` if the feed has to stop.
-    fn failed(&self, error: &RoundError, failures: u32) -> bool {
+    fn failed(&mut self, error: &RoundError, failures: u32) -> bool {
         let (feed, message) = (self.plan.name.as_str(), error.to_string());
         let stopped = error.is_final();
         self.status.send_modify(|status| {
@@ -464,6 +469,7 @@ impl Capture {
             self.ports.incidents.open(Kind::SchemaDrift, feed, &message, &remedy);
         } else if failures >= 3 && matches!(error, RoundError::State(StateError::Failed(_))) {
             let remedy = "nothing is lost: the feed reads on when the state store takes writes again; look at the disk";
+            self.store_failing = true;
             self.ports.incidents.open(Kind::StoreFailing, feed, &message, remedy);
         } else if fault == Some(SourceFault::Misconfigured) || failures >= 3 {
             let remedy = "the feed tries again by itself, at most a minute apart; check the system and the query";

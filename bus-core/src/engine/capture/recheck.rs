@@ -14,7 +14,7 @@ use crate::vocabulary::Moment;
 pub(super) struct Next {
     at: Option<Moment>,
     failures: u32,
-    /// It has just failed: an ordinary round goes first.
+    /// It has just failed, or was missed: an ordinary round goes first.
     steps_back: bool,
 }
 
@@ -58,10 +58,12 @@ impl Capture {
             }
             tokio::time::sleep(BACKOFF.backoff(failures, fastrand::f64())).await;
         }
-        let next = self.next_recheck();
+        let mut next = self.next_recheck();
         if let Some(missed) = next.at.filter(|at| *at <= Moment::now()) {
             let feed = self.plan.name.as_str();
-            tracing::info!(feed, "the recheck of {missed} was missed: everything is compared when the feed reads next");
+            tracing::info!(feed, "the recheck of {missed} was missed: everything is compared after the first round");
+            // One that ends the process would else begin each of the next ones.
+            next.steps_back = true;
         }
         Some(next)
     }

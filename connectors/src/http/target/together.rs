@@ -168,7 +168,7 @@ impl HttpTarget {
         parcel: &Parcel,
         answer: Option<String>,
     ) -> DeliveryError {
-        let mask = |text: String| self.client.mask(text, &self.credentials);
+        let mask = |text: String| self.credentials.mask(text);
         let request = Some(mask(format!("{line}\n\n{}", excerpt(&parcel.body))));
         DeliveryError::new(fault, mask(message)).with_exchange(Exchange { request, answer: answer.map(mask) })
     }

@@ -28,13 +28,18 @@ impl Ahead {
     pub(super) fn rows(&self, most: usize, bytes: usize) -> usize {
         let fit = match self.rows {
             0 => FIRST_ROWS,
-            rows => bytes / (self.bytes / rows).max(1),
+            // Feeling the way: what comes next may be larger.
+            rows => (bytes / (self.bytes / rows).max(1)).min(2 * rows),
         };
         fit.min(FETCH_ROWS).min(most).max(1)
     }
 
     /// A row has come.
     pub(super) fn saw(&mut self, bytes: usize) {
+        // What came lately counts: a table may begin with its small rows.
+        if self.rows >= FETCH_ROWS {
+            (self.rows, self.bytes) = (self.rows / 2, self.bytes / 2);
+        }
         self.rows += 1;
         self.bytes += bytes;
     }
@@ -95,8 +100,12 @@ mod tests {
         let mut ahead = Ahead::default();
         assert_eq!((ahead.rows(10_000, 1 << 20), ahead.rows(7, 1 << 20)), (FIRST_ROWS, 7));
         (0..16).for_each(|_| ahead.saw(100));
-        assert_eq!((ahead.rows(10_000, 1 << 20), ahead.rows(100, 1 << 20)), (FETCH_ROWS, 100));
-        (0..16).for_each(|_| ahead.saw(1 << 20));
-        assert_eq!((ahead.rows(10_000, 8 << 20), ahead.rows(10_000, 1)), (15, 1));
+        assert_eq!((ahead.rows(10_000, 1 << 20), ahead.rows(10, 1 << 20)), (2 * FIRST_ROWS, 10));
+        (0..100_000).for_each(|_| ahead.saw(100));
+        assert_eq!(ahead.rows(10_000, 1 << 20), FETCH_ROWS);
+        (0..FETCH_ROWS).for_each(|_| ahead.saw(1 << 20));
+        let rows = ahead.rows(10_000, 8 << 20);
+        assert!((8..16).contains(&rows), "{rows}");
+        assert_eq!(ahead.rows(10_000, 1), 1);
     }
 }
