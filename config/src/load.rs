@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 use crate::language::bus::Bus;
 use crate::language::{Root, feed, map, profile, route, stream, subscription, system, test, watch};
 use crate::programs::Programs;
-use crate::recover::{Damage, may_be_secret, recover};
+use crate::recover::{Damage, recover};
 use bus_core::vocabulary::{FeedName, MapName, RouteName, StreamName, SubscriptionName, SystemName};
 
 /// More files than anyone maintains by hand: a pattern that catches them is a mistake.
@@ -78,7 +78,7 @@ impl Loaded {
         let recovered = recover(text);
         for mistake in recovered.mistakes {
             let span = Span { file, range: mistake.range };
-            self.report.hide(&possible_secret(text, &span));
+            self.report.hide(&Span { file, range: mistake.secret });
             match mistake.hint {
                 Some(hint) => self.report.add_with_hint(mistake.code, &span, mistake.message, hint),
                 None => self.report.add(mistake.code, &span, mistake.message),
@@ -168,16 +168,6 @@ pub fn matching(base: &Path, include: &str) -> Result<Vec<PathBuf>, glob::Patter
     let mut found: Vec<PathBuf> = paths.filter_map(Result::ok).filter(|path| path.is_file()).collect();
     found.sort();
     Ok(found)
-}
-
-/// The value in the line of a syntax mistake, where its words say that it may be a secret; else nothing.
-fn possible_secret(text: &str, span: &Span) -> Span {
-    let before = text.get(..span.range.start).unwrap_or(text);
-    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    let line = text[start..].lines().next().unwrap_or("");
-    let key = line.split('=').next().unwrap_or("");
-    let range = if may_be_secret(line) { start + key.len()..start + line.len() } else { start..start };
-    Span { file: span.file, range }
 }
 
 /// Adds named tables. The second of a name is told where names are checked, and nothing else is made of it.

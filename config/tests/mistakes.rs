@@ -406,7 +406,7 @@ fn each_mistake_has_its_code_place_and_hint() {
             url,
             "url = https://shop.example/api",
             "BUS-C002",
-            &["texts stand in quotes: url = \"https://shop.example/api\"", "routes.toml:7:7\n"],
+            &["texts stand in quotes: url = \"https://shop.example/…\"", "routes.toml:7:7\n"],
         ),
         (
             "kind = \"http\"",
@@ -581,6 +581,11 @@ fn no_secret_is_ever_shown() {
         "url = \"https://shop\"\npassword = [\"hunter2\"]",
         "url = \"https://shop\"\npassword = \"hunter2",
         "url = \"https://shop\"\nheaders = { Authorization = \"Bearer hunter2\" ",
+        "url = https://api.telegram.org/bot12345:hunter2/send",
+        "url = \"https://shop\"\npassword: hunter2",
+        "url = \"https://shop\"\n[systems.shop.headers]\nX-Part = hunter2",
+        "url = \"https://shop\"\nheaders = {\nX-Part = hunter2 }",
+        "server = smtps://bus:hunter2@mail",
     ] {
         let (checked, text) = checked(&[("routes.toml", &GOOD.replacen(url, by, 1))]);
         assert!(checked.landscape.is_none());
@@ -632,9 +637,40 @@ fn a_mistake_hides_no_other_and_brings_none_of_its_own() {
     several("[systems.shop]", "[systems.shop", &["BUS-C002"]);
     several("stream = \"orders\"", "stream = \"orders", &["BUS-C002"]);
     several("[streams.orders]", "[profiles.p]\nwindows = [\n  { rate = 5/min },\n]\n[streams.orders]", &["BUS-C002"]);
+    several("stream = \"orders\"", "stream =", &["BUS-C002"]);
+    let text = several("stream = \"orders\"", "stream = \"or\"ders\"", &["BUS-C002"]);
+    assert!(text.contains("other quotes") && !text.contains("nobody takes"), "{text}");
+    // What stands in no statement costs none.
+    let text = several("[systems.db]", "# a\u{7}b\n[systems.db]", &["BUS-C002"]);
+    assert!(text.contains("routes.toml:2:4") && text.contains("does not show"), "{text}");
+    let control = "[systems.shop] # a\u{7}b\nknd = \"http\"";
+    several("[systems.shop]\nkind = \"http\"", control, &["BUS-C002"]);
+    let around = "# a\rb\n[systems.shop]\nknd = \"http\"\nkind = \"http\"";
+    several("[systems.shop]\nkind = \"http\"", around, &["BUS-C002", "BUS-C003"]);
+    let put = "method = \"PUTT\", path = \"/orders/{key}\" }\n\u{a0}\n\u{c}\n[profiles.p]\nwindows = 1\n\u{a0}\n";
+    several(
+        "method = \"PUT\", path = \"/orders/{key}\" }\n",
+        put,
+        &["BUS-C006", "BUS-C002", "BUS-C002", "BUS-C005", "BUS-C002"],
+    );
+    several(GOOD, "# \u{7}", &["BUS-C002"]);
+    // A key twice in a table in braces; a comma that is missing.
+    let text = several(send, "send = { method = \"PUT\", method = \"POST\", path = \"/x\" }", &["BUS-C010"]);
+    assert!(text.contains("the key `method` stands here twice") && text.contains("routes.toml:17:26"), "{text}");
+    let text = several(send, "send = { method = \"PUT\" path = \"/orders/{key}\" }", &["BUS-C002"]);
+    assert!(text.contains("a comma is missing before this"), "{text}");
+    let text = several("to = \"shop\"", "to =", &["BUS-C002"]);
+    assert!(text.contains("the value is missing"), "{text}");
     // Each of several mistakes in the syntax, and what stands beside them.
     let three = "url = https://shop\ntimeout = 5s\nhedders = 1\nca = C:\\ca.pem";
     several("url = \"https://shop.example/api\"", three, &["BUS-C002", "BUS-C002", "BUS-C003", "BUS-C002"]);
+}
+
+#[test]
+fn thousands_of_tables_twice_end_too() {
+    let many = "[routes.out]\nstream = \"orders\"\n".repeat(1000);
+    let (checked, _) = checked(&[("routes.toml", &format!("{GOOD}{many}"))]);
+    assert!(checked.landscape.is_none() && checked.diagnostics.len() < 300, "{}", checked.diagnostics.len());
 }
 
 #[test]

@@ -42,8 +42,9 @@ options! {
         transform: TransformText, optional;
         /// The simple case: the receiver's names, each with a path in the record. Keeps every digit.
         fields: Located<FieldsText>, optional;
-        /// Whether sending the same again does no harm. PUT and DELETE are taken to be so, others not; with
-        /// `{ header = … }` the receiver recognises a repeat by the key in that header.
+        /// Whether sending the same again does no harm. PUT and DELETE are taken to be so, others not; `send` and
+        /// `on_delete` count together: one that is not is enough. With `{ header = … }` the receiver recognises a
+        /// repeat by the key in that header.
         idempotent: Idempotent, optional;
         /// How often and how long one record is tried again.
         retry: Retry, shared = {};

@@ -2,10 +2,9 @@
 
 use std::ops::Range;
 
-use bus_options::codes;
 use toml::de::DeValue;
 
-use super::Mistake;
+use super::secret;
 use super::statement::{short_text_end, text_end};
 
 /// A place in a statement, what is wrong there and what to write.
@@ -23,17 +22,8 @@ const QUOTES: [char; 8] = ['«', '»', '“', '”', '„', '‘', '’', '‚']
 const WORDS: [(&str, &[&str]); 2] =
     [("true", &["yes", "on", "true", "да", "истина"]), ("false", &["no", "off", "false", "нет", "ложь"])];
 
-/// Whether a line may hold a secret, by the words in it.
-pub fn may_be_secret(line: &str) -> bool {
-    let line = line.to_lowercase();
-    let named = ["pass", "secret", "token", "key", "auth", "header"].iter().any(|word| line.contains(word));
-    // An address may carry a password.
-    let address = ["url", "broker"].iter().any(|word| line.contains(word)) && line.contains(['@', '?']);
-    named || address
-}
-
 /// What a text, list or table needs that does not end.
-pub fn unclosed(text: &str, open: usize) -> Mistake {
+pub fn unclosed(text: &str, open: usize) -> Advice {
     let quotes = ["'''", "\"\"\""].into_iter().find(|quotes| text[open..].starts_with(quotes));
     let (what, end, length) = match (quotes, &text[open..open + 1]) {
         (Some(quotes), _) => ("text", quotes, 3),
@@ -41,12 +31,11 @@ pub fn unclosed(text: &str, open: usize) -> Mistake {
         _ => ("table", "}", 1),
     };
     let hint = format!("end it with {end} before the next table; what follows up to there was not read");
-    let (range, message) = (open..open + length, format!("the {what} that begins here does not end"));
-    Mistake { code: codes::SYNTAX, range, message, hint: Some(hint) }
+    Advice { range: open..open + length, message: format!("the {what} that begins here does not end"), hint }
 }
 
-/// What is wrong with the values of one statement, as far as it can be told.
-pub fn of(statement: &str) -> Vec<Advice> {
+/// What is wrong with the values of one statement under this header, as far as it can be told.
+pub fn of(statement: &str, header: &str) -> Vec<Advice> {
     let mut found = Vec::new();
     let Some(equals) = statement.find('=') else {
         found.extend(no_equals(statement));
@@ -57,9 +46,18 @@ pub fn of(statement: &str) -> Vec<Advice> {
         found.push(smart(at, quote));
         return found;
     }
-    let mut scan = Scan { statement, at: equals + 1, key: key.to_owned(), open: Vec::new(), value: true };
+    if statement[equals + 1..].split('#').next().is_some_and(|value| value.trim().is_empty()) {
+        let (message, hint) = ("the value is missing".to_owned(), format!("write {key} = \"…\""));
+        found.push(Advice { range: equals..equals + 1, message, hint });
+        return found;
+    }
+    let (open, at, key) = (Vec::new(), equals + 1, key.to_owned());
+    let mut scan = Scan { statement, at, key, open, value: true, given: None };
     while let Some(token) = scan.next() {
-        found.extend(judge(statement, token.clone(), &scan));
+        match token {
+            Ok(range) => found.extend(judge(statement, header, range, &scan)),
+            Err(advice) => found.push(advice),
+        }
     }
     found
 }
@@ -73,13 +71,21 @@ struct Scan<'a> {
     open: Vec<u8>,
     /// A value comes next, not a key.
     value: bool,
+    /// Where a value has ended: only a comma or a bracket may follow.
+    given: Option<usize>,
 }
 
-impl Scan<'_> {
-    /// The place of the next value that is a text or stands bare.
-    fn next(&mut self) -> Option<Range<usize>> {
+impl<'a> Scan<'a> {
+    /// The place of the next value that is a text or stands bare; the error is what stands between values.
+    fn next(&mut self) -> Option<Result<Range<usize>, Advice>> {
         while let Some(c) = self.statement[self.at..].chars().next() {
             let begin = self.at;
+            if let Some(end) = self.given.filter(|_| !c.is_whitespace() && !"#,]}=".contains(c)) {
+                self.given = None;
+                if let Some(advice) = self.after_a_value(begin, end) {
+                    return Some(Err(advice));
+                }
+            }
             self.at += c.len_utf8();
             match c {
                 '#' => self.at = begin + self.statement[begin..].find('\n').unwrap_or(self.statement.len() - begin),
@@ -89,43 +95,93 @@ impl Scan<'_> {
                 }
                 ']' | '}' => {
                     self.open.pop();
+                    self.given = Some(self.at);
                 }
-                ',' => self.value = self.open.last() == Some(&b'['),
-                '=' => self.value = true,
-                c if c.is_whitespace() && c != '\u{a0}' => {}
+                ',' => (self.value, self.given) = (self.open.last() == Some(&b'['), None),
+                '=' => (self.value, self.given) = (true, None),
+                ' ' | '\t' | '\r' | '\n' => {}
+                c if c.is_whitespace() => return Some(Err(no_blank(begin..self.at))),
                 '"' | '\'' => {
                     self.at = text_end(self.statement, begin, &[]).unwrap_or_else(|end| end);
-                    match self.value {
-                        true => return Some(begin..self.at),
-                        false => self.key = self.statement[begin..self.at].to_owned(),
+                    let token = &self.statement[begin..self.at];
+                    if self.value {
+                        // One that does not end may have taken a comma with it.
+                        self.given = (is_long(token) || short_text_end(token, 0).is_some()).then_some(self.at);
+                        return Some(Ok(begin..self.at));
                     }
+                    self.key = token.to_owned();
                 }
                 _ => {
-                    let ends: &[char] = match (self.value, self.open.is_empty()) {
-                        (true, true) => &['\n', '#'],
-                        (true, false) => &['\n', '#', ',', ']', '}'],
-                        (false, _) => &['\n', '#', ',', ']', '}', '='],
-                    };
-                    let rest = &self.statement[begin..];
-                    let length = rest.find(ends).unwrap_or(rest.len());
-                    let length = rest[..length].trim_end().len();
-                    self.at = begin + length;
-                    match self.value {
-                        true => return Some(begin..self.at),
-                        false => self.key = rest[..length].to_owned(),
+                    let token = self.bare(begin);
+                    self.at = begin + token.len();
+                    if self.value {
+                        self.given = Some(self.at);
+                        return Some(Ok(begin..self.at));
                     }
+                    self.key = token.to_owned();
                 }
             }
         }
         None
     }
+
+    /// The key or the value without quotes that begins here.
+    fn bare(&self, begin: usize) -> &'a str {
+        let ends: &[char] = match (self.value, self.open.is_empty()) {
+            (true, true) => &['\n', '#'],
+            (true, false) => &['\n', '#', ',', ']', '}'],
+            (false, _) => &['\n', '#', ',', ']', '}', '='],
+        };
+        let rest = &self.statement[begin..];
+        let token = rest[..rest.find(ends).unwrap_or(rest.len())].trim_end();
+        // `{ rate = 5 burst = 2 }`
+        let (before, _) = token.split_once('=').unwrap_or_default();
+        let words = before.split_whitespace().count();
+        match before.split_whitespace().next().filter(|_| self.value && self.open.last() == Some(&b'{') && words == 2) {
+            Some(first) => first,
+            None => token,
+        }
+    }
+
+    /// What is wrong when something begins where a value has just ended.
+    fn after_a_value(&mut self, begin: usize, end: usize) -> Option<Advice> {
+        let last = self.statement[..end].chars().next_back().unwrap_or(' ');
+        if begin == end && ['"', '\''].contains(&last) {
+            self.at = self.statement.len();
+            let other = if last == '"' { "'…'" } else { "\"…\"" };
+            let hint = format!("a text with {last} in it stands between other quotes: {other}");
+            return Some(Advice { range: end - 1..end, message: "the text ends here already".to_owned(), hint });
+        }
+        if self.open.is_empty() {
+            // Nothing can be told about what follows.
+            self.at = self.statement.len();
+            return None;
+        }
+        self.value = self.open.last() == Some(&b'[');
+        let rest = &self.statement[begin..];
+        let first = rest.chars().next().map_or(0, char::len_utf8);
+        let word = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+        let length = rest.find(|c| !word(c)).unwrap_or(rest.len()).max(first);
+        let hint = "values of a list or a table stand apart by commas".to_owned();
+        Some(Advice { range: begin..begin + length, message: "a comma is missing before this".to_owned(), hint })
+    }
 }
 
-fn judge(statement: &str, range: Range<usize>, scan: &Scan<'_>) -> Option<Advice> {
+fn is_long(text: &str) -> bool {
+    text.starts_with("'''") || text.starts_with("\"\"\"")
+}
+
+fn no_blank(range: Range<usize>) -> Advice {
+    let (message, hint) = ("this is no ordinary space".to_owned(), "write a space in its place".to_owned());
+    Advice { range, message, hint }
+}
+
+fn judge(statement: &str, header: &str, range: Range<usize>, scan: &Scan<'_>) -> Option<Advice> {
     let (token, key) = (&statement[range.clone()], &scan.key);
     let line_start = statement[..range.start].rfind('\n').map_or(0, |at| at + 1);
     let line = statement[line_start..].lines().next().unwrap_or("");
-    let shown = |text: &str| if may_be_secret(line) { "…".to_owned() } else { text.to_owned() };
+    let first = statement.lines().next().unwrap_or("");
+    let shown = |text: &str| secret::shown(text, line, &[header, first]);
     let advice =
         |range: Range<usize>, message: &str, hint: String| Some(Advice { range, message: message.to_owned(), hint });
     if token.starts_with(['"', '\'']) {
@@ -154,7 +210,7 @@ fn judge(statement: &str, range: Range<usize>, scan: &Scan<'_>) -> Option<Advice
 
 /// A text that does not end, or in which a backslash means nothing.
 fn quoted(token: &str, range: Range<usize>, key: &str, shown: &dyn Fn(&str) -> String) -> Option<Advice> {
-    let several = token.starts_with("'''") || token.starts_with("\"\"\"");
+    let several = is_long(token);
     if !several && short_text_end(token, 0) != Some(token.len()) {
         let hint = format!("end it with {} in the same line; texts of several lines stand between '''", &token[..1]);
         let message = "the text that begins here does not end".to_owned();
@@ -235,6 +291,17 @@ mod tests {
     #[test]
     fn what_people_write_gets_what_to_write_instead() {
         let cases = [
+            ("send = { method = \"PUT\" path = \"/{key}\" }", "path", "commas"),
+            ("p = { rate = 5 burst = 2 }", "burst", "commas"),
+            ("p = [ { a = 1 } { b = 2 } ]", "{", "commas"),
+            ("p = [\n  \"a\"\n  \"b\",\n]", "\"", "commas"),
+            ("p = [\n  \"a,\n  \"b\",\n]", "\"", "end it with \""),
+            ("stream = \"or\"ders\"", "\"", "other quotes: '…'"),
+            ("p = [ 'it's' ]", "'", "other quotes: \"…\""),
+            ("to =", "=", "write to = \"…\""),
+            ("to = # nobody", "=", "write to = \"…\""),
+            ("every = \u{a0}\"5s\"", "\u{a0}", "a space"),
+            ("every = \"5s\"\u{a0}", "\u{a0}", "a space"),
             ("url = http://x # y", "http://x", "texts stand in quotes: url = \"http://x\""),
             ("path = /in", "/in", "path = \"/in\""),
             ("every = 5s", "5s", "every = \"5s\""),
@@ -258,7 +325,7 @@ mod tests {
             ("to: shop", ":", "write to = …"),
         ];
         for (statement, marked, hint) in cases {
-            let found = of(statement);
+            let found = of(statement, "");
             assert_eq!(found.len(), 1, "{statement}: {found:?}");
             let hint = hint.replace("path = …", "path = \"…\"");
             assert_eq!(
@@ -283,14 +350,14 @@ mod tests {
             "a = '''\nb\n'''",
         ];
         for statement in good {
-            assert_eq!(of(statement), [], "{statement}");
+            assert_eq!(of(statement, ""), [], "{statement}");
         }
     }
 
     #[test]
     fn no_secret_is_shown() {
         for statement in ["password = hunter2", "url = http://bus:hunter2@x", "url = \"C:\\hunter2\" # @"] {
-            let found = of(statement);
+            let found = of(statement, "");
             assert!(found.len() == 1 && !found[0].hint.contains("hunter2"), "{found:?}");
         }
     }

@@ -18,6 +18,9 @@ const OF_ONE_VALUE: [Code; 10] = [
     codes::UNREADABLE,
 ];
 
+/// Keys whose values are streams or feeds.
+const TAKING: [&str; 3] = ["stream", "from", "join"];
+
 /// What could not be read, of one file or of all.
 #[derive(Debug, Default)]
 pub struct Damage {
@@ -36,6 +39,7 @@ impl Damage {
     pub fn lose(&mut self, path: &[String], table: Range<usize>, text: &str) {
         self.tables.push((FileId::NONE, table));
         self.lost.push_str(text);
+        self.lost.push('\n');
         // The list of files stands above the first header.
         let files = path.is_empty() && text.contains("include");
         self.everywhere |= files || path.first().is_some_and(|first| first == "bus" || first == "defaults");
@@ -63,11 +67,21 @@ impl Damage {
         match code {
             codes::UNKNOWN_REFERENCE | codes::NOBODY_TAKES | codes::IDLE_FEED => {
                 let name = sources.text(span.file).get(span.range.clone()).unwrap_or("").trim_matches(['"', '\'']);
-                !self.names && !self.lost.contains(name)
+                let taken = code != codes::UNKNOWN_REFERENCE && self.takes();
+                !self.names && !taken && !self.lost.contains(name)
             }
             codes::NOBODY_DELIVERS => false,
             _ => OF_ONE_VALUE.contains(&code) || !self.is_hurt(span),
         }
+    }
+
+    /// Whether a key is lost whose value is a stream or a feed: any may be meant.
+    fn takes(&self) -> bool {
+        let is_key = |part: &str, key: &str| {
+            let rest = part.trim_start().trim_start_matches(['"', '\'']).strip_prefix(key);
+            rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_' || c == '-'))
+        };
+        self.lost.split(['\n', '{', ',']).any(|part| TAKING.iter().any(|key| is_key(part, key)))
     }
 
     fn is_hurt(&self, span: &Span) -> bool {

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `statement.rs` | what a text consists of: headers, and keys with their values |
 //! | `advice.rs` | what people write who do not know TOML, and what to write instead |
+//! | `twice.rs` | keys and tables that stand there a second time |
+//! | `secret.rs` | what of a line may be a secret |
 //! | `damage.rs` | which mistakes may only follow from what could not be read |
 //!
 //! What is broken is replaced by spaces, so that all the rest keeps its place, and the text is parsed again. A table
@@ -11,16 +13,18 @@
 
 mod advice;
 mod damage;
+mod secret;
 mod statement;
+mod twice;
 
 use std::ops::Range;
 
 use bus_options::{Code, Declared, codes};
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
-pub use advice::may_be_secret;
 pub use damage::Damage;
 use statement::{Kind, Statement};
+use twice::{path, section_end};
 
 use crate::language::Root;
 
@@ -50,6 +54,8 @@ pub struct Mistake {
     pub message: String,
     /// What to do.
     pub hint: Option<String>,
+    /// What of its line may be a secret.
+    pub secret: Range<usize>,
 }
 
 /// Finds every mistake in the syntax of a text, and what can be read all the same.
@@ -60,15 +66,36 @@ pub fn recover(text: &str) -> Recovered {
     while let Some(mut text) = waiting.pop() {
         while let Some(error) = first_error(&text) {
             let statements = statement::all(&text, &tables);
-            let Some(broken) = broken(&statements, error.0.start) else { break };
-            if recovered.mistakes.len() >= MAX_MISTAKES {
-                recovered.lose(&mut text, &statements, broken, statements[broken].range.start..usize::MAX);
-                break;
+            let broken = broken(&statements, error.0.start);
+            // Tables that stand there twice are told elsewhere, but each costs a text.
+            let full = recovered.mistakes.len() + recovered.texts.len() + waiting.len() >= MAX_MISTAKES;
+            match broken {
+                Some(broken) if full => {
+                    let begin = statements[broken].range.start.min(line_around(&text, error.0.start).start);
+                    recovered.lose(&mut text, &statements, broken, begin..usize::MAX);
+                    break;
+                }
+                Some(broken) if holds(&statements[broken], error.0.start, &text) => {
+                    let aside = recovered.mend(&mut text, &statements, broken, error);
+                    waiting.extend(aside);
+                }
+                // A comment, or a line of blanks that are none.
+                _ => {
+                    let line = line_around(&text, error.0.start);
+                    if text[line.clone()].trim_matches(' ').is_empty() {
+                        break;
+                    }
+                    let hint = "a character that does not show stands in this line: write the line anew";
+                    recovered.tell(error.0, error.1, Some(hint.to_owned()));
+                    blank(&mut text, line);
+                }
             }
-            let aside = recovered.mend(&mut text, &statements, broken, error);
-            waiting.extend(aside);
         }
         recovered.texts.push(text);
+    }
+    let statements = statement::all(text, &tables);
+    for mistake in &mut recovered.mistakes {
+        mistake.secret = secret::in_line(text, &statements, mistake.range.start);
     }
     recovered
 }
@@ -87,6 +114,17 @@ fn broken(statements: &[Statement], at: usize) -> Option<usize> {
     endless.or((!statements.is_empty()).then_some(stumbled))
 }
 
+/// Whether the parser stumbled in this statement, or because of it.
+fn holds(statement: &Statement, at: usize, text: &str) -> bool {
+    statement.unclosed.is_some() || statement.range.contains(&at) || at >= text.len()
+}
+
+/// The line in which a place is, without its end.
+fn line_around(text: &str, at: usize) -> Range<usize> {
+    let begin = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+    begin..text[begin..].find('\n').map_or(text.len(), |end| begin + end)
+}
+
 impl Recovered {
     /// Tells one mistake and takes what holds it out of the text; returns a text of its own for a table that stands
     /// there twice.
@@ -100,7 +138,8 @@ impl Recovered {
         let statement = &statements[broken];
         let twice = message == "duplicate key";
         if let Some(open) = statement.unclosed {
-            self.mistakes.push(advice::unclosed(text, open));
+            let advice::Advice { range, message, hint } = advice::unclosed(text, open);
+            self.tell(range, message, Some(hint));
             self.lose(text, statements, broken, statement.range.clone());
             return None;
         }
@@ -115,25 +154,12 @@ impl Recovered {
                 None
             }
             (Kind::Value, true) => {
-                let line = &text[statement.range.clone()];
-                let key = line.split('=').next().unwrap_or("").trim();
-                let begin = statement.range.start + (line.len() - line.trim_start().len());
-                let first = header_of(statements, broken).map_or(0, |header| header + 1);
-                let same = |other: &&Statement| {
-                    text[other.range.clone()].split('=').next().is_some_and(|other| other.trim() == key)
-                };
-                let hint = match statements[first..broken].iter().find(same) {
-                    Some(first) => format!("it stands in line {} too: keep one of them", line_of(text, &first.range)),
-                    None => "keep one of them".to_owned(),
-                };
-                let message = format!("the key `{key}` stands here twice");
-                let range = begin..begin + key.len();
-                self.mistakes.push(Mistake { code: codes::DUPLICATE, range, message, hint: Some(hint) });
-                blank(text, statement.range.clone());
+                self.second_key(text, statements, broken, range);
                 None
             }
             (Kind::Value, false) => {
-                let advised = advice::of(&text[statement.range.clone()]);
+                let header = header_of(statements, broken).map_or("", |header| &text[statements[header].range.clone()]);
+                let advised = advice::of(&text[statement.range.clone()], header);
                 if advised.is_empty() {
                     self.tell(range, message, advice::unquoted_name(&text[statement.range.clone()]));
                 }
@@ -147,8 +173,12 @@ impl Recovered {
         }
     }
 
+    fn add(&mut self, code: Code, range: Range<usize>, message: String, hint: Option<String>) {
+        self.mistakes.push(Mistake { code, range, message, hint, secret: 0..0 });
+    }
+
     fn tell(&mut self, range: Range<usize>, message: String, hint: Option<String>) {
-        self.mistakes.push(Mistake { code: codes::SYNTAX, range, message, hint });
+        self.add(codes::SYNTAX, range, message, hint);
     }
 
     /// Takes a part out of the text, and remembers what may be missed for it.
@@ -164,71 +194,11 @@ impl Recovered {
         self.damage.lose(&path, begin..end.max(range.end), &text[range.clone()]);
         blank(text, range);
     }
-
-    /// The second of two tables with one name goes into a text of its own, with the tables below it.
-    fn second_table(&mut self, text: &mut String, statements: &[Statement], broken: usize) -> Option<String> {
-        let header = statements[broken].range.clone();
-        let path = path(&text[header.clone()]);
-        let section = header.start..section_end(statements, broken, &path, text);
-        let own = !matches!(path.first().map(String::as_str), Some("bus" | "defaults" | "tests"));
-        // Named tables are told where names are checked, whichever files they stand in.
-        if path.len() != 2 || !own {
-            let same =
-                |other: &&Statement| other.kind == Kind::Header && self::path(&text[other.range.clone()]) == path;
-            let first = statements[..broken].iter().find(same).map(|first| line_of(text, &first.range));
-            let first = first.map_or(String::new(), |line| format!("it stands in line {line} too: "));
-            let line = text[header.clone()].trim();
-            let begin = header.start + (text[header.clone()].len() - text[header.clone()].trim_start().len());
-            self.mistakes.push(Mistake {
-                code: codes::DUPLICATE,
-                range: begin..begin + line.len(),
-                message: format!("the table `{}` stands here twice", path.join(".")),
-                hint: Some(format!("{first}put both together")),
-            });
-        }
-        // A table below one that is named has no sense alone.
-        let aside = (path.len() <= 2).then(|| {
-            let mut aside = text.clone();
-            blank(&mut aside, 0..section.start);
-            blank(&mut aside, section.end..text.len());
-            aside
-        });
-        blank(text, section);
-        aside
-    }
-}
-
-/// Where the table of a statement ends: at the next header that is not below `path`.
-fn section_end(statements: &[Statement], at: usize, path: &[String], text: &str) -> usize {
-    let below = |header: &Statement| !path.is_empty() && self::path(&text[header.range.clone()]).starts_with(path);
-    let ends = |other: &&Statement| other.kind == Kind::Header && !below(other);
-    statements[at + 1..].iter().find(ends).map_or(text.len(), |next| next.range.start)
 }
 
 /// The header above a statement.
 fn header_of(statements: &[Statement], at: usize) -> Option<usize> {
     statements[..at].iter().rposition(|statement| statement.kind == Kind::Header)
-}
-
-/// The names in a header; what looks like them, if it cannot be read.
-fn path(header: &str) -> Vec<String> {
-    let Ok(document) = DeTable::parse(header) else {
-        return header.trim().trim_matches(['[', ']']).split('.').map(|name| name.trim().to_owned()).collect();
-    };
-    let mut path = Vec::new();
-    let mut table = document.get_ref();
-    while let Some((key, value)) = table.iter().next() {
-        path.push(key.get_ref().to_string());
-        table = match value.get_ref() {
-            DeValue::Table(table) => table,
-            DeValue::Array(items) => match items.iter().next().and_then(|item| item.get_ref().as_table()) {
-                Some(table) => table,
-                None => break,
-            },
-            _ => break,
-        };
-    }
-    path
 }
 
 fn line_of(text: &str, range: &Range<usize>) -> usize {
