@@ -82,9 +82,7 @@ impl<'a> Scan<'a> {
             let begin = self.at;
             if let Some(end) = self.given.filter(|_| !c.is_whitespace() && !"#,]}=".contains(c)) {
                 self.given = None;
-                if let Some(advice) = self.after_a_value(begin, end) {
-                    return Some(Err(advice));
-                }
+                return self.after_a_value(begin, end).map(Err);
             }
             self.at += c.len_utf8();
             match c {
@@ -153,8 +151,7 @@ impl<'a> Scan<'a> {
             return Some(Advice { range: end - 1..end, message: "the text ends here already".to_owned(), hint });
         }
         if self.open.is_empty() {
-            // Nothing can be told about what follows.
-            self.at = self.statement.len();
+            // Nothing can be told about what follows: the parser's own words have to do.
             return None;
         }
         self.value = self.open.last() == Some(&b'[');
@@ -348,6 +345,9 @@ mod tests {
             "a = 'C:\\x'",
             "a = { b = \"c\", 'd' = [1, 2.5, { e = false }] } # f",
             "a = '''\nb\n'''",
+            // Neither is TOML, but there is nothing to say that the parser does not.
+            "a = \"x\" b = \"y\"",
+            "a = [1] [2]",
         ];
         for statement in good {
             assert_eq!(of(statement, ""), [], "{statement}");
