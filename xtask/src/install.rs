@@ -15,6 +15,7 @@ struct Need {
 }
 
 const NEEDS: &[Need] = &[
+    Need { what: "make, which builds the allocator", packages: &["make"], present: || on_path("make") },
     Need {
         what: "RabbitMQ server",
         packages: &["rabbitmq-server"],

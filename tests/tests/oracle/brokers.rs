@@ -98,7 +98,8 @@ async fn a_full_queue_that_is_deleted_is_reported_as_a_gap() {
         let incidents = scene.incidents().await?;
         Ok(incidents.into_iter().find(|(kind, subject, _)| kind == "gap" && subject == ORDERS))
     };
-    let gap = eventually("an incident about the gap", Duration::from_secs(30), gap).await;
+    // A consumer that meets the missing queue waits for its bound, then a hole for its age: about half a minute.
+    let gap = eventually("an incident about the gap", Duration::from_secs(90), gap).await;
     writing.stop().await.unwrap();
     scene.drained().await.unwrap();
     let verdicts = scene.judge(&nothing_pushed()).await.unwrap();
