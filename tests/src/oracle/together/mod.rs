@@ -1,7 +1,7 @@
 //! Everything at once: `latest`, holds (`requires` and maps), `schedule`, `batch`, retries, letters that come back, `resend`,
 //! `load`, `rewind`, pauses and reloads, over receivers that misbehave, while the bus is killed.
 //!
-//! Here too all ledgers are held ([`super::between`]): issued → handed → confirmed → delivered, of all three streams.
+//! Here too all ledgers are held (`between.rs`): issued → handed → confirmed → delivered, of all three streams.
 
 mod deeds;
 mod life;
