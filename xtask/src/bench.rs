@@ -40,7 +40,7 @@ pub fn run(options: &Options) -> Result<bool> {
         Which::C => ["-p", "bus-connectors", "--example", "parse"],
         Which::A | Which::D | Which::Memory => ["-p", "entity-bus", "--bin", "bus"],
     };
-    for package in [measured, ["-p", "bus-tests", "--bin", "bench"]] {
+    for package in [measured, ["-p", "bus-tests", "--bin", "bench"], ["-p", "bus-tests", "--bin", "receiver"]] {
         let mut build = cargo(&["build", "--release"]);
         build.args(package);
         if !succeeds(build)? {
