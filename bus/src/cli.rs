@@ -1,21 +1,29 @@
 //! The command line, as people read it in `bus --help`.
 
 mod backfill;
+mod configure;
 mod cursor;
 mod dead;
+mod look;
+mod maintenance;
+mod names;
 mod pause;
 mod tasks;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bus_core::vocabulary::{RouteName, StreamName, SubscriptionName, SystemName};
-use clap::builder::TypedValueParser as _;
+use bus_core::vocabulary::{RouteName, SubscriptionName};
 use clap::{Args, Parser, Subcommand};
 
+use names::{duration, route, subscription};
+
 pub use backfill::{Backfill, BackfillCommand, BackfillOne};
+pub use configure::{Check, Init, Preview, Test, WhatIf};
 pub use cursor::{Cursor, CursorRewind, CursorShow};
 pub use dead::{Dead, DeadChoice, DeadEdit, DeadExport, DeadGroups, DeadImport, DeadList, DeadOne, DeadReplay};
+pub use look::{AcceptSource, Incidents, Status, Where};
+pub use maintenance::{Maintenance, MaintenanceStart};
 pub use pause::{Kind, Pause, Resume};
 pub use tasks::{Load, Resend, Tasks, TasksCommand};
 
@@ -86,13 +94,6 @@ pub enum Command {
     DemoBase,
 }
 
-#[derive(Debug, Args)]
-pub struct DemoReceiver {
-    /// Where every request is written before it is answered
-    #[arg(long)]
-    pub ledger: PathBuf,
-}
-
 /// Which configuration.
 #[derive(Debug, Clone, Args)]
 pub struct Config {
@@ -132,103 +133,6 @@ pub struct Reload {
 }
 
 #[derive(Debug, Args)]
-pub struct Check {
-    /// The configuration
-    #[arg(value_name = "FILE", default_value = "routes.toml")]
-    pub file: PathBuf,
-    /// Also reach every system: latency, rights, version
-    #[arg(long)]
-    pub connect: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct Test {
-    /// The configuration
-    #[arg(value_name = "FILE", default_value = "routes.toml")]
-    pub file: PathBuf,
-    /// Only tests whose name or route holds this text
-    #[arg(long, value_name = "TEXT")]
-    pub only: Option<String>,
-    /// Print JSON: one object for each test
-    #[arg(long)]
-    pub json: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct WhatIf {
-    /// The edited configuration
-    #[arg(value_name = "NEW")]
-    pub new: PathBuf,
-    /// The present one
-    #[command(flatten)]
-    pub config: Config,
-    /// Only this route
-    #[arg(long)]
-    pub route: Option<String>,
-    /// So many messages of each stream, the newest
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=10_000).map(usize::from))]
-    pub last: usize,
-    /// Show at most so many differences of each route
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    pub show: usize,
-    /// Print JSON, with all differences
-    #[arg(long)]
-    pub json: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct Init {
-    /// The root of the base's interface: http://HOST/BASE/odata/standard.odata
-    #[arg(long = "from-1c", value_name = "URL")]
-    pub from_1c: url::Url,
-    /// A user of the base
-    #[arg(long)]
-    pub user: Option<String>,
-    /// The variable that holds the user's password
-    #[arg(long, value_name = "NAME", default_value = "ERP_PASSWORD")]
-    pub password_env: String,
-    /// The name that the configuration gives to the base
-    #[arg(long, value_name = "NAME", default_value = "erp", value_parser = system)]
-    pub system: SystemName,
-    /// Write streams of objects whose name fits, as 'Справочник.*' or 'Document_Заказ*' (may be repeated); without it, list everything
-    #[arg(long, value_name = "PATTERN")]
-    pub only: Vec<String>,
-    /// Into a new file, instead of the terminal
-    #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
-    /// Also count the records of each object: one request each
-    #[arg(long)]
-    pub count: bool,
-    /// Print the list as JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct Preview {
-    #[command(flatten)]
-    pub config: Config,
-    /// The stream
-    #[arg(value_parser = stream)]
-    pub stream: StreamName,
-    /// So many records
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=100).map(usize::from))]
-    pub records: usize,
-    /// From the beginning, and not from where the feed stands
-    #[arg(long)]
-    pub begin: bool,
-    /// Also the requests and their answers, as they went over the wire, without credentials
-    #[arg(long)]
-    pub raw: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-#[derive(Debug, Args)]
 pub struct Demo {
     /// End by itself after this time ("30s", "2m")
     #[arg(long = "for", value_name = "TIME", value_parser = duration)]
@@ -236,6 +140,13 @@ pub struct Demo {
     /// No live view; one line of JSON at the end
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct DemoReceiver {
+    /// Where every request is written before it is answered
+    #[arg(long)]
+    pub ledger: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -250,123 +161,6 @@ pub struct Pull {
     /// At most so many messages
     #[arg(long, default_value_t = 100)]
     pub limit: usize,
-}
-
-#[derive(Debug, Args)]
-pub struct Status {
-    #[command(flatten)]
-    pub config: Config,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct Incidents {
-    #[command(flatten)]
-    pub config: Config,
-    /// Also so many that are over, the latest first
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub past: usize,
-    /// Say that one is over which nothing else closes, as in gap:orders-to-shop
-    #[arg(long, value_name = "KIND:SUBJECT", conflicts_with = "past")]
-    pub close: Option<String>,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct AcceptSource {
-    #[command(flatten)]
-    pub config: Config,
-    /// The feed (it bears the name of its stream)
-    pub feed: String,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Maintenance {
-    /// Begin now: incidents are kept and shown, but nobody is told
-    Start(MaintenanceStart),
-    /// End before its time: what is still open is told
-    End(MaintenanceEnd),
-    /// What is under way, by command and by the configuration
-    List(Status),
-}
-
-#[derive(Debug, Args)]
-pub struct MaintenanceStart {
-    #[command(flatten)]
-    pub config: Config,
-    /// Only this system; without it, everything
-    #[arg(long)]
-    pub system: Option<String>,
-    /// How long ("30m", "2h")
-    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
-    pub duration: Duration,
-    /// Why, for those who wonder at the silence
-    #[arg(long)]
-    pub why: String,
-    /// Who; without it, the user of this machine
-    #[arg(long)]
-    pub who: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub struct MaintenanceEnd {
-    #[command(flatten)]
-    pub config: Config,
-    /// Its number
-    pub id: i64,
-}
-
-#[derive(Debug, Args)]
-pub struct Where {
-    #[command(flatten)]
-    pub config: Config,
-    /// Its label ("УТ-000123") or its key, whole; without it, the newest objects by time and state
-    pub word: Option<String>,
-    /// Only of this stream
-    #[arg(long)]
-    pub stream: Option<String>,
-    /// Only versions read since then: "2h" (ago), "2026-11-22", "2026-11-22 14:30" in the time zone of the bus
-    #[arg(long, value_name = "TIME")]
-    pub since: Option<String>,
-    /// Only versions read before then, written as for --since
-    #[arg(long, value_name = "TIME")]
-    pub until: Option<String>,
-    /// Only objects with a message in this state on some route
-    #[arg(long, value_parser = ["delivered", "skipped", "dead", "waiting", "on-its-way"])]
-    pub state: Option<String>,
-    /// At most so many objects, the newest
-    #[arg(long, default_value_t = 10)]
-    pub limit: usize,
-    /// At most so many versions of each, the newest
-    #[arg(long, default_value_t = 20)]
-    pub versions: usize,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-fn route(text: &str) -> Result<RouteName, String> {
-    RouteName::new(text).map_err(|error| error.to_string())
-}
-
-fn stream(text: &str) -> Result<StreamName, String> {
-    StreamName::new(text).map_err(|error| error.to_string())
-}
-
-fn system(text: &str) -> Result<SystemName, String> {
-    SystemName::new(text).map_err(|error| error.to_string())
-}
-
-fn subscription(text: &str) -> Result<SubscriptionName, String> {
-    SubscriptionName::new(text).map_err(|error| error.to_string())
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    bus_core::policy::parse_duration(text).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

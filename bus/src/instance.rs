@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bus_config::Landscape;
-use bus_core::engine::supervisor::{self, Running};
+use bus_core::engine::supervisor::{self, Running, watched};
 use bus_storage::Database;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::live::Live;
@@ -18,6 +19,12 @@ use crate::reload::{self, Current, Dropped, Refused, Reloader};
 use crate::server::{self, App};
 use crate::watch::{self, Oversight};
 use crate::wire::{self, Workshop, parts};
+
+/// After the drain: gates are closed, answers under way are sent, oversight writes down what it knows. Together with the
+/// drain below the 20 s after which `deploy/bus.service` kills.
+const END: Duration = Duration::from_secs(3);
+/// Open connections of slow clients do not hold up the end.
+const CLIENTS: Duration = Duration::from_secs(1);
 
 /// Why it does not start.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +60,7 @@ impl Instance {
         // An error means that it is installed already, which is what is wanted.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let workshop = Arc::new(Workshop::open(landscape, database).await?);
-        let key = landscape.bus.key.as_ref().map(|key| wire::load(key, "the key of [bus]")).transpose()?;
+        let key = landscape.bus.key.as_ref().map(|key| wire::secrets::load(key, "the key of [bus]")).transpose()?;
         let arrangement =
             reload::arranged(&workshop, landscape, dropped, &[], false).await.map_err(StartError::Refused)?;
         for place in &arrangement.kept {
@@ -108,35 +115,43 @@ impl Instance {
             doors: live_doors,
             outs: live_outs,
             reloader: Arc::new(reloader),
+            stopping: CancellationToken::new(),
         });
         let stop = CancellationToken::new();
         let watch = running.watch().clone();
         let tasks = workshop.operations.tasks.clone();
-        tokio::spawn(tasks.run(move |route| watch.route(route), stop.clone()));
-        tokio::spawn(workshop.operations.backfills.clone().run(Arc::clone(&app.oversight) as _, stop.clone()));
+        let told = |name: &str| (name.to_owned(), workshop.incidents.clone());
+        let (name, incidents) = told("tasks");
+        tokio::spawn(watched(tasks.run(move |route| watch.route(route), stop.clone()), name, incidents));
+        let backfills = workshop.operations.backfills.clone();
+        let (name, incidents) = told("backfills");
+        tokio::spawn(watched(backfills.run(Arc::clone(&app.oversight) as _, stop.clone()), name, incidents));
         let server = tokio::spawn(server::serve(listener, Arc::clone(&app), stop.clone()));
         let mut watching = watch::start(&app.oversight, &stop);
         watching.extend(notify::start(&app.channels, &app.oversight, &stop));
         Ok(Self { workshop, running, server, watching, stop, app })
     }
 
-    /// Drains within the bound; `true` if nothing had to be cut off.
+    /// Drains within the bound, and ends at most 3 s later; `true` if nothing had to be cut off. From the first moment on
+    /// it is not ready.
     pub async fn stop(self, bound: Duration) -> bool {
-        // A reload that is just starting jobs would start them behind the stop.
-        let _held = tokio::time::timeout(bound, self.app.reloader.hold()).await;
-        let clean = self.running.stop(bound).await;
-        if clean {
-            self.workshop.gates.close_all().await;
-        }
+        self.app.stopping.cancel();
+        let drained = Instant::now() + bound;
+        // A reload under way has the same time: what it would start from now on ends at once, and none begins any more.
+        let (ended, held) = tokio::join!(self.running.stop(bound), timeout_at(drained, self.app.reloader.hold()));
+        let clean = ended && held.is_ok();
         self.stop.cancel();
-        // Open connections of slow clients do not hold up the end.
-        if tokio::time::timeout(Duration::from_secs(1), self.server).await.is_err() {
-            tracing::debug!("a client kept its connection open");
-        }
-        for task in self.watching {
-            if tokio::time::timeout(Duration::from_secs(1), task).await.is_err() {
-                tracing::debug!("an oversight task did not end in time");
+        let gates = async {
+            if clean {
+                self.workshop.gates.close_all().await;
             }
+        };
+        let server = timeout(CLIENTS, self.server);
+        let rest = async { tokio::join!(gates, server, futures::future::join_all(self.watching)) };
+        if timeout(END, rest).await.is_err() {
+            tracing::warn!(
+                "the state store is too slow to note everything at the end: nothing is lost, the next start waits longer"
+            );
         }
         clean
     }

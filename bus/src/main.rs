@@ -20,8 +20,12 @@ mod watch;
 mod wire;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
+
+/// What still runs in the background when a command has ended has so long.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     end_quietly_without_a_reader();
@@ -35,7 +39,10 @@ fn main() -> ExitCode {
             return ExitCode::from(71);
         }
     };
-    match runtime.block_on(command::dispatch(cli)) {
+    let ended = runtime.block_on(command::dispatch(cli));
+    // Everything was waited for that matters; a blocking call that hangs (a name server, a disk) must not keep the process.
+    runtime.shutdown_timeout(LAST_MOMENT);
+    match ended {
         Ok(code) => code,
         Err(error) => {
             eprintln!("bus: {error:#}");

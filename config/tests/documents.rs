@@ -20,11 +20,41 @@ fn the_shipped_routes_pass() {
 
 #[test]
 fn the_reference_is_current() {
-    let page = repository().join("docs/reference/routes.md");
-    let current = bus_config::reference_markdown();
+    is_current("docs/reference/routes.md", &bus_config::reference_markdown());
+}
+
+#[test]
+fn the_reference_of_metrics_is_current_and_other_pages_name_no_others() {
+    let reference = bus_core::engine::metrics::reference();
+    is_current("docs/reference/metrics.md", &reference);
+    let mut folders = vec![repository().join("docs"), repository().join("dashboards"), repository().join("deploy")];
+    let mut named = 0;
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap_or_default();
+            for word in text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
+                // Crates are named in one word; the sum and the parts of a histogram are its own.
+                let metric = ["_bucket", "_sum", "_count"].iter().fold(word, |name, end| name.trim_end_matches(end));
+                if metric.starts_with("bus_") && metric.matches('_').count() > 1 {
+                    let known = reference.contains(&format!("| `{metric}` |"));
+                    assert!(known, "{}: there is no metric {word}", path.display());
+                    named += 1;
+                }
+            }
+        }
+    }
+    assert!(named > 30, "the reference itself, and the table of dashboards: {named}");
+}
+
+fn is_current(page: &str, current: &str) {
+    let page = repository().join(page);
     if std::env::var_os("BUS_WRITE_DOCS").is_some() {
         fs::create_dir_all(page.parent().unwrap()).unwrap();
-        fs::write(&page, &current).unwrap();
+        fs::write(&page, current).unwrap();
     }
     let shipped = fs::read_to_string(&page).unwrap_or_default();
     assert!(shipped == current, "run BUS_WRITE_DOCS=1 cargo test -p bus-config, and commit {}", page.display());

@@ -1,4 +1,5 @@
-//! Every example that is shipped passes the check: files named `routes*.toml`, and the toml blocks of all pages.
+//! Every example that is shipped passes the check, and the schema that editors use: files named `routes*.toml`, and the toml
+//! blocks of all pages.
 //!
 //! A block whose fence says `toml partial` may use names that it does not define, and define streams that nobody takes;
 //! one that says `toml other` is no routes file.
@@ -51,6 +52,13 @@ fn mistakes(block: &Block) -> String {
     to_text(&diagnostics, Colour::Off)
 }
 
+/// Where the schema for editors finds a mistake in this text.
+fn by_schema(text: &str) -> Vec<String> {
+    let schema = jsonschema::validator_for(&bus_config::json_schema()).unwrap();
+    let value: serde_json::Value = toml::from_str(text).unwrap();
+    schema.iter_errors(&value).map(|error| error.instance_path().to_string()).collect()
+}
+
 /// Files of the repository, but not what is built or made wrong on purpose.
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
@@ -72,10 +80,13 @@ fn every_example_passes() {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         if name.starts_with("routes") && name.ends_with(".toml") {
             assert_eq!(to_text(&bus_config::check(&path).diagnostics, Colour::Off), "", "{}", path.display());
+            assert_eq!(by_schema(&fs::read_to_string(&path).unwrap()), [""; 0], "{}", path.display());
             checked += 1;
         } else if name.ends_with(".md") {
             for block in blocks(&fs::read_to_string(&path).unwrap()) {
                 assert_eq!(mistakes(&block), "", "{}, the block at line {}", path.display(), block.line);
+                let by_schema = by_schema(&block.text);
+                assert_eq!(by_schema, [""; 0], "{}, the block at line {}", path.display(), block.line);
                 checked += 1;
             }
         }
@@ -93,4 +104,25 @@ fn a_wrong_block_is_noticed_and_a_part_may_lack_names_only() {
     assert!(mistakes(&found[1]).contains("did you mean `routes`?"));
     let whole = Block { line: 5, partial: false, text: found[0].text.clone() };
     assert!(mistakes(&whole).contains("BUS-C011"));
+}
+
+#[test]
+fn the_schema_finds_mistakes_of_structure_and_no_others() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files/ten");
+    let ten = |file: &str| by_schema(&fs::read_to_string(folder.join(file)).unwrap());
+    // Of the ten: `concurency`. Time zones, programs, secrets and what belongs together is for `bus check`.
+    assert_eq!(ten("routes.toml"), ["/systems/shop"]);
+    assert_eq!(ten("routes.d/склад.toml"), [""; 0]);
+    let route = "[routes.r]\nstream = \"s\"\nto = \"x\"\n";
+    for (text, place) in [
+        ("[rotes.r]\nto = \"x\"\n".to_owned(), ""),
+        ("[routes.r]\nto = \"x\"\n".to_owned(), "/routes/r"),
+        (format!("{route}when_left = \"keep\"\n"), "/routes/r/when_left"),
+        (format!("{route}concurrency = \"many\"\n"), "/routes/r/concurrency"),
+        (format!("{route}send = {{ path = 7 }}\n"), "/routes/r/send/path"),
+        ("[systems.\"склад\"]\nkind = \"htp\"\nurl = \"http://x\"\n".to_owned(), "/systems/склад"),
+    ] {
+        assert_eq!(by_schema(&text), [place], "{text}");
+    }
+    assert_eq!(by_schema(route), [""; 0]);
 }

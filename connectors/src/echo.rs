@@ -25,8 +25,10 @@ impl Credentials {
             let token = sent.split_once(' ').map_or(sent, |(_, token)| token.trim_start());
             forms.extend([secret.expose(), sent, token].map(str::to_owned));
         }
-        // In an answer that is JSON; some escape the slash too, and what is no ASCII.
+        // In an answer that is XML, or JSON; some escape the slash too, and what is no ASCII.
         for at in 0..forms.len() {
+            let text = forms[at].replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+            forms.extend([text.replace('"', "&quot;").replace('\'', "&apos;"), text]);
             let quoted = serde_json::Value::from(forms[at].as_str()).to_string();
             let quoted = &quoted[1..quoted.len() - 1];
             let ascii = ascii(quoted);
@@ -36,6 +38,25 @@ impl Credentials {
         forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         forms.dedup();
         Self(forms.into_iter().map(Secret::new).collect())
+    }
+
+    /// Bytes of the longest form.
+    pub(crate) fn longest(&self) -> usize {
+        self.0.first().map_or(0, |form| form.expose().len())
+    }
+
+    /// As [`Credentials::mask`], for a text that may have been cut anywhere: also what it ends with, if a credential begins so.
+    pub(crate) fn mask_cut(&self, text: String) -> String {
+        let mut text = self.mask(text);
+        let begins = |form: &Secret| {
+            let ends = form.expose().char_indices().map(|(at, _)| at).filter(|end| *end >= MASKED_FROM);
+            ends.rev().find(|end| text.ends_with(&form.expose()[..*end]))
+        };
+        if let Some(begun) = self.0.iter().filter_map(begins).max() {
+            text.truncate(text.len() - begun);
+            text.push_str("***");
+        }
+        text
     }
 
     /// The text with stars for what is secret.
@@ -78,6 +99,7 @@ mod tests {
             ("Bearer to/ken-1 is old".to_owned(), "***is old"),
             ("to/ken-1, abc".to_owned(), "***, abc"),
             (r#"{"got":"\u043f\u0430\u0440\u043e\u043b\u044c\/7"}"#.to_owned(), r#"{"got":"***"}"#),
+            ("<m>pa/ss&quot;word</m><m>pa/ss\"word</m>".to_owned(), "<m>***</m><m>***</m>"),
         ] {
             assert_eq!(credentials.mask(text), expected);
         }

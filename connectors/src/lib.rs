@@ -3,6 +3,7 @@
 //! progress belong to the engine.
 
 mod certificate;
+mod closed;
 mod echo;
 pub mod http;
 mod in_turn;
@@ -12,6 +13,7 @@ pub mod push;
 mod serves;
 pub mod sql;
 mod tape;
+mod web;
 
 pub use serves::{Served, Serves, Several};
 pub use tape::{Heard, Tape};

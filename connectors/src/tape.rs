@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use crate::echo::Credentials;
+
 /// Of one answer; the rest is counted and left out.
 const ANSWER_BYTES: usize = 64 * 1024;
 /// Requests of one look; more are left out.
@@ -26,11 +28,15 @@ pub struct Heard {
 pub struct Tape(Arc<Mutex<Vec<Heard>>>);
 
 /// The place of one request on the tape; without one nothing is noted.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Track {
     of: Option<(Tape, usize)>,
-    /// The end of the last piece of an answer, where it cut a character.
-    rest: Vec<u8>,
+    /// Of the answer as it came: as much as is shown, and what of a credential may stand behind that.
+    raw: Vec<u8>,
+    /// Bytes behind that.
+    behind: usize,
+    /// What is not shown of it.
+    credentials: Credentials,
 }
 
 impl Tape {
@@ -47,7 +53,7 @@ impl Tape {
             return Track::default();
         }
         heard.push(Heard { request: request(), ..Heard::default() });
-        Track { of: Some((tape.clone(), heard.len() - 1)), rest: Vec::new() }
+        Track { of: Some((tape.clone(), heard.len() - 1)), ..Track::default() }
     }
 
     fn inner(&self) -> MutexGuard<'_, Vec<Heard>> {
@@ -61,27 +67,36 @@ impl Track {
         self.of.is_some()
     }
 
+    /// The answer may hold what the request signed in with.
+    pub(crate) fn masking(self, credentials: &Credentials) -> Self {
+        Self { credentials: credentials.clone(), ..self }
+    }
+
     /// A piece of the answer.
     pub(crate) fn answer(&mut self, bytes: &[u8]) {
         let Some((tape, at)) = &self.of else { return };
-        self.rest.extend_from_slice(bytes);
-        let whole = match std::str::from_utf8(&self.rest) {
+        let room = (ANSWER_BYTES + self.credentials.longest()).saturating_sub(self.raw.len()).min(bytes.len());
+        self.raw.extend_from_slice(&bytes[..room]);
+        self.behind += bytes.len() - room;
+        // A character that the piece has cut is whole with the next one.
+        let whole = match std::str::from_utf8(&self.raw) {
             Err(error) if error.error_len().is_none() => error.valid_up_to(),
-            _ => self.rest.len(),
+            _ => self.raw.len(),
         };
-        let mut heard = tape.inner();
-        if let Some(heard) = heard.get_mut(*at) {
-            let text = String::from_utf8_lossy(&self.rest[..whole]);
-            let room = text.floor_char_boundary(ANSWER_BYTES.saturating_sub(heard.answer.len()).min(text.len()));
-            heard.answer.push_str(&text[..room]);
-            heard.left_out += text.len() - room;
+        // As a whole: a credential may come in two pieces.
+        let mut text = self.credentials.mask_cut(String::from_utf8_lossy(&self.raw[..whole]).into_owned());
+        let all = text.len() + self.behind;
+        text.truncate(text.floor_char_boundary(ANSWER_BYTES));
+        if let Some(heard) = tape.inner().get_mut(*at) {
+            (heard.left_out, heard.answer) = (all - text.len(), text);
         }
-        self.rest.drain(..whole);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use bus_core::vocabulary::Secret;
+
     use super::*;
 
     #[test]
@@ -99,5 +114,32 @@ mod tests {
             Tape::request(Some(&tape), String::new);
         }
         assert_eq!(tape.heard().len(), REQUESTS);
+    }
+
+    #[test]
+    fn what_the_request_signed_in_with_is_not_shown_however_the_answer_comes() {
+        let login = ("шина".to_owned(), Secret::new("тайна&1"));
+        let credentials = Credentials::new(Some(&login), std::iter::empty());
+        let heard = |pieces: &[&[u8]]| {
+            let tape = Tape::default();
+            let mut track = Tape::request(Some(&tape), || "GET /".to_owned()).masking(&credentials);
+            pieces.iter().for_each(|piece| track.answer(piece));
+            tape.heard().remove(0)
+        };
+        let answer = "<m>тайна&amp;1</m> и тайна&1.";
+        assert_eq!(heard(&[answer.as_bytes()]).answer, "<m>***</m> и ***.");
+        let bytes: Vec<&[u8]> = answer.as_bytes().chunks(1).collect();
+        assert_eq!(heard(&bytes).answer, "<m>***</m> и ***.");
+        // Cut in the middle of it, and where no more is shown.
+        assert_eq!(heard(&["нет, тайна".as_bytes()]).answer, "нет, ***");
+        let long = vec![b'x'; ANSWER_BYTES - 5];
+        let cut = heard(&[&long, "тайна&1 и ещё".as_bytes()]);
+        assert!(
+            cut.answer.ends_with("xxx*** ") && cut.answer.len() <= ANSWER_BYTES,
+            "{}",
+            &cut.answer[ANSWER_BYTES - 20..]
+        );
+        let unmasked = ANSWER_BYTES - 5 + "*** и ещё".len();
+        assert_eq!(cut.answer.len() + cut.left_out, unmasked);
     }
 }

@@ -170,7 +170,7 @@ async fn changes(source: &mut OdataSource) -> usize {
         count += batch.records.len();
         cursor = batch.next;
         let is_all = cursor.as_ref().unwrap().as_str().contains("\"done\":true");
-        source.committed(cursor.as_ref()).await.unwrap();
+        source.committed(cursor.as_ref(), &Permits::unbounded()).await.unwrap();
         if is_all {
             return count;
         }

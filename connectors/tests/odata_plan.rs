@@ -4,15 +4,19 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bus_connectors::odata::{BaseOptions, Changes, OdataSource, Options, Plan, Read};
 use bus_connectors::{Served, Serves, Several};
-use bus_core::ports::permits::Permits;
+use bus_core::ports::permits::{Closed, Permit, PermitSource, Permits};
 use bus_core::ports::source::{Batch, BatchLimit, Source, SourceError, SourceFault};
 use bus_core::vocabulary::{Cursor, Key, Operation, Record, StreamName};
 use bus_simulator::{Faults, Simulator};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 const PLAN: &str = "ExchangePlan_ШинаДанных";
 const ORDERS: &str = "Document_ЗаказКлиента";
@@ -81,12 +85,16 @@ impl Engine {
     }
 
     async fn round(&mut self, source: &mut OdataSource) -> Result<bool, SourceError> {
-        source.committed(self.cursor.as_ref()).await?;
-        let batch = source.fetch(self.cursor.as_ref(), LIMIT, &Permits::unbounded()).await?;
+        self.paced_round(source, &Permits::unbounded()).await
+    }
+
+    async fn paced_round(&mut self, source: &mut OdataSource, permits: &Permits) -> Result<bool, SourceError> {
+        source.committed(self.cursor.as_ref(), permits).await?;
+        let batch = source.fetch(self.cursor.as_ref(), LIMIT, permits).await?;
         let (next, more) = (batch.next.clone(), batch.more);
         self.publish(batch);
         self.cursor = next.or(self.cursor.take());
-        source.committed(self.cursor.as_ref()).await?;
+        source.committed(self.cursor.as_ref(), permits).await?;
         Ok(more)
     }
 
@@ -122,6 +130,39 @@ fn without_version(record: &Record) -> Value {
     let mut body: Value = serde_json::from_slice(&record.body).unwrap();
     body.as_object_mut().unwrap().remove("DataVersion");
     body
+}
+
+/// Gives one permit at a time, as for a base with one session, and counts them.
+struct OneAtATime {
+    place: Arc<Semaphore>,
+    taken: AtomicUsize,
+}
+
+#[async_trait]
+impl PermitSource for OneAtATime {
+    async fn take(&self) -> Result<Permit, Closed> {
+        // Nobody waits for a permit with one in hand.
+        let place = Arc::clone(&self.place).try_acquire_owned().map_err(|_| Closed { until: None })?;
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        Ok(Permit::holding(place))
+    }
+}
+
+#[tokio::test]
+async fn every_request_takes_a_permit_and_none_is_taken_for_nothing() {
+    let (simulator, spool) = (simulator().await, tempfile::tempdir().unwrap());
+    let mut source = OdataSource::new(options(&simulator, spool.path())).unwrap();
+    let counted = Arc::new(OneAtATime { place: Arc::new(Semaphore::new(1)), taken: AtomicUsize::new(0) });
+    let permits = Permits::new(None, Arc::clone(&counted) as _);
+    let mut engine = Engine::default();
+    for change in 0..3 {
+        while engine.paced_round(&mut source, &permits).await.unwrap() {}
+        let seen: Vec<String> = simulator.seen().iter().map(|seen| seen.path.clone()).collect();
+        assert_eq!(counted.taken.load(Ordering::Relaxed), seen.len(), "{change}: {seen:#?}");
+        write(&simulator, change, "изменён");
+    }
+    let notices = simulator.seen().iter().filter(|seen| seen.path.contains("NotifyChangesReceived")).count();
+    assert_eq!(notices, 2, "those of both changes that were read");
 }
 
 #[tokio::test]
@@ -226,13 +267,14 @@ async fn two_hundred_kills_lose_nothing_and_acknowledge_nothing_unseen() {
             let patience = Duration::from_micros(random.u64(0..4000));
             let killed = match random.u8(0..4) {
                 0 => {
-                    let committed = source.committed(engine.cursor.as_ref());
+                    let permits = Permits::unbounded();
+                    let committed = source.committed(engine.cursor.as_ref(), &permits);
                     tokio::time::timeout(patience, committed).await.is_err()
                 }
                 1 => {
                     // Published, and killed before the cursor was stored.
                     let permits = Permits::unbounded();
-                    let _ = source.committed(engine.cursor.as_ref()).await;
+                    let _ = source.committed(engine.cursor.as_ref(), &Permits::unbounded()).await;
                     if let Ok(batch) = source.fetch(engine.cursor.as_ref(), LIMIT, &permits).await {
                         engine.publish(batch);
                     }
@@ -240,7 +282,7 @@ async fn two_hundred_kills_lose_nothing_and_acknowledge_nothing_unseen() {
                 }
                 2 => {
                     let permits = Permits::unbounded();
-                    let _ = source.committed(engine.cursor.as_ref()).await;
+                    let _ = source.committed(engine.cursor.as_ref(), &Permits::unbounded()).await;
                     let fetched = source.fetch(engine.cursor.as_ref(), LIMIT, &permits);
                     tokio::time::timeout(patience, fetched).await.is_err()
                 }

@@ -1,5 +1,7 @@
 //! The contract of [`Places`]: a name is all that a renaming changes.
 
+use std::time::Duration;
+
 use bus_core::policy::places::{Place, Step};
 use bus_core::ports::places::{Known, Places};
 use bus_core::ports::state::{Change, HoldReason, Settlement, StateStore};
@@ -52,14 +54,14 @@ async fn a_renamed_route_keeps_everything(store: &(impl Places + StateStore)) {
     let before = (
         store.open_route(&old).await.expect("its state"),
         store.settled(&old, &[messages[0].key.clone()]).await.expect("its fence"),
-        store.waiting(&old, Moment::now(), 10, usize::MAX).await.expect("its rows"),
+        store.waiting(&old, Moment::now(), Duration::MAX, 10, usize::MAX).await.expect("its rows"),
     );
     assert_eq!(before.2.len(), 1);
     store.arrange(&[Step::Rename { from: old.clone(), to: new.clone() }]).await.expect("renaming");
     let after = (
         store.open_route(&new).await.expect("its state"),
         store.settled(&new, &[messages[0].key.clone()]).await.expect("its fence"),
-        store.waiting(&new, Moment::now(), 10, usize::MAX).await.expect("its rows"),
+        store.waiting(&new, Moment::now(), Duration::MAX, 10, usize::MAX).await.expect("its rows"),
     );
     assert_eq!(before, after);
     assert!(store.open_route(&old).await.expect("its state").waiting.is_empty(), "the old name has nothing");

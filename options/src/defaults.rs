@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::map::plural;
 use crate::reader::unknown;
+use crate::value::described_as;
 use crate::{Declaration, EntityName, Node, OptionValue, Presence, Report, Row, codes, object_schema};
 
 /// A table, or several kinds of one, with options that `[defaults]` may hold. [`options!`](crate::options) and
@@ -92,13 +93,5 @@ impl<T: OptionValue> OptionValue for Own<T> {
     fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
         T::read(node, report).map(|value| Self { value, own: node.is_own() })
     }
-    fn kind() -> Cow<'static, str> {
-        T::kind()
-    }
-    fn schema() -> Value {
-        T::schema()
-    }
-    fn tables(out: &mut Vec<Declaration>) {
-        T::tables(out);
-    }
+    described_as!(T);
 }

@@ -21,6 +21,22 @@ pub trait OptionValue: Sized {
     fn tables(_out: &mut Vec<Declaration>) {}
 }
 
+/// For what surrounds a value: the reference says of it what it says of the value.
+macro_rules! described_as {
+    ($inner:ty) => {
+        fn kind() -> std::borrow::Cow<'static, str> {
+            <$inner>::kind()
+        }
+        fn schema() -> serde_json::Value {
+            <$inner>::schema()
+        }
+        fn tables(out: &mut Vec<$crate::Declaration>) {
+            <$inner>::tables(out);
+        }
+    };
+}
+pub(crate) use described_as;
+
 impl OptionValue for String {
     fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
         node.text("a text", report).map(str::to_owned)
@@ -95,15 +111,7 @@ impl<T: OptionValue> OptionValue for Located<T> {
     fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
         T::read(node, report).map(|value| Located { value, span: node.span() })
     }
-    fn kind() -> Cow<'static, str> {
-        T::kind()
-    }
-    fn schema() -> Value {
-        T::schema()
-    }
-    fn tables(out: &mut Vec<Declaration>) {
-        T::tables(out);
-    }
+    described_as!(T);
 }
 
 /// A list; a bad item is reported and spoils the list, after all the others were looked at.
@@ -135,30 +143,14 @@ impl<T: OptionValue> OptionValue for Apart<T> {
     fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
         Some(Self(T::read(node, report)))
     }
-    fn kind() -> Cow<'static, str> {
-        T::kind()
-    }
-    fn schema() -> Value {
-        T::schema()
-    }
-    fn tables(out: &mut Vec<Declaration>) {
-        T::tables(out);
-    }
+    described_as!(T);
 }
 
 impl<T: OptionValue> OptionValue for Box<T> {
     fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
         T::read(node, report).map(Box::new)
     }
-    fn kind() -> Cow<'static, str> {
-        T::kind()
-    }
-    fn schema() -> Value {
-        T::schema()
-    }
-    fn tables(out: &mut Vec<Declaration>) {
-        T::tables(out);
-    }
+    described_as!(T);
 }
 
 /// One value where a list is usual to be written short: `key = "id"` or `key = ["sku", "warehouse"]`.

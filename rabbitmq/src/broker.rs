@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bus_core::ports::broker::{Broker, BrokerError, BrokerHealth, Deliveries, Depth, PublishError, QueuePlan};
+use bus_core::ports::broker::{Broker, BrokerError, BrokerHealth, Deliveries, Depth, NoDepth, PublishError, QueuePlan};
 use bus_core::vocabulary::{Envelope, QueueName, StreamName};
 use tokio::sync::watch;
 
@@ -140,8 +140,8 @@ impl Broker for RabbitMq {
     }
 
     /// What another process has taken and not settled is not included.
-    async fn depth(&self, queue: &QueueName) -> Result<Depth, BrokerError> {
-        let ready = topology::exists(&*self.consuming().await?, queue).await?;
+    async fn depth(&self, queue: &QueueName) -> Result<Depth, NoDepth> {
+        let ready = topology::ready(&*self.consuming().await?, queue).await?;
         Ok(Depth { messages: ready + self.tally.unsettled(queue) })
     }
 

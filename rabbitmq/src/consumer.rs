@@ -74,8 +74,7 @@ pub(crate) async fn start(
     tally: &Tally,
 ) -> Result<Box<dyn Deliveries>, BrokerError> {
     let refused = |failure: Failure| BrokerError(format!("queue {queue} cannot be consumed: {failure}"));
-    let opening = session.bounded("opening a channel", session.connection.create_channel());
-    let channel = opening.await.map_err(refused)?;
+    let channel = session.open().await.map_err(refused)?;
     // 0 would mean without bound.
     let qos = channel.basic_qos(prefetch.max(1), BasicQosOptions::default());
     session.bounded("setting the prefetch", qos).await.map_err(refused)?;

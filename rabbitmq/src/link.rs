@@ -1,10 +1,11 @@
 //! A connection that comes back: one task per purpose, backoff with jitter, no limit on attempts.
 
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bus_core::ports::broker::BrokerHealth;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use lapin::Event;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
@@ -36,12 +37,14 @@ impl Link {
         let (sender, state) = watch::channel(Attempt { number: 0, outcome: Err("not connected yet".to_owned()) });
         let (stop, stopped) = oneshot::channel();
         let keeper = Keeper { dialer, purpose, limit, board, state: sender };
-        tokio::spawn(async move {
+        let told = (Arc::clone(&keeper.board), purpose);
+        let work = async move {
             tokio::select! {
                 () = keeper.run() => {}
                 _ = stopped => keeper.stop().await,
             }
-        });
+        };
+        tokio::spawn(watched(work, told));
         Self { state, _stop: stop }
     }
 
@@ -58,6 +61,16 @@ impl Link {
             return live.outcome.clone();
         }
         self.state.borrow().outcome.clone()
+    }
+}
+
+/// A panic is a bug of ours, and nobody connects any more: told like a broker that cannot be reached, not found out weeks later.
+async fn watched(work: impl Future<Output = ()>, (board, purpose): (Arc<Board>, Purpose)) {
+    if let Err(panic) = AssertUnwindSafe(work).catch_unwind().await {
+        let reason = "the job that keeps the connection has crashed: nothing is lost; restart the bus, and report this with \
+                      the log";
+        board.report(purpose, BrokerHealth::Disconnected(reason.to_owned()));
+        resume_unwind(panic);
     }
 }
 
@@ -168,6 +181,17 @@ fn jittered(wait: Duration, random: f64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_link_that_crashes_is_told() {
+        let board = Arc::new(Board::new());
+        board.report(Purpose::Consume, BrokerHealth::Connected);
+        board.report(Purpose::Publish, BrokerHealth::Connected);
+        let crashing = async { panic!("a planned crash") };
+        assert!(tokio::spawn(watched(crashing, (Arc::clone(&board), Purpose::Publish))).await.is_err());
+        let health = board.subscribe().borrow().clone();
+        assert!(matches!(&health, BrokerHealth::Disconnected(why) if why.contains("restart the bus")), "{health:?}");
+    }
 
     #[test]
     fn jitter_stays_between_half_and_whole() {

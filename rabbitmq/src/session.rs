@@ -119,12 +119,22 @@ impl Session {
                 return Ok(channel);
             }
         }
-        let channel = self.bounded("opening a channel", self.connection.create_channel()).await?;
+        let channel = self.open().await?;
         if self.purpose == Purpose::Publish {
             let confirms = channel.confirm_select(ConfirmSelectOptions::default());
             self.bounded("asking for confirms", confirms).await?;
         }
         Ok(channel)
+    }
+
+    /// A new channel. Silence ends the connection, so that the link makes another one: RabbitMQ 3.10 has been seen to read
+    /// nothing any more from a publisher whose quorum queue was deleted under it, and to go on sending heartbeats.
+    pub(crate) async fn open(&self) -> Result<Channel, Failure> {
+        let opened = self.bounded("opening a channel", self.connection.create_channel()).await;
+        if matches!(opened, Err(Failure::Silence { .. })) {
+            self.socket.shut();
+        }
+        opened
     }
 
     /// Keeps a channel on which nothing is under way for the next user.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bus_core::ports::broker::{BrokerError, Keep, QueuePlan};
+use bus_core::ports::broker::{BrokerError, Keep, NoDepth, QueuePlan};
 use bus_core::vocabulary::QueueName;
 use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::{AMQPValue, FieldTable};
@@ -12,7 +12,7 @@ use crate::explain::Failure;
 use crate::greeting;
 use crate::session::Session;
 
-/// RabbitMQ's longest time to live: 2³² − 1 ms, 49 days.
+/// RabbitMQ's longest time to live: 2³² − 1 ms, 49 days. `bus check` refuses more.
 const LONGEST_AGE: Duration = Duration::from_millis(u32::MAX as u64);
 
 /// From this version on a quorum queue drops a message that came back 20 times, unless told otherwise; before
@@ -21,6 +21,8 @@ const LIMITS_REDELIVERY: (u32, u32) = (4, 0);
 
 /// PRECONDITION_FAILED: the queue exists with other arguments, among other things.
 const PRECONDITION_FAILED: u16 = 406;
+/// NOT_FOUND: `no queue 'name'`. One that exists and whose node is down has the same code, and other words.
+const NOT_FOUND: u16 = 404;
 
 /// Makes the queues exist. Stops at the first that cannot be as planned.
 pub(crate) async fn declare(session: &Session, dialer: &Dialer, plan: &[QueuePlan]) -> Result<(), BrokerError> {
@@ -64,14 +66,17 @@ async fn declare_one(session: &Session, plan: &QueuePlan, arguments: FieldTable)
             )));
         }
     }
-    exists(session, &plan.queue).await.map(drop)
+    ready(session, &plan.queue).await.map(drop).map_err(|error| BrokerError(error.to_string()))
 }
 
-/// Messages ready in the queue; an error when it does not exist.
-pub(crate) async fn exists(session: &Session, queue: &QueueName) -> Result<u64, BrokerError> {
+/// Messages ready in the queue.
+pub(crate) async fn ready(session: &Session, queue: &QueueName) -> Result<u64, NoDepth> {
     let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
     let answer = ask(session, queue, passive, FieldTable::default()).await;
-    answer.map_err(|failure| BrokerError(format!("queue {queue} cannot be examined: {failure}")))
+    answer.map_err(|failure| match failure.code() {
+        Some(NOT_FOUND) if failure.to_string().contains("no queue '") => NoDepth::Absent(queue.clone()),
+        _ => NoDepth::Unknown(BrokerError(format!("queue {queue} cannot be examined: {failure}"))),
+    })
 }
 
 /// Deletes the queue with what it holds. RabbitMQ answers the same for one that does not exist.

@@ -62,7 +62,7 @@ async fn carry(path: &Path, chronicle: impl Fn(&Database) -> Chronicle, messages
     let (route, queue) = (RouteName::new("в-магазин").unwrap(), QueueName::new("в-магазин").unwrap());
     broker.declare(&[QueuePlan { queue: queue.clone(), stream: stream.clone(), keep: None }]).await.unwrap();
     let mut deliveries = broker.consume(&queue, 1000).await.unwrap();
-    let epoch = state.open_feed(&feed).await.unwrap().epoch;
+    let epoch = state.open_feed(&feed, Moment(0)).await.unwrap().epoch;
     let (mut made, mut cursor) = (0.0, None);
     let (began, before) = (Instant::now(), cpu());
     for round in 0..messages / BATCH {

@@ -9,7 +9,7 @@ use std::time::Instant;
 use bus_contract::sample;
 use bus_core::ports::broker::{Broker, QueuePlan};
 use bus_core::ports::state::{Change, SealedBatch, Settlement, StateStore};
-use bus_core::vocabulary::{Envelope, FeedName, Key, QueueName, RouteName};
+use bus_core::vocabulary::{Envelope, FeedName, Key, Moment, QueueName, RouteName};
 use bus_storage::{Database, EmbeddedBroker, SqliteState};
 
 /// Messages of 1 KiB, batches of 256: one publisher with four batches in flight, one consumer that acks each.
@@ -76,7 +76,7 @@ async fn settle(directory: &Path, groups: u64) -> f64 {
 async fn scan(directory: &Path, keys: u64) -> (f64, f64) {
     let state = SqliteState::new(Database::open(directory.join("scan.db")).unwrap());
     let (feed, stream) = (FeedName::new("f").unwrap(), sample::stream());
-    let epoch = state.open_feed(&feed).await.unwrap().epoch;
+    let epoch = state.open_feed(&feed, Moment(0)).await.unwrap().epoch;
     let key = |n: u64| format!("склад-{n:07}");
     // Loaded in key order, scanned in another one, which is the hard case for the scan's file.
     let shuffled = |n: u64| n * 7_368_787 % keys;

@@ -4,7 +4,7 @@
 use bus_contract::sample;
 use bus_core::ports::broker::{Broker, BrokerHealth, QueuePlan};
 use bus_core::ports::journal::{Event, Journal, Run};
-use bus_core::ports::state::{SealedBatch, StateError, StateStore};
+use bus_core::ports::state::{Reserved, SealedBatch, StateError, StateStore};
 use bus_core::ports::story::{Search, Stories};
 use bus_core::vocabulary::{Envelope, FeedName, GateName, Key, Moment, QueueName, SystemName};
 
@@ -32,8 +32,8 @@ async fn a_full_disk_changes_nothing_and_passes() {
     let (queue, stream) = (QueueName::new("q").unwrap(), sample::stream());
     let (feed, system) = (FeedName::new("f").unwrap(), GateName::Deliveries(SystemName::new("s").unwrap()));
     broker.declare(&[QueuePlan { queue: queue.clone(), stream: stream.clone(), keep: None }]).await.unwrap();
-    let epoch = state.open_feed(&feed).await.unwrap().epoch;
-    state.set_gate(&system, 1).await.unwrap();
+    let epoch = state.open_feed(&feed, Moment(0)).await.unwrap().epoch;
+    state.set_gate(&system, Reserved::at(1)).await.unwrap();
     let large = |n: u64| sample::with_body(&stream, "ключ", n, vec![b'x'; 200_000]);
 
     limit(&database, Some(10)).await;
@@ -50,7 +50,7 @@ async fn a_full_disk_changes_nothing_and_passes() {
     }
     assert!(matches!(&*broker.health().borrow(), BrokerHealth::Blocked(_)));
     assert_eq!(broker.depth(&queue).await.unwrap().messages, 0);
-    assert_eq!(state.gate(&system).await, Ok(Some(1)), "lookups go on");
+    assert_eq!(state.gate(&system).await, Ok(Some(Reserved::at(1))), "lookups go on");
 
     limit(&database, None).await;
     assert_eq!(state.seal(&feed, epoch, &batch).await, Ok(()));
@@ -58,7 +58,7 @@ async fn a_full_disk_changes_nothing_and_passes() {
     assert_eq!(*broker.health().borrow(), BrokerHealth::Connected);
     assert_eq!(broker.depth(&queue).await.unwrap().messages, 2);
     assert_eq!(state.published(&stream, &[Key::from_stored("ключ")]).await, Ok(vec![None]));
-    assert_eq!(state.open_feed(&feed).await.unwrap().sealed, Some(batch));
+    assert_eq!(state.open_feed(&feed, Moment(0)).await.unwrap().sealed, Some(batch));
 }
 
 /// Notes wait for room, in order, and nobody else is held up by them.
@@ -69,7 +69,7 @@ async fn the_journal_waits_for_room() {
     let bounds = JournalBounds { age: std::time::Duration::from_secs(86_400), bytes: 1 << 40 };
     let (journal, state) = (SqliteJournal::open(database.clone(), bounds), SqliteState::new(database.clone()));
     let (stream, system) = (sample::stream(), GateName::Deliveries(SystemName::new("s").unwrap()));
-    state.set_gate(&system, 1).await.unwrap();
+    state.set_gate(&system, Reserved::at(1)).await.unwrap();
     journal.flush().await.unwrap();
     limit(&database, Some(8)).await;
     let message = Envelope { time: Moment::now(), ..sample::with_body(&stream, "ключ", 1, noise(400_000)) };
@@ -78,7 +78,7 @@ async fn the_journal_waits_for_room() {
     journal.note(Event::Sealed(Run { feed, number: 1, envelopes: vec![message.clone()], archive }));
     assert!(matches!(journal.flush().await, Err(StateError::Failed(_))));
     // Whatever the disk still takes is taken.
-    let _ = state.set_gate(&system, 2).await;
+    let _ = state.set_gate(&system, Reserved::at(2)).await;
     limit(&database, None).await;
     assert_eq!(journal.flush().await, Ok(()));
     let search = Search { word: Some("ключ".into()), limit: 1, ..Search::default() };
@@ -98,8 +98,8 @@ async fn a_refused_request_spoils_no_other() {
     let state = SqliteState::new(database.clone());
     let feed = FeedName::new("f").unwrap();
     let system = GateName::Deliveries(SystemName::new("s").unwrap());
-    state.set_gate(&system, 0).await.unwrap();
-    let epoch = state.open_feed(&feed).await.unwrap().epoch;
+    state.set_gate(&system, Reserved::at(0)).await.unwrap();
+    let epoch = state.open_feed(&feed, Moment(0)).await.unwrap().epoch;
     // Holds the writer, so that what follows is one group.
     let (hold, held) = std::sync::mpsc::channel::<()>();
     let blocker = database.clone();
@@ -123,8 +123,8 @@ async fn a_refused_request_spoils_no_other() {
         Err::<(), _>(StateError::CursorMoved.into())
     });
     let (half, gate, fenced, ()) =
-        tokio::join!(half, state.set_gate(&system, 7), state.seal(&feed, epoch + 1, &stale), release);
+        tokio::join!(half, state.set_gate(&system, Reserved::at(7)), state.seal(&feed, epoch + 1, &stale), release);
     blocked.await.unwrap().unwrap();
     assert_eq!((half, gate, fenced), (Err(StateError::CursorMoved), Ok(()), Err(StateError::Fenced)));
-    assert_eq!(state.gate(&system).await, Ok(Some(7)));
+    assert_eq!(state.gate(&system).await, Ok(Some(Reserved::at(7))));
 }

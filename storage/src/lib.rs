@@ -15,6 +15,7 @@ mod look;
 mod maps;
 mod names;
 mod number;
+mod numbers;
 mod operations;
 mod parts;
 mod places;

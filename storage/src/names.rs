@@ -3,10 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use bus_core::ports::state::StateError;
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::database::Database;
 use crate::failure::Failure;
 
 /// What a name is of. The numbers are stored.
@@ -28,7 +26,7 @@ pub(crate) enum Kind {
 pub(crate) struct Names(Mutex<HashMap<(Kind, String), i64>>);
 
 impl Names {
-    fn get(&self, kind: Kind, name: &str) -> Option<i64> {
+    pub(crate) fn get(&self, kind: Kind, name: &str) -> Option<i64> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&(kind, name.to_owned())).copied()
     }
 
@@ -37,34 +35,8 @@ impl Names {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    fn put(&self, kind: Kind, name: String, id: i64) {
+    pub(crate) fn put(&self, kind: Kind, name: String, id: i64) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((kind, name), id);
-    }
-}
-
-impl Database {
-    /// The number of a name, given to it now if it has none: one flush per name, once.
-    pub(crate) async fn number(&self, kind: Kind, name: &str) -> Result<i64, StateError> {
-        if let Some(id) = self.names().get(kind, name) {
-            return Ok(id);
-        }
-        let owned = name.to_owned();
-        let id = self.write(name.len(), move |connection| intern(connection, kind, &owned)).await?;
-        self.names().put(kind, name.to_owned(), id);
-        Ok(id)
-    }
-
-    /// The number of a name, for lookups: without one there is nothing to find.
-    pub(crate) async fn known_number(&self, kind: Kind, name: &str) -> Result<Option<i64>, StateError> {
-        if let Some(id) = self.names().get(kind, name) {
-            return Ok(Some(id));
-        }
-        let owned = name.to_owned();
-        let id = self.read(move |connection| Ok(find(connection, kind, &owned)?)).await?;
-        if let Some(id) = id {
-            self.names().put(kind, name.to_owned(), id);
-        }
-        Ok(id)
     }
 }
 

@@ -191,6 +191,19 @@ const MIGRATIONS: &[&str] = &[
     "
     CREATE TABLE rechecks (feed INTEGER PRIMARY KEY, began INTEGER NOT NULL);
 ",
+    // In microseconds. What an older program has reserved says nothing of it.
+    "
+    ALTER TABLE gates ADD COLUMN deadline INTEGER NOT NULL DEFAULT 0;
+",
+    "
+    CREATE TABLE outbox_runs (
+        outbox INTEGER NOT NULL, place INTEGER NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (outbox, place)
+    ) WITHOUT ROWID;
+",
+    // Which of the writes from before are in doubt nobody knows: what crosses one of them is sent on, rather than skipped.
+    "
+    ALTER TABLE writes ADD COLUMN in_doubt INTEGER NOT NULL DEFAULT 1;
+",
 ];
 
 /// The version this program writes.
@@ -230,4 +243,60 @@ pub(crate) fn migrate(connection: &mut Connection, version: i32) -> rusqlite::Re
         transaction.commit()?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// A file as the program before the migration with these words left it, and its version.
+    fn before(words: &str) -> (Connection, i32) {
+        let connection = Connection::open_in_memory().unwrap();
+        let version = MIGRATIONS.iter().position(|sql| sql.contains(words)).unwrap();
+        for sql in &MIGRATIONS[..version] {
+            connection.execute_batch(sql).unwrap();
+        }
+        (connection, i32::try_from(version).unwrap())
+    }
+
+    #[test]
+    fn gates_of_reads_keep_their_horizon_beside_systems_of_any_name() {
+        let (mut connection, version) = before("INSERT INTO names (kind, name) SELECT 21");
+        // Three systems, of which one is read and one has the name that the gate of its reads had.
+        let gates =
+            [(1, "склад", 10), (2, "склад.reads", 20), (3, "магазин", 30), (4, ".reads", 40), (5, "erp.reads", 50)];
+        for (id, name, horizon) in gates {
+            connection.execute("INSERT INTO names (id, kind, name) VALUES (?1, 4, ?2)", (id, name)).unwrap();
+            connection.execute("INSERT INTO gates VALUES (?1, ?2)", (id, horizon)).unwrap();
+        }
+        connection
+            .execute("INSERT INTO names (id, kind, name) VALUES (6, 3, 'x.reads'), (7, 4, 'y.reads')", ())
+            .unwrap();
+        migrate(&mut connection, version).unwrap();
+        let mut select = connection
+            .prepare("SELECT kind, name, horizon FROM gates JOIN names ON id = system ORDER BY horizon, kind")
+            .unwrap();
+        let rows = select.query_map((), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+        let rows: Vec<(i64, String, i64)> = rows.map(Result::unwrap).collect();
+        let expected = [
+            (4, "склад", 10),
+            (4, "склад.reads", 20),
+            (21, "склад", 20),
+            (4, "магазин", 30),
+            (4, ".reads", 40),
+            (4, "erp.reads", 50),
+            (21, "erp", 50),
+        ];
+        assert_eq!(rows, expected.map(|(kind, name, horizon)| (kind, name.to_owned(), horizon)));
+    }
+
+    #[test]
+    fn writes_from_before_they_could_be_in_doubt_count_as_such() {
+        let (mut connection, version) = before("ADD COLUMN in_doubt");
+        connection.execute("INSERT INTO writes (route, key, began, print) VALUES (1, 'a', 5, x'00')", ()).unwrap();
+        migrate(&mut connection, version).unwrap();
+        let in_doubt = connection.query_row("SELECT in_doubt FROM writes", (), |row| row.get(0));
+        assert_eq!(in_doubt, Ok(true));
+    }
 }

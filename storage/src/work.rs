@@ -165,7 +165,7 @@ impl Drop for Closing<'_> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use crate::{Database, SqliteState};
-    use bus_core::ports::state::StateStore;
+    use bus_core::ports::state::{Reserved, StateStore};
     use bus_core::vocabulary::{GateName, SystemName};
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -175,9 +175,9 @@ mod tests {
         let state = SqliteState::new(database.clone());
         let system = GateName::Deliveries(SystemName::new("s").unwrap());
         let broken = database.write(0, |_| -> Result<(), _> { panic!("a planted bug") });
-        let (broken, other) = tokio::join!(broken, state.set_gate(&system, 1));
+        let (broken, other) = tokio::join!(broken, state.set_gate(&system, Reserved::at(1)));
         assert!(broken.is_err() && other.is_err());
-        assert!(state.set_gate(&system, 2).await.is_err());
+        assert!(state.set_gate(&system, Reserved::at(2)).await.is_err());
         assert_eq!(state.gate(&system).await, Ok(None), "lookups go on");
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use bus_contract::sample;
 use bus_core::ports::state::{ScanTotals, SealedBatch, StateStore};
-use bus_core::vocabulary::{Cursor, FeedName, Key, StreamName};
+use bus_core::vocabulary::{Cursor, FeedName, Key, Moment, StreamName};
 use bus_storage::{Database, SqliteState};
 
 const KEYS: u64 = 1_000_000;
@@ -26,7 +26,7 @@ fn key(number: u64) -> Key {
 async fn publish(file: &Path, stream: &StreamName) {
     let store = SqliteState::new(Database::open(file).unwrap());
     let feed = FeedName::new("товары").unwrap();
-    let epoch = store.open_feed(&feed).await.unwrap().epoch;
+    let epoch = store.open_feed(&feed, Moment(0)).await.unwrap().epoch;
     let mut first = sample::with_body(stream, "k", 1, b"{}".to_vec());
     first.key = key(0);
     let batch = SealedBatch { expected: None, next: Some(Cursor::new("1")), envelopes: vec![first] };

@@ -7,7 +7,7 @@ use bus_contract::sample;
 use bus_core::ports::broker::{Broker, Incoming, QueuePlan};
 use bus_core::ports::one_step::OneStep;
 use bus_core::ports::state::{SealedBatch, StateError, StateStore};
-use bus_core::vocabulary::{Cursor, FeedName, QueueName, StreamName};
+use bus_core::vocabulary::{Cursor, FeedName, Moment, QueueName, StreamName};
 use bus_storage::{Database, EmbeddedBroker, SqliteState};
 use tempfile::TempDir;
 
@@ -54,7 +54,7 @@ impl World {
 async fn a_batch_is_published_and_the_cursor_moved_for_good() {
     let world = World::new();
     let (state, broker) = world.open().await;
-    let epoch = state.open_feed(&world.feed).await.unwrap().epoch;
+    let epoch = state.open_feed(&world.feed, Moment(0)).await.unwrap().epoch;
     let (first, second) = (world.batch(None, "1", 1..=3), world.batch(Some("1"), "2", 4..=5));
     broker.publish_and_advance(&world.feed, epoch, &first).await.unwrap();
     broker.publish_and_advance(&world.feed, epoch, &second).await.unwrap();
@@ -64,7 +64,7 @@ async fn a_batch_is_published_and_the_cursor_moved_for_good() {
     drop((state, broker));
 
     let (state, broker) = world.open().await;
-    let found = state.open_feed(&world.feed).await.unwrap();
+    let found = state.open_feed(&world.feed, Moment(0)).await.unwrap();
     assert_eq!((found.cursor, found.sealed), (Some(Cursor::new("2")), None));
     assert_eq!(world.consumed(&broker).await, [1, 2, 3, 4, 5]);
 }
@@ -73,8 +73,8 @@ async fn a_batch_is_published_and_the_cursor_moved_for_good() {
 async fn who_is_refused_has_published_nothing() {
     let world = World::new();
     let (state, broker) = world.open().await;
-    let (feed, zombie) = (&world.feed, state.open_feed(&world.feed).await.unwrap().epoch);
-    let epoch = state.open_feed(feed).await.unwrap().epoch;
+    let (feed, zombie) = (&world.feed, state.open_feed(&world.feed, Moment(0)).await.unwrap().epoch);
+    let epoch = state.open_feed(feed, Moment(0)).await.unwrap().epoch;
     let refused = |epoch, batch| {
         let broker = broker.clone();
         async move { broker.publish_and_advance(feed, epoch, &batch).await.unwrap_err() }
@@ -87,5 +87,5 @@ async fn who_is_refused_has_published_nothing() {
     state.seal(feed, epoch, &sealed).await.unwrap();
     assert_eq!(refused(epoch, world.batch(None, "1", 3..=4)).await, StateError::Fenced);
     assert_eq!(world.consumed(&broker).await, [0; 0]);
-    assert_eq!(state.open_feed(feed).await.unwrap().sealed, Some(sealed));
+    assert_eq!(state.open_feed(feed, Moment(0)).await.unwrap().sealed, Some(sealed));
 }

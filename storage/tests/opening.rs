@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bus_contract::sample;
 use bus_core::ports::broker::{Broker, QueuePlan};
-use bus_core::ports::state::{DeadFilter, StateError, StateStore};
-use bus_core::vocabulary::{GateName, QueueName, SystemName};
+use bus_core::ports::state::{DeadFilter, Reserved, StateError, StateStore};
+use bus_core::vocabulary::{GateName, Moment, QueueName, SystemName};
 use bus_storage::{Database, EmbeddedBroker, OpenError, SqliteState};
 
 /// Set in a child process: the database it opens and holds until its input ends.
@@ -73,19 +73,19 @@ async fn looking_needs_no_lock_and_changes_nothing() {
     assert!(!path.exists(), "looking made a file");
     let system = GateName::Deliveries(SystemName::new("магазин").unwrap());
     let owner = SqliteState::new(Database::open(&path).unwrap());
-    owner.set_gate(&system, 17).await.unwrap();
+    owner.set_gate(&system, Reserved::at(17)).await.unwrap();
     let watcher = SqliteState::new(Database::open_readonly(&path).unwrap());
     for _ in 0..2 {
-        assert_eq!(watcher.gate(&system).await, Ok(Some(17)));
+        assert_eq!(watcher.gate(&system).await, Ok(Some(Reserved::at(17))));
         assert_eq!(watcher.dead_letters(&DeadFilter::default()).await, Ok(Vec::new()));
-        assert!(matches!(watcher.set_gate(&system, 18).await, Err(StateError::Failed(_))));
+        assert!(matches!(watcher.set_gate(&system, Reserved::at(18)).await, Err(StateError::Failed(_))));
         assert!(matches!(watcher.drop_dead(1).await, Err(StateError::Failed(_))));
-        owner.set_gate(&system, 17).await.unwrap();
+        owner.set_gate(&system, Reserved::at(17)).await.unwrap();
     }
     drop(owner);
     // Also when nobody has it open any more.
     let watcher = SqliteState::new(Database::open_readonly(&path).unwrap());
-    assert_eq!(watcher.gate(&system).await, Ok(Some(17)));
+    assert_eq!(watcher.gate(&system).await, Ok(Some(Reserved::at(17))));
 }
 
 #[tokio::test]
@@ -155,7 +155,7 @@ async fn a_damaged_file_is_called_damaged() {
     let feed = bus_core::vocabulary::FeedName::new("лента").unwrap();
     {
         let state = SqliteState::new(Database::open(&path).unwrap());
-        let epoch = state.open_feed(&feed).await.unwrap().epoch;
+        let epoch = state.open_feed(&feed, Moment(0)).await.unwrap().epoch;
         let batch = bus_core::ports::state::SealedBatch {
             expected: None,
             next: None,
@@ -170,7 +170,7 @@ async fn a_damaged_file_is_called_damaged() {
     std::fs::write(&path, bytes).unwrap();
     let state = SqliteState::new(Database::open(&path).unwrap());
     let keys: Vec<_> = (1..=2000).map(|n| sample::envelope(&stream, &format!("к{n}"), n).key).collect();
-    let found = match state.open_feed(&feed).await {
+    let found = match state.open_feed(&feed, Moment(0)).await {
         Ok(_) => state.published(&stream, &keys).await.map(|_| ()),
         Err(error) => Err(error),
     };
@@ -190,10 +190,10 @@ async fn a_database_carries_one_broker_and_both_views_share_it() {
     assert!(broker.declare(&[elsewhere]).await.is_err(), "a queue changed its stream");
     let system = GateName::Deliveries(SystemName::new("магазин").unwrap());
     let batch = sample::run(&stream, 1, 10);
-    let (published, reserved) = tokio::join!(broker.publish(&stream, &batch), state.set_gate(&system, 5));
+    let (published, reserved) = tokio::join!(broker.publish(&stream, &batch), state.set_gate(&system, Reserved::at(5)));
     assert!(published.iter().all(Result::is_ok) && reserved.is_ok());
     drop((broker, state, database));
     let database = Database::open(&path).unwrap();
     assert_eq!(EmbeddedBroker::open(database.clone()).await.unwrap().depth(&queue).await.unwrap().messages, 10);
-    assert_eq!(SqliteState::new(database).gate(&system).await, Ok(Some(5)));
+    assert_eq!(SqliteState::new(database).gate(&system).await, Ok(Some(Reserved::at(5))));
 }

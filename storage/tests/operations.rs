@@ -1,6 +1,8 @@
 //! What people order, as the store keeps it: pauses, edits and imports of dead letters, tasks, moved cursors.
 #![allow(clippy::unwrap_used)]
 
+use std::time::Duration;
+
 use bus_contract::sample;
 use bus_core::ports::cursors::{CursorStore, Moved};
 use bus_core::ports::pauses::{Pause, PauseStore, Subject};
@@ -82,7 +84,7 @@ async fn an_edit_keeps_the_first_original_and_its_number_goes_with_the_message()
     assert_eq!(row.letter.envelope.as_ref().unwrap().id, envelope.id, "it is the same message");
 
     assert!(matches!(state.replay(id, ReplayMode::Careful).await, Ok(Replay::Waiting { .. })));
-    let waiting = state.waiting(&route(), Moment::now(), 10, usize::MAX).await.unwrap().remove(0);
+    let waiting = state.waiting(&route(), Moment::now(), Duration::MAX, 10, usize::MAX).await.unwrap().remove(0);
     let edited = waiting.edited.unwrap();
     assert_eq!((edited.number, edited.body, &waiting.envelope.body[..]), (2, Some(body), &b"{\"a\":1}"[..]));
     // Dead again, its history goes on; delivered, nobody asks any more.
@@ -178,7 +180,7 @@ async fn a_cursor_moves_only_when_nothing_is_sealed_and_fences_who_had_the_feed(
     let feed = FeedName::new("склад").unwrap();
     let to = Cursor::new("7");
     assert_eq!(state.move_cursor(&feed, &to, false).await, Ok(Moved::Unknown));
-    let epoch = state.open_feed(&feed).await.unwrap().epoch;
+    let epoch = state.open_feed(&feed, Moment(0)).await.unwrap().epoch;
     let stream = sample::stream();
     let envelopes = sample::run(&stream, epoch, 1);
     let batch = SealedBatch { expected: None, next: Some(Cursor::new("9")), envelopes: envelopes.clone() };
@@ -198,7 +200,7 @@ async fn a_cursor_moves_only_when_nothing_is_sealed_and_fences_who_had_the_feed(
 async fn a_sealed_batch_that_is_given_up_leaves_nothing_that_could_pass_for_published() {
     let Store { state, _directory } = store();
     let (feed, stream) = (FeedName::new("склад").unwrap(), sample::stream());
-    let epoch = state.open_feed(&feed).await.unwrap().epoch;
+    let epoch = state.open_feed(&feed, Moment(0)).await.unwrap().epoch;
     let first = sample::run(&stream, epoch, 1);
     let batch = SealedBatch { expected: None, next: Some(Cursor::new("5")), envelopes: first.clone() };
     state.seal(&feed, epoch, &batch).await.unwrap();
@@ -215,6 +217,6 @@ async fn a_sealed_batch_that_is_given_up_leaves_nothing_that_could_pass_for_publ
     let after = state.published(&stream, &keys).await.unwrap()[0].unwrap();
     assert_eq!((after.generation, after.deleted), (2, false), "its id is never given again, and it is found missing");
     assert_ne!(after.hash, before.hash, "what was before is a change, too: the receiver may have the other one");
-    let opened = state.open_feed(&feed).await.unwrap();
+    let opened = state.open_feed(&feed, Moment(0)).await.unwrap();
     assert_eq!((opened.sealed, opened.cursor), (None, Some(to)));
 }

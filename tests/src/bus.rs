@@ -197,7 +197,8 @@ impl Bus {
         Ok(())
     }
 
-    /// `kill -9`.
+    /// `kill -9`. The next start leaves each HTTP receiver alone for its `timeout`, which is 10 s by default, and a second:
+    /// a test that kills gives its systems a short one.
     pub fn kill9(&mut self) {
         if let Some(process) = &mut self.process {
             process.kill9();
@@ -269,6 +270,12 @@ impl Bus {
         let answer = self.push(path, body).await?;
         ensure!(answer.status() == 204, "{} {}", answer.status(), answer.text().await?);
         Ok(())
+    }
+
+    /// What `bus status --json` says.
+    pub async fn status(&self) -> Result<serde_json::Value> {
+        let (_, out, err) = self.says(&["status", "--json"]).await?;
+        serde_json::from_str(&out).context(err)
     }
 
     /// Exit code, output and error output of [`Bus::run`].

@@ -7,6 +7,7 @@ pub mod bench;
 pub mod brokers;
 pub mod bus;
 pub mod eventually;
+pub mod goods;
 pub mod onec;
 pub mod oracle;
 pub mod ports;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use bus_tests::bus::Bus;
 use bus_tests::eventually::eventually;
-use bus_tests::receiver::{Receiver, Script};
+use bus_tests::receiver::{Answer, Receiver, Rule, Script};
 use bus_tests::servers::RabbitMq;
 use serde_json::Value;
 
@@ -36,9 +36,11 @@ fn routes(bus: &Bus, oms: &Receiver, erp: &Receiver, broker: &str, requests: Req
         [systems.oms]
         kind = "http"
         url = "{}"
+        timeout = "2s"
         [systems.erp]
         kind = "http"
         url = "{}"
+        timeout = "2s"
         [streams.oms]
         listen = {{ path = "/in/oms", key = {{ env = "PUSH_KEY" }} }}
         key = "id"
@@ -101,6 +103,12 @@ impl Setting {
         self.pushed += 1;
         let body = format!(r#"{{"ref":{reference},"Статус":"{status}","v":{}}}"#, self.pushed);
         self.push("erp", &body).await
+    }
+
+    async fn command(&self, arguments: &[&str]) -> Result<()> {
+        let (code, _, err) = self.bus.says(arguments).await?;
+        ensure!(code == 0, "{code}: {err}");
+        Ok(())
     }
 
     async fn metric(&self, line: &str) -> Result<()> {
@@ -193,6 +201,36 @@ async fn statuses_run_both_ways_in_shared_requests() -> Result<()> {
 #[tokio::test]
 async fn statuses_run_both_ways_over_rabbitmq() -> Result<()> {
     statuses_run_both_ways(Some(RabbitMq::shared().await?.vhost().await?.url), Requests::Single).await
+}
+
+/// Both sides change at once, and nobody knows whether what goes to the ERP was taken: nothing is given up for it.
+#[tokio::test]
+async fn a_change_that_meets_a_write_in_doubt_is_carried() -> Result<()> {
+    for taken_all_the_same in [false, true] {
+        let mut at = Setting::start(None, Requests::Single).await?;
+        at.oms_shows(7, "новый").await?;
+        at.settled("to-erp", "delivered", 1).await?;
+        at.oms_shows(1, "новый").await?;
+        at.settled("to-erp", "delivered", 2).await?;
+        at.command(&["pause", "route", "to-oms", "--why", "тест"]).await?;
+        at.erp_shows(2, "отменён").await?;
+        let cut = Rule::times(1, Answer::Reset { applied: taken_all_the_same });
+        let refused = Rule::always(Answer::Status { code: 422, retry_after: None });
+        at.erp.set_script(&Script { rules: vec![cut, refused], repeats_by: None }).await?;
+        at.oms_shows(1, "оплачен").await?;
+        at.settled("to-erp", "dead_lettered", 1).await?;
+        at.command(&["resume", "route", "to-oms"]).await?;
+        at.settled("to-oms", "delivered", 1).await?;
+        let mut expected = vec!["1 отменён"];
+        if taken_all_the_same {
+            // It follows: else the values would have changed places.
+            at.erp_shows(2, "оплачен").await?;
+            at.settled("to-oms", "delivered", 2).await?;
+            expected.push("1 оплачен");
+        }
+        ensure!(taken(&at.oms)? == expected, "{taken_all_the_same}: {:?}", taken(&at.oms)?);
+    }
+    Ok(())
 }
 
 /// Wherever the bus is killed between a write and its remembrance, nothing goes in a circle and the last value stands.

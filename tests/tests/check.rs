@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 
 use anyhow::{Context, Result, ensure};
+use bus_simulator::{Options, Simulator};
 use bus_tests::bus::Bus;
 use bus_tests::receiver::{Answer, Receiver, Rule, Script};
 use bus_tests::servers::{Postgres, RabbitMq};
@@ -124,5 +125,55 @@ async fn every_system_says_latency_version_and_rights() -> Result<()> {
     let (_, out, _) = bus.says(&["check", "--connect"]).await?;
     ensure!(out.contains("ok    system bank: PostgreSQL") && out.contains("      rights: user reader_"), "{out}");
     ensure!(out.contains("FAIL  system shop: the base address answers 401"), "{out}");
+    Ok(())
+}
+
+/// Not even a check asks what its own profile closes now: the base has heard nothing, and nobody is missed where nothing listens.
+#[tokio::test]
+async fn a_system_that_is_closed_by_its_profile_is_left_alone() -> Result<()> {
+    let base = Simulator::start(Options { size: 1, ..Options::default() }).await?;
+    let bus = Bus::new()?;
+    let open = format!(
+        r#"
+[bus]
+listen = "{listen}"
+[systems.erp]
+kind = "1c-odata"
+url = "{erp}"
+reads = {{ rate = "0/min" }}
+capacity = {{ rate = "0/min" }}
+[systems.shop]
+kind = "http"
+url = "http://127.0.0.1:{closed}"
+capacity = {{ rate = "0/min" }}
+[streams.orders]
+from = "erp"
+entity = "Документ.ЗаказКлиента"
+key = "Ref_Key"
+schedule = "1h"
+changes = "diff"
+[routes.orders]
+stream = "orders"
+to = "shop"
+send = {{ method = "PUT", path = "/orders/{{key}}" }}
+"#,
+        listen = bus.listen(),
+        erp = base.url(),
+        closed = closed_port(),
+    );
+    bus.routes(&open)?;
+    let (rows, code) = checked(&bus).await?;
+    for what in ["system erp", "system shop", "stream orders (erp)"] {
+        let row = row(&rows, what)?;
+        ensure!(row["ok"].is_null() && row["left"].to_string().contains("is 0/min now, it stays so"), "{row}");
+    }
+    assert_eq!((code, base.seen().len()), (Some(0), 0), "{rows:?}");
+    let (_, out, _) = bus.says(&["check", "--connect"]).await?;
+    ensure!(out.contains("left  system shop: not asked: its `capacity` is 0/min now"), "{out}");
+
+    bus.routes(&open.replace("0/min", "1000/min"))?;
+    let (rows, code) = checked(&bus).await?;
+    ensure!(row(&rows, "system erp")?["ok"] == true && !base.seen().is_empty(), "{rows:?}");
+    ensure!(row(&rows, "system shop")?["ok"] == false && code == Some(69), "{rows:?}");
     Ok(())
 }

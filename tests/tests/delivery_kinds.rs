@@ -37,6 +37,7 @@ async fn an_order_waits_for_its_products(rabbit: Option<String>) -> Result<()> {
         [systems.shop]
         kind = "http"
         url = "{url}"
+        timeout = "2s"
         [streams."товары"]
         listen = {{ path = "/in/products", key = {{ env = "PUSH_KEY" }} }}
         key = "Ref_Key"

@@ -164,40 +164,9 @@ async fn a_base_that_was_loaded_anew_is_not_read_until_a_person_agrees() -> Resu
     postgres.execute(&base, &format!("{table}; INSERT INTO goods VALUES (1, now())")).await?;
     let receiver = Receiver::start(&Script::default()).await?;
     let mut bus = Bus::new()?;
-    bus.routes(&format!(
-        r#"
-        [bus]
-        listen = "{}"
-        [systems.shop]
-        kind = "http"
-        url = "{}"
-        [systems.erp]
-        kind = "sql"
-        url = "{}"
-        [streams.goods]
-        from = "erp"
-        query = "SELECT id, at FROM goods WHERE at >= :cursor ORDER BY at"
-        key = "id"
-        schedule = "100ms"
-        changes = {{ cursor = "at" }}
-        [routes.out]
-        stream = "goods"
-        to = "shop"
-        send = {{ method = "PUT", path = "/goods/{{key}}" }}
-        "#,
-        bus.listen(),
-        receiver.url(),
-        postgres.url_of(&base),
-    ))?;
+    bus.routes(&goods(&bus, &receiver, &postgres.url_of(&base)))?;
     bus.start().await?;
-    let applied = |count: usize| {
-        let receiver = &receiver;
-        eventually("the receiver has it", LIMIT, move || async move {
-            let ledger = receiver.ledger()?;
-            Ok((ledger.applied().count() >= count).then_some(()))
-        })
-    };
-    applied(1).await?;
+    receiver.applied(1, LIMIT).await?;
     // What a restored dump looks like: the same name, the same rows and more, another base.
     postgres.execute("postgres", &format!("DROP DATABASE \"{base}\" WITH (FORCE)")).await?;
     postgres.execute("postgres", &format!("CREATE DATABASE \"{base}\"")).await?;
@@ -206,7 +175,7 @@ async fn a_base_that_was_loaded_anew_is_not_read_until_a_person_agrees() -> Resu
     assert!(changed["message"].as_str().is_some_and(|words| words.contains("another base")), "{changed}");
     assert_eq!(receiver.ledger()?.applied().count(), 1, "nothing of it was read");
     command(&bus, &["accept-source", "goods"]).await?;
-    applied(2).await?;
+    receiver.applied(2, LIMIT).await?;
     closed(&bus, "source-changed").await
 }
 
@@ -246,14 +215,7 @@ async fn a_restored_backup_and_a_promoted_standby_are_not_read_until_a_person_ag
     postgres.execute("postgres", "INSERT INTO goods VALUES (2, now())").await?;
     postgres.execute("postgres", "SELECT pg_switch_wal()").await?;
     bus.start().await?;
-    let applied = |count: usize| {
-        let receiver = &receiver;
-        eventually("the receiver has it", LIMIT, move || async move {
-            let ledger = receiver.ledger()?;
-            Ok((ledger.applied().count() >= count).then_some(()))
-        })
-    };
-    applied(2).await?;
+    receiver.applied(2, LIMIT).await?;
 
     for (promoted, words, id) in [(false, "earlier state", 3), (true, "history has forked", 4)] {
         postgres.stop().await?;
@@ -272,7 +234,7 @@ async fn a_restored_backup_and_a_promoted_standby_are_not_read_until_a_person_ag
         bus.start().await?;
         assert_eq!(opened(&bus, "source-changed").await?["since"], changed["since"]);
         command(&bus, &["accept-source", "goods"]).await?;
-        applied(id).await?;
+        receiver.applied(id, LIMIT).await?;
         closed(&bus, "source-changed").await?;
     }
     Ok(())

@@ -50,7 +50,7 @@ impl Setting {
         let broker = bus.on(rabbit);
         let (listen, url) = (bus.listen(), receiver.url());
         bus.routes(&format!(
-            "[bus]\nlisten = \"{listen}\"\n{broker}\n[systems.shop]\nkind = \"http\"\nurl = \"{url}\"\n{STREAMS}{CARDS}"
+            "[bus]\nlisten = \"{listen}\"\n{broker}\n[systems.shop]\nkind = \"http\"\nurl = \"{url}\"\ntimeout = \"2s\"\n{STREAMS}{CARDS}"
         ))?;
         Ok(Self { bus, receiver })
     }

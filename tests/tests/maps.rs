@@ -21,6 +21,7 @@ fn routes(bus: &Bus, receiver: &Receiver, broker: &str) -> String {
         [systems.shop]
         kind = "http"
         url = "{}"
+        timeout = "2s"
         [streams."товары"]
         listen = {{ path = "/in/products", key = {{ env = "PUSH_KEY" }} }}
         key = "Ref_Key"

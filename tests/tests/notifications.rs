@@ -49,7 +49,7 @@ async fn push(bus: &Bus, body: &str) -> Result<()> {
 /// What came at a path of the people's receiver, once there are so many.
 async fn told(people: &Receiver, path: &str, count: usize) -> Result<Vec<Entry>> {
     eventually(&format!("{count} messages at {path}"), LIMIT, || async {
-        let entries: Vec<_> = people.ledger()?.entries.into_iter().filter(|entry| entry.path == path).collect();
+        let entries: Vec<_> = people.ledger()?.entries.iter().filter(|entry| entry.path == path).cloned().collect();
         Ok((entries.len() >= count).then_some(entries))
     })
     .await
@@ -179,7 +179,7 @@ async fn who_cannot_be_told_shows_in_status_and_holds_up_nobody() -> Result<()> 
     assert!(log.contains("nobody could be told") && !log.contains("bot-secret"), "{log}");
     // And the bus itself goes on.
     shop.up().await?;
-    eventually("delivery", LIMIT, || async { Ok((shop.ledger()?.applied().count() >= 2).then_some(())) }).await
+    shop.applied(2, LIMIT).await.map(drop)
 }
 
 #[tokio::test]

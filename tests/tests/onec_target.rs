@@ -235,6 +235,11 @@ async fn each_trouble_has_its_fault() {
         (Faults { maintenance: true, ..Faults::default() }, Fault::Unavailable),
         (Faults { pool_exhausted: true, ..Faults::default() }, Fault::Throttled { retry_after: None }),
         (Faults { no_licence: Some(500), ..Faults::default() }, Fault::Throttled { retry_after: None }),
+        (Faults { asks_for_less: Some(429), ..Faults::default() }, Fault::Throttled { retry_after: None }),
+        (
+            Faults { asks_for_less: Some(503), retry_after: "7".into(), ..Faults::default() },
+            Fault::Throttled { retry_after: Some(Duration::from_secs(7)) },
+        ),
         (Faults { gateway: true, ..Faults::default() }, Fault::Unavailable),
         (Faults { login_page: true, ..Faults::default() }, Fault::Misconfigured),
     ] {

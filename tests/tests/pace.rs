@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 use bus_core::policy::{Micros, Profile, max_excess};
-use bus_simulator::{Options, Simulator};
+use bus_simulator::{Faults, Options, Simulator};
 use bus_tests::bus::Bus;
 use bus_tests::eventually::eventually;
 use bus_tests::receiver::{Answer, Receiver, Rule, Script};
@@ -84,8 +84,9 @@ async fn a_backlog_says_when_it_will_be_empty_or_that_it_never_will(rabbit: Opti
     let never = named(&seen["routes"], "to-shut")?["forecast"].as_str().context("words")?;
     assert!(never.starts_with("never under this profile"), "{never}");
     let metrics = bus.metrics().await?;
-    assert!(metrics.contains(r#"bus_route_empty_at_seconds{route="to-shut"} inf"#), "{metrics}");
-    let line = metrics.lines().find_map(|line| line.strip_prefix(r#"bus_route_empty_at_seconds{route="to-slow"} "#));
+    assert!(metrics.contains(r#"bus_route_empty_timestamp_seconds{route="to-shut"} inf"#), "{metrics}");
+    let line =
+        metrics.lines().find_map(|line| line.strip_prefix(r#"bus_route_empty_timestamp_seconds{route="to-slow"} "#));
     let at: f64 = line.context("the metric")?.parse()?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs_f64();
     // Ten a minute, less a hundredth: 100 take ten minutes.
@@ -135,21 +136,16 @@ fn asked(base: &Simulator) -> Vec<Micros> {
     base.seen().iter().map(|seen| Micros(seen.at_us.try_into().unwrap_or(i64::MAX))).collect()
 }
 
-/// By the base's own clock, over pages, kills, an orderly stop and a process that stood by. One read at a time, so each is
-/// asked after the one before it has come, and delays on the way add less than one to any window, on any machine.
-#[tokio::test]
-async fn a_source_is_asked_no_faster_than_it_may_be_read() -> Result<()> {
-    let base = Simulator::start(Options { size: ORDERS, ..Options::default() }).await?;
-    let shop = Receiver::start(&Script::default()).await?;
-    let mut bus = Bus::new()?;
-    bus.routes(&format!(
+/// Orders of a base that are compared ten times a second.
+fn orders_of(bus: &Bus, base: &Simulator, shop: &Receiver, reads: &str) -> String {
+    format!(
         r#"
         [bus]
         listen = "{}"
         [systems.erp]
         kind = "1c-odata"
         url = "{}"
-        reads = {{ rate = "{READS}", concurrency = 1 }}
+        {reads}
         [systems.shop]
         kind = "http"
         url = "{}"
@@ -168,7 +164,17 @@ async fn a_source_is_asked_no_faster_than_it_may_be_read() -> Result<()> {
         bus.listen(),
         base.url(),
         shop.url()
-    ))?;
+    )
+}
+
+/// By the base's own clock, over pages, kills, an orderly stop and a process that stood by. One read at a time, so each is
+/// asked after the one before it has come, and delays on the way add less than one to any window, on any machine.
+#[tokio::test]
+async fn a_source_is_asked_no_faster_than_it_may_be_read() -> Result<()> {
+    let base = Simulator::start(Options { size: ORDERS, ..Options::default() }).await?;
+    let shop = Receiver::start(&Script::default()).await?;
+    let mut bus = Bus::new()?;
+    bus.routes(&orders_of(&bus, &base, &shop, &format!(r#"reads = {{ rate = "{READS}", concurrency = 1 }}"#)))?;
     bus.start().await?;
     eventually("all pages", LIMIT, || async {
         Ok((shop.ledger()?.applied().count() >= ORDERS as usize).then_some(()))
@@ -196,6 +202,38 @@ async fn a_source_is_asked_no_faster_than_it_may_be_read() -> Result<()> {
     let (asked, allowed) = (asked(&base), Profile::always(READS.parse().context("a rate")?));
     let excess = max_excess(&asked, &allowed);
     ensure!(excess < 1.0, "{READS} is exceeded by {excess} requests: {:?}", base.seen());
+    Ok(())
+}
+
+/// By the base's own clock: seconds, and a date.
+#[tokio::test]
+async fn a_source_that_asks_for_less_is_not_asked_before_the_time_it_named() -> Result<()> {
+    let base = Simulator::start(Options { size: 3, ..Options::default() }).await?;
+    let shop = Receiver::start(&Script::default()).await?;
+    let mut bus = Bus::new()?;
+    bus.routes(&orders_of(&bus, &base, &shop, ""))?;
+    bus.start().await?;
+    eventually("all orders", LIMIT, || async { Ok((shop.ledger()?.applied().count() >= 3).then_some(())) }).await?;
+    for status in [429, 503] {
+        let date = chrono::Utc::now() + Duration::from_secs(4);
+        let retry_after = match status {
+            429 => "3".to_owned(),
+            _ => date.format("%a, %d %b %Y %H:%M:%S GMT").to_string(),
+        };
+        let faults = Faults { asks_for_less: Some(status), retry_after, times: Some(1), ..Faults::default() };
+        base.set_faults(faults);
+        let (refused, next) = eventually("a question after the refusal", LIMIT, || async {
+            let seen = base.seen();
+            let refused = seen.iter().position(|seen| seen.status == status);
+            Ok(refused.and_then(|at| Some((seen.get(at)?.at_us, seen.get(at + 1)?.at_us))))
+        })
+        .await?;
+        let named = match status {
+            429 => refused + 3_000_000,
+            _ => u64::try_from(date.timestamp())? * 1_000_000,
+        };
+        ensure!(next >= named, "{status}: asked {} µs too early", named - next);
+    }
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use bus_tests::bus::Bus;
 use bus_tests::eventually::eventually;
 use bus_tests::receiver::{Answer, Receiver, Rule, Script};
@@ -73,12 +73,7 @@ impl Setting {
 
     /// Waits until the receiver has applied so many requests.
     async fn applied(&self, count: usize) -> Result<Vec<bus_tests::receiver::Entry>> {
-        eventually("the receiver has it", LIMIT, || async {
-            let ledger = self.receiver.ledger()?;
-            let applied: Vec<_> = ledger.applied().cloned().collect();
-            Ok::<_, anyhow::Error>((applied.len() >= count).then_some(applied))
-        })
-        .await
+        self.receiver.applied(count, LIMIT).await
     }
 
     async fn out(&self, after: u64) -> Result<Value> {
@@ -114,6 +109,42 @@ async fn a_pushed_record_reaches_receiver_and_subscriber_digit_for_digit() -> Re
     let next = first["next"].as_u64().context("next")?;
     assert_eq!(setting.out(next).await?["events"], json!([]));
     assert_eq!(setting.out(0).await?["events"], json!([]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_position_of_another_store_acknowledges_nothing() -> Result<()> {
+    let mut setting = Setting::start(&Script::default()).await?;
+    let first = async |setting: &Setting, after: u64| {
+        eventually("the subscriber's message", LIMIT, || async {
+            let page = setting.out(after).await?;
+            Ok::<_, anyhow::Error>((page["events"] != json!([])).then_some(page))
+        })
+        .await
+    };
+    setting.pushed(r#"{"id":1,"имя":"А"}"#).await?;
+    let before = first(&setting, 0).await?["next"].as_u64().context("next")?;
+
+    let beyond = before + 10_000;
+    let url = format!("{}/out/bi.users?after={beyond}", setting.bus.url());
+    let answer = http_client().get(url).bearer_auth("pull-secret").send().await?;
+    let (status, text) = (answer.status(), answer.text().await?);
+    assert_eq!(status, 409, "{text}");
+    assert!(text.contains(&format!("its last one is {before}")) && text.contains("ask without `after`"), "{text}");
+    let (code, _, err) = setting.command(&["pull", "bi.users", "--after", &beyond.to_string()]).await?;
+    assert!(code != 0 && err.contains("nothing was acknowledged"), "{code} {err}");
+    assert_eq!(first(&setting, 0).await?["next"], before, "it is still there");
+
+    // The store is lost, and the subscriber comes with what the lost one had given it.
+    setting.bus.kill9();
+    for file in ["bus.db", "bus.db-wal", "bus.db-shm"] {
+        let _ = std::fs::remove_file(setting.bus.directory().join("data").join(file));
+    }
+    setting.bus.start().await?;
+    setting.pushed(r#"{"id":2,"имя":"Б"}"#).await?;
+    let page = first(&setting, before).await?;
+    assert_eq!((&page["events"][0]["subject"], &page["missed"]), (&json!("2"), &json!(0)));
+    assert!(page["next"].as_u64() > Some(before), "{page}");
     Ok(())
 }
 
@@ -203,9 +234,109 @@ async fn bad_pushes_are_refused_and_nothing_of_them_is_taken() -> Result<()> {
         assert!(text.contains(part), "{body}: {text}");
     }
     assert_eq!(setting.push("{\"id\":1}", "?operation=vanish").await?.status(), 400);
+    // Taken for an upsert, it would bring back what was to be deleted.
+    let unknown = setting.push("{\"id\":1}", "?op=delete").await?;
+    assert_eq!(unknown.status(), 400);
+    let words = unknown.text().await?;
+    assert!(words.contains("`op`") && words.contains("`operation`"), "{words}");
     setting.pushed(r#"{"id":99,"имя":"последний"}"#).await?;
     let applied = setting.applied(1).await?;
     assert_eq!(applied[0].path, "/users/99", "the good element beside a bad one was not taken");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_mistyped_parameter_is_refused_by_its_name() -> Result<()> {
+    let setting = Setting::start(&Script::default()).await?;
+    for (path, valid) in [
+        ("out/bi.users?aftr=1", "after"),
+        ("dead?rout=x", "route"),
+        ("dead/groups?rout=x", "route"),
+        ("where?wrd=x", "word"),
+        ("incidents?pst=1", "past"),
+        ("preview/s?records=1&begin=false&raw=false&all=1", "begin"),
+    ] {
+        let request = http_client().get(format!("{}/{path}", setting.bus.url())).bearer_auth("pull-secret");
+        let answer = request.send().await?;
+        assert_eq!(answer.status(), 400, "{path}");
+        let words = answer.text().await?;
+        assert!(words.contains("unknown field") && words.contains(&format!("`{valid}`")), "{path}: {words}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn metrics_and_status_count_the_same_letters() -> Result<()> {
+    let refuse = Rule::keys(&["13"], Answer::Status { code: 422, retry_after: None });
+    let setting = Setting::start(&Script { rules: vec![refuse], ..Script::default() }).await?;
+    setting.pushed(r#"{"id":13,"имя":"первая"}"#).await?;
+    setting.pushed(r#"{"id":13,"имя":"вторая"}"#).await?;
+    let two = eventually("two letters of one key", LIMIT, || async {
+        let (_, out, _) = setting.command(&["status", "--json"]).await?;
+        let status: Value = serde_json::from_str(&out)?;
+        Ok::<_, anyhow::Error>((status["routes"][0]["dead"] == 2).then_some(()))
+    });
+    two.await?;
+    let line = r#"bus_dead_letters{route="пользователи-в-магазин"}"#;
+    let metrics = setting.bus.metrics().await?;
+    assert!(metrics.contains(&format!("{line} 2\n")), "{metrics}");
+    // Looked for every two seconds.
+    let incident = r#"bus_incident_open{kind="dead-letters",subject="пользователи-в-магазин"} 1"#;
+    let told = || async { Ok::<_, anyhow::Error>(setting.bus.metrics().await?.contains(incident).then_some(())) };
+    eventually("the incident is a sample", LIMIT, told).await?;
+    let (_, out, _) = setting.command(&["dead", "list", "--json"]).await?;
+    for letter in serde_json::from_str::<Vec<Value>>(&out)? {
+        setting.command(&["dead", "drop", &letter["id"].to_string()]).await?;
+    }
+    let metrics = setting.bus.metrics().await?;
+    assert!(metrics.contains(&format!("{line} 0\n")), "{metrics}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_line_of_a_json_log_is_an_object_with_time_level_and_words() -> Result<()> {
+    let locked = Rule::always(Answer::Status { code: 401, retry_after: None });
+    let receiver = Receiver::start(&Script { rules: vec![locked], ..Script::default() }).await?;
+    let mut bus = Bus::new()?;
+    bus.env("PUSH_KEY", "push-secret");
+    bus.env("PULL_KEY", "pull-secret");
+    bus.routes(&routes(&bus, &receiver).replace("hold = \"2s\"", "hold = \"2s\"\n        log = \"json\""))?;
+    bus.start().await?;
+    bus.pushed("users", r#"{"id":1,"имя":"Анна"}"#).await?;
+    eventually("the paused route", LIMIT, || async {
+        let (_, out, _) = bus.says(&["incidents", "--json"]).await?;
+        Ok::<_, anyhow::Error>(out.contains("route-paused").then_some(()))
+    })
+    .await?;
+    bus.terminate(LIMIT).await?;
+    let log = bus.log().context("it ran")?.tail(usize::MAX);
+    let mut levels = std::collections::BTreeSet::new();
+    for line in log.lines().map(|line| line.trim_start_matches("  | ")) {
+        let line: Value = serde_json::from_str(line).with_context(|| line.to_owned())?;
+        let text = |value: &Value| value.as_str().map(str::to_owned).with_context(|| line.to_string());
+        chrono::DateTime::parse_from_rfc3339(&text(&line["timestamp"])?)?;
+        levels.insert(text(&line["level"])?);
+        assert!(!text(&line["fields"]["message"])?.is_empty(), "{line}");
+    }
+    assert!(levels.contains("INFO") && levels.contains("WARN"), "{levels:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stop_while_starting_does_not_wait_for_the_broker() -> Result<()> {
+    let receiver = Receiver::start(&Script::default()).await?;
+    // Takes connections and says nothing: who connects waits for as long as it has patience.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let mut bus = Bus::new()?;
+    bus.env("PUSH_KEY", "push-secret");
+    bus.env("PULL_KEY", "pull-secret");
+    let broker = bus.on(Some(format!("amqp://guest:guest@{}/%2f", silent.local_addr()?)));
+    bus.routes(&routes(&bus, &receiver).replace("hold = \"2s\"", &format!("hold = \"2s\"\n        {broker}")))?;
+    bus.start_unready()?;
+    let _connection = tokio::time::timeout(LIMIT, silent.accept()).await??;
+    let status = bus.terminate(LIMIT).await?;
+    let log = bus.log().context("it ran")?.tail(30);
+    assert!(status.success() && log.contains("stopped while starting"), "{status}: {log}");
     Ok(())
 }
 
@@ -222,6 +353,19 @@ async fn status_metrics_and_health_tell_what_runs() -> Result<()> {
     .await?;
     assert!(metrics.contains(r#"bus_messages_published_total{stream="пользователи"} 1"#));
     assert!(!metrics.contains("secret"));
+    let version = concat!("bus_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1");
+    for line in
+        [r#"bus_broker_state{state="connected"} 1"#, version, "process_open_fds ", "process_start_time_seconds "]
+    {
+        assert!(metrics.contains(line), "{line} is not in {metrics}");
+    }
+    eventually("the subscription's messages are counted, and not as a route's", LIMIT, || async {
+        let text = setting.bus.metrics().await?;
+        anyhow::ensure!(!text.contains("stored\""), "{text}");
+        let line = "bus_subscription_messages_stored_total{subscription=\"bi.users\"} 1";
+        Ok::<_, anyhow::Error>(text.contains(line).then_some(()))
+    })
+    .await?;
     let (code, out, err) = setting.command(&["status", "--json"]).await?;
     assert_eq!(code, 0, "{err}");
     let status: Value = serde_json::from_str(&out)?;
@@ -241,8 +385,7 @@ async fn a_wrong_password_pauses_the_route_and_resume_goes_on() -> Result<()> {
     let setting = Setting::start(&Script { rules: vec![locked], ..Script::default() }).await?;
     setting.pushed(r#"{"id":1,"имя":"А"}"#).await?;
     let incident = eventually("the incident", LIMIT, || async {
-        let (_, out, _) = setting.command(&["status", "--json"]).await?;
-        let status: Value = serde_json::from_str(&out)?;
+        let status = setting.bus.status().await?;
         Ok::<_, anyhow::Error>(status["incidents"].get(0).cloned())
     })
     .await?;
@@ -359,15 +502,12 @@ async fn one_door_serves_several_streams_and_what_none_takes_stops_nothing() -> 
     bus.start().await?;
     let setting = Setting { bus, receiver };
     let records = r#"[{"вид":"Заказ","id":1},{"вид":"Чек","id":1},{"вид":"Товар","id":1},{"вид":"Заказ","id":2}]"#;
-    let url = format!("{}/in/all", setting.bus.url());
-    let pushed = http_client().post(url).header("x-api-key", "push-secret").body(records).send().await?;
-    assert_eq!(pushed.status(), 204, "{}", pushed.text().await?);
+    setting.bus.pushed("all", records).await?;
     let mut paths: Vec<_> = setting.applied(3).await?.into_iter().map(|entry| entry.path).collect();
     paths.sort();
     assert_eq!(paths, ["/orders/1", "/orders/2", "/products/1"], "the same key in two streams is two records");
     // It was kept before the caller was answered, and the incident tells.
-    let (_, out, _) = setting.command(&["status", "--json"]).await?;
-    let status: Value = serde_json::from_str(&out)?;
+    let status = setting.bus.status().await?;
     assert_eq!(
         (&status["incidents"][0]["kind"], &status["incidents"][0]["subject"]),
         (&json!("untaken-entity"), &json!("касса"))
@@ -415,9 +555,7 @@ async fn an_operation_keeps_its_own_pace_and_holds_up_nobody_else() -> Result<()
     let setting = Setting { bus, receiver };
     for (name, count) in [("files", 4), ("orders", 12)] {
         let records: Vec<Value> = (0..count).map(|id| json!({ "id": id })).collect();
-        let url = format!("{}/in/{name}", setting.bus.url());
-        let push = http_client().post(url).header("x-api-key", "push-secret").body(Value::from(records).to_string());
-        ensure!(push.send().await?.status() == 204, "{name}");
+        setting.bus.pushed(name, &Value::from(records).to_string()).await?;
     }
     let applied = setting.applied(16).await?;
     let times = |path: &str| -> Vec<u64> {

@@ -72,6 +72,43 @@ async fn d13_a_request_goes_when_it_is_full_or_no_more_can_come() {
     assert_eq!((world.depth().await, world.receiver.carried().len()), (1, 3));
 }
 
+/// More than are prepared ahead where each has a request of its own.
+#[tokio::test]
+async fn d13_a_request_holds_as_many_as_it_may() {
+    let world = World::new(Setup { concurrency: 1, prefetch: 1300, ..batched(Kind::Put, 600, HOUR) }).await;
+    let all: Vec<_> = (1..=650).map(|number| message(&format!("k{number}"), 1, number, "1")).collect();
+    world.publish(&all).await;
+    let worker = world.start();
+    world.until("a request", async |world: &World| !world.receiver.carried().is_empty()).await;
+    assert_eq!(world.receiver.carried()[0].len(), 600);
+    worker.stop().await;
+}
+
+/// Whether a paused route works again is found out with one message, whatever may go at the same time.
+#[tokio::test]
+async fn d13_one_message_at_a_time_after_a_pause() {
+    for batch in [None, Some(Batch { max: 2, wait: Duration::from_millis(1), bytes: 1 << 20 })] {
+        let world = World::new(Setup { batch, pause: Duration::from_millis(20), ..Setup::with(Kind::Put) }).await;
+        world.receiver.always(Some(Ending::Misconfigured));
+        world.publish(&messages("abcdefgh")).await;
+        let worker = world.start();
+        // At first as many as may: at most eight. Since then one after each pause.
+        world.until("probes", async |world: &World| world.receiver.attempts().len() >= 10).await;
+        let under_way = |world: &World| world.receiver.carried().concat().len() - world.receiver.attempts().len();
+        let probe = Latch::default();
+        world.receiver.always(Some(Ending::Held(probe.clone())));
+        probe.reached().await;
+        let later = message("i", 1, 9, "1");
+        world.publish(&[later]).await;
+        world.until("all in hand", async |_: &World| worker.handle.status().in_flight == 9).await;
+        assert_eq!(under_way(&world), 1, "{batch:?}");
+        probe.open();
+        world.until_idle().await;
+        assert_eq!(world.receiver.effects().len(), 9, "and then all of them go");
+        worker.stop().await;
+    }
+}
+
 #[tokio::test]
 async fn d13_a_request_is_bounded_by_bytes() {
     let one = table::content("1").len() + 1;
@@ -353,7 +390,7 @@ async fn d13_what_waited_goes_together_too() {
     let worker = world.start();
     world
         .until("all to wait", async |world: &World| {
-            let rows = world.store().waiting(&route(), Moment(i64::MAX), 10, usize::MAX).await.unwrap();
+            let rows = world.store().waiting(&route(), Moment(i64::MAX), Duration::MAX, 10, usize::MAX).await.unwrap();
             rows.len() == 4 && rows.iter().all(|row| row.reason == HoldReason::Retry) || world.depth().await == 0
         })
         .await;

@@ -302,7 +302,7 @@ impl Source for Standing {
         Ok(vec![true; keys.len()])
     }
 
-    async fn committed(&mut self, _: Option<&Cursor>) -> Result<(), SourceError> {
+    async fn committed(&mut self, _: Option<&Cursor>, _: &Permits) -> Result<(), SourceError> {
         Ok(())
     }
 }

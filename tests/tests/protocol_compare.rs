@@ -6,6 +6,7 @@ mod engine;
 
 use std::time::Duration;
 
+use bus_core::engine::capture::{Changes, DeletionGuard};
 use bus_core::engine::incident::Kind as Incident;
 use bus_core::policy::Schedule;
 use bus_core::ports::cursors::CursorStore;
@@ -216,6 +217,40 @@ async fn d14_a_recheck_that_fails_takes_turns_with_the_rounds() {
     nothing_is_lost(&world).await;
 }
 
+/// Refused by the guard it is not done: it is told, not repeated at once, and made up when a person has raised the guard.
+#[tokio::test]
+async fn d14_a_recheck_whose_deletions_are_refused_is_not_done() {
+    let guarded = |percent| {
+        let recheck = Some((Schedule::Every(HOUR), DeletionGuard { percent }));
+        Setup { changes: Changes::Cursor { recheck }, page: 100, ..Setup::default() }
+    };
+    let mut world = filled(guarded(50.0)).await;
+    let missed = ago(2 * HOUR);
+    world.runs().keep_recheck(&feed(), missed).await.unwrap();
+    for key in ["a", "b", "c"] {
+        world.table.remove(key);
+    }
+    world.table.put_below("d", "2");
+    let told = |world: &World| world.incidents.list().into_iter().find(|one| one.kind == Incident::TooManyDeletions);
+    let running = Running::start(&world);
+    world.until("the refusal", async |world: &World| told(world).is_some()).await;
+    until_fetched(&world, 2).await;
+    running.stop().await;
+    assert_eq!(world.cuts.calls("source.scan"), 1, "not at once");
+    assert!(told(&world).unwrap().remedy.contains("this recheck is not done"));
+    assert_eq!(last(&world).await, Some(missed), "not done");
+    assert_eq!(world.sealed().len(), 6, "what has changed is out, what is gone is not");
+    world.reconfigure(|setup| setup.changes = guarded(60.0).changes);
+    world.crash().await;
+    let running = Running::start(&world);
+    until_rechecked(&world, missed).await;
+    running.stop().await;
+    assert!(told(&world).is_none());
+    settle(&world).await;
+    assert_eq!(world.receiver.holds().values().flatten().count(), 2);
+    assert_eq!(world.sealed().len(), 9);
+}
+
 /// A backlog is not read by one page for each failure.
 #[tokio::test]
 async fn d14_rounds_go_on_between_two_rechecks_that_fail() {
@@ -249,4 +284,24 @@ async fn a_key_that_the_scan_missed_and_the_source_still_has_is_not_deleted() {
         assert_eq!(held["d"], None, "and the other one is not");
         assert_eq!(world.sealed().len(), 6);
     }
+}
+
+/// A tenth of five records is none; still a person is not needed for each record of a small stream that goes.
+#[tokio::test]
+async fn one_record_of_few_goes_by_itself_and_two_wait_for_a_person() {
+    let guarded = Changes::Diff(DeletionGuard { percent: 10.0 });
+    let world = filled(Setup { changes: guarded, ..Setup::default() }).await;
+    let held = || world.incidents.list().into_iter().find(|one| one.kind == Incident::TooManyDeletions);
+    world.table.remove("a");
+    settle(&world).await;
+    assert_eq!((&world.receiver.holds()["a"], held()), (&None, None));
+    world.table.remove("b");
+    world.table.remove("c");
+    settle(&world).await;
+    assert!(world.receiver.holds()["b"].is_some() && world.receiver.holds()["c"].is_some(), "two of four went");
+    let remedy = held().expect("an incident").remedy;
+    assert!(remedy.contains("guard = \"50%\""), "{remedy}");
+    world.table.put("c", "2");
+    settle(&world).await;
+    assert_eq!((&world.receiver.holds()["b"], held()), (&None, None));
 }

@@ -61,7 +61,7 @@ async fn a_line_of_large_records_is_sent_to_its_end() {
         };
         assert_eq!(world.store().commit(&route(), vec![hold]).await.unwrap(), [Applied::Yes]);
     }
-    let first = world.store().waiting(&route(), Moment::now(), 100, 16 * 1024 * 1024).await.unwrap();
+    let first = world.store().waiting(&route(), Moment::now(), Duration::MAX, 100, 16 * 1024 * 1024).await.unwrap();
     assert!(first.len() < 6, "{} rows", first.len());
     assert!(world.deliver_all().await);
     assert_eq!(world.receiver.holds().len(), 6);

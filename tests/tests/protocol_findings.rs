@@ -165,7 +165,7 @@ async fn a_program_that_crashes_on_one_record_does_not_end_a_subscription() {
     let stop = CancellationToken::new();
     let outbox = tokio::spawn(world.outbox(&name).run(stop.clone()));
     let stored = async |world: &World| {
-        let rows = world.store().outbox_read(&name, 0, 10).await.unwrap();
+        let rows = world.store().outbox_read(&name, 0, 10, 1 << 20).await.unwrap().messages;
         outbox.is_finished() || rows.iter().any(|(_, envelope)| envelope.key.as_str() == "b")
     };
     world.until("the other record", stored).await;
@@ -175,6 +175,53 @@ async fn a_program_that_crashes_on_one_record_does_not_end_a_subscription() {
     let letters = world.dead().await;
     assert_eq!(letters.len(), 1, "the record is kept for a person");
     assert!(letters[0].letter.message.contains("crashed"), "{}", letters[0].letter.message);
+}
+
+/// Ten seconds and a moment pass. Nobody may wait for the disk meanwhile: that has a minute at most.
+async fn until_the_next_look() {
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(11)).await;
+    tokio::time::resume();
+}
+
+#[tokio::test]
+async fn what_a_subscriber_was_too_late_for_is_counted_and_told_until_it_goes_on_behind_it() {
+    let world = World::new(Setup { kept: 2_000, ..Setup::default() }).await;
+    let name = SubscriptionName::new("мобильное").unwrap();
+    let stop = CancellationToken::new();
+    let outbox = tokio::spawn(world.outbox(&name).run(stop.clone()));
+    let dropped = || world.metrics.dropped.with_label_values(&[name.as_str()]).get();
+    let messages: Vec<_> =
+        (1..=9).map(|number| message(&format!("ключ-{number}"), 1, number, &"x".repeat(500))).collect();
+    world.publish(&messages).await;
+    let whole = async |world: &World| {
+        let backlog = world.store().outbox_backlog(&name).await.unwrap();
+        backlog.messages + backlog.missed == 9
+    };
+    world.until("all of it in the outbox", whole).await;
+    until_the_next_look().await;
+    let only_so_much = async |world: &World| {
+        let backlog = world.store().outbox_backlog(&name).await.unwrap();
+        backlog.bytes <= 2_000 && backlog.missed > 0 && backlog.missed == dropped()
+    };
+    world.until("what is too much, dropped and counted", only_so_much).await;
+    let told = |world: &World| {
+        let words = format!("{} messages were dropped", dropped());
+        let is_it = |found: &bus_core::engine::incident::Incident| {
+            found.kind == Incident::SubscriberBehind && found.message.starts_with(&words)
+        };
+        world.incidents.list().iter().any(is_it)
+    };
+    world.until("an incident", async |world: &World| told(world)).await;
+
+    // The subscriber comes at last: asking tells it, acknowledging what it got ends it.
+    let page = world.store().outbox_read(&name, 0, 1, 1).await.unwrap();
+    assert_eq!(page.missed, dropped());
+    world.store().outbox_take(&name, page.messages[0].0).await.unwrap();
+    until_the_next_look().await;
+    world.until("its end", async |world: &World| incidents(world).is_empty()).await;
+    stop.cancel();
+    outbox.await.unwrap();
 }
 
 #[tokio::test]
@@ -190,6 +237,28 @@ async fn a_full_state_store_is_not_told_as_the_sources_trouble() {
     world.until("its end", async |world: &World| incidents(world).is_empty()).await;
     stop.cancel();
     reading.await.unwrap();
+}
+
+/// RabbitMQ would close the channel of all feeds, and the sealed batch would be published again and again.
+#[tokio::test]
+async fn a_record_that_no_message_can_carry_is_kept_and_holds_up_no_other() {
+    let world = World::new(Setup::default()).await;
+    world.table.put("large", &"ё".repeat(8 * 1024 * 1024));
+    world.table.put("small", "1");
+    let mut capture = world.capture();
+    assert!(world.capture_all(&mut capture).await);
+    assert!(world.deliver_all().await);
+    assert_eq!(world.receiver.holds().into_keys().collect::<Vec<_>>(), ["small"]);
+    let letters = world.dead().await;
+    assert_eq!(letters.iter().map(|row| row.key.as_ref().unwrap().as_str()).collect::<Vec<_>>(), ["large"]);
+    let letter = &letters[0].letter;
+    assert!(letter.message.contains("at most 16"), "{}", letter.message);
+    assert_eq!(letter.raw.as_ref().map(|raw| raw.len()), Some(64 * 1024));
+    // Smaller again, it goes like any other.
+    world.table.put("large", "2");
+    assert!(world.capture_all(&mut capture).await);
+    assert!(world.deliver_all().await);
+    assert_eq!(world.receiver.holds().len(), 2);
 }
 
 #[tokio::test]

@@ -68,7 +68,7 @@ async fn a_message_that_waited_too_long_is_a_dead_letter_and_its_key_goes_on() {
     worker.kill().await;
     // Its time does not begin anew with another life.
     world.crash().await;
-    let rows = world.store().waiting(&route(), Moment(i64::MAX), 10, usize::MAX).await.unwrap();
+    let rows = world.store().waiting(&route(), Moment(i64::MAX), Duration::MAX, 10, usize::MAX).await.unwrap();
     let since: Vec<_> = rows.iter().map(|row| row.held_since).collect();
     assert!(world.deliver_all().await);
     assert!(since.iter().any(Option::is_some), "{since:?}");

@@ -146,6 +146,23 @@ async fn a_load_fills_a_receiver_whatever_is_cut() {
     futures::stream::iter(cases).for_each_concurrent(8, story).await;
 }
 
+/// Of two rows with one key only the one that was published last is a version, and it is one message.
+#[tokio::test]
+async fn l1_a_key_that_stands_twice_in_a_page_is_kept_once_as_it_was_published_last() {
+    let world = unfilled(Kind::Put, &["a", "b"]).await;
+    world.table.show_twice("a", "1");
+    world.table.show_twice("b", "0");
+    world.tasks().order(&order(TaskKind::Load)).await.unwrap();
+    let task = world.tasks().to_read(&feed()).unwrap();
+    world.capture().take_stock(&task).await.unwrap();
+    let rows = world.store().rows(task.id, 10, 1 << 20).await.unwrap();
+    let kept: Vec<_> = rows.iter().map(|(_, row)| (row.key.as_str(), row.body.clone(), row.seq)).collect();
+    let sealed = world.sealed();
+    let last = |key: &str| sealed.iter().filter(|one| one.key.as_str() == key).map(|one| one.seq).max().unwrap();
+    let content = bytes::Bytes::from(table::content("1"));
+    assert_eq!(kept, [("a", content.clone(), last("a")), ("b", content, last("b"))]);
+}
+
 #[tokio::test]
 async fn a_load_keeps_no_more_than_its_bound_and_goes_on_at_its_slice() {
     const BOUND: u64 = 1500;
@@ -209,7 +226,7 @@ async fn a_loaded_row_takes_the_place_of_an_older_one_that_waits_where_only_the_
         world.until("a to be out of hand", newer).await;
         assert_eq!(load(vec![message("b", 1, 4, "1")]).await, [true]);
         let line = async || {
-            let rows = world.store().waiting(&route(), Moment(i64::MAX), 10, usize::MAX).await.unwrap();
+            let rows = world.store().waiting(&route(), Moment(i64::MAX), Duration::MAX, 10, usize::MAX).await.unwrap();
             rows.iter().map(|row| row.envelope.seq.number).collect::<Vec<u64>>()
         };
         let in_line: &[u64] = if delivery == Delivered::Latest { &[3, 4] } else { &[2, 3, 4] };

@@ -15,6 +15,7 @@ use bus_core::ports::permits::PermitSource;
 use bus_core::ports::state::StateStore;
 use bus_core::vocabulary::GateName;
 use engine::*;
+use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const DEADLINE: Duration = Duration::from_millis(20);
@@ -35,7 +36,7 @@ async fn permit(gate: &Arc<Gate>) -> (Micros, Micros) {
 }
 
 async fn reserved(world: &World) -> Option<i64> {
-    world.store().gate(&GateName::Deliveries(system())).await.unwrap()
+    world.store().gate(&GateName::Deliveries(system())).await.unwrap().map(|reserved| reserved.horizon)
 }
 
 #[tokio::test]
@@ -106,6 +107,72 @@ async fn after_an_orderly_stop_the_pace_goes_on_from_its_moment() {
     world.crash().await;
     let (_, given) = permit(world.gate()).await;
     assert!(given.0 >= closed + INTERVAL, "{} µs after the stop", given.0 - closed);
+}
+
+/// R11: what it had sent may last for as long as it was allowed to then.
+#[tokio::test]
+async fn r11_nothing_is_sent_while_a_predecessors_request_may_live_although_the_timeout_was_lowered() {
+    let (long, short) = (Duration::from_millis(600), Duration::from_millis(1));
+    let mut world = World::new(Setup { profile: None, deadline: long, ..paced() }).await;
+    permit(world.gate()).await;
+    let horizon = reserved(&world).await.unwrap();
+    world.reconfigure(|setup| setup.deadline = short);
+    world.crash().await;
+    // One that was stopped before it could send anything leaves the next one as much to wait for.
+    world.gate().close().await.unwrap();
+    world.crash().await;
+    let (_, given) = permit(world.gate()).await;
+    let ends = horizon + i64::try_from(long.as_micros()).unwrap();
+    assert!(given.0 >= ends, "{} µs before the predecessor's request has ended", ends - given.0);
+}
+
+/// A reload that cuts an attempt off leaves the gate open: other routes go through it.
+#[tokio::test]
+async fn r11_nothing_is_sent_while_a_request_may_live_that_was_cut_off() {
+    let deadline = Duration::from_millis(600);
+    let world = World::new(Setup { profile: None, deadline, ..paced() }).await;
+    let (_, sent) = permit(world.gate()).await;
+    world.gate().cut_off();
+    let (_, given) = permit(world.gate()).await;
+    assert!(given.0 - sent.0 >= 600_000, "{} µs after the request that was cut off", given.0 - sent.0);
+}
+
+/// `Retry-After` of a source: no feed of its system asks before that, nor tells it anything, whether or not that takes a permit.
+#[tokio::test]
+async fn a_source_that_asks_for_less_is_left_alone_by_everybody() {
+    const LESS: Duration = Duration::from_millis(1500);
+    let world = World::new(Setup::default()).await;
+    world.table.put("а", "1");
+    world.table.ask_for_less(LESS);
+    let (capture, mut status) = world.watched_capture();
+    let stop = CancellationToken::new();
+    let feed = tokio::spawn(capture.run(stop.clone()));
+    status.wait_for(|status| status.error.is_some()).await.unwrap();
+    let (refused, _) = world.table.refused().unwrap();
+    drop(PermitSource::take(&**world.reads()).await.unwrap());
+    assert!(refused.elapsed() >= LESS, "another feed has asked after {:?}", refused.elapsed());
+    status.wait_for(|status| status.error.is_none()).await.unwrap();
+    stop.cancel();
+    feed.await.unwrap();
+    let (refused, asked) = world.table.refused().unwrap();
+    assert!(asked.unwrap() - refused >= LESS, "the feed itself has asked after {:?}", asked.unwrap() - refused);
+}
+
+/// Half of the pace for one refusal; reads that go well give it back.
+#[tokio::test]
+async fn reads_that_are_asked_for_less_go_slower_until_they_go_well() {
+    let world = World::new(paced()).await;
+    let gate = world.gate();
+    gate.asks_for_less(Some(Duration::ZERO));
+    assert_eq!((gate.share(), gate.held()), (Some(0.5), Duration::ZERO));
+    for _ in 0..50 {
+        gate.reads_well();
+    }
+    assert_eq!(gate.share(), Some(1.0));
+    gate.asks_for_less(None);
+    assert!(gate.held() > Duration::ZERO, "a moment, where no time is named");
+    gate.asks_for_less(Some(Duration::from_secs(365 * 24 * 3600)));
+    assert!(gate.held() <= Duration::from_secs(24 * 3600), "a mistaken header silences nobody for a year");
 }
 
 /// Attempts, their further requests, and reads: there is one pace, and each of them takes from it.

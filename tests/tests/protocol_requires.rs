@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bus_core::engine::worker::{Late, Requirement};
+use bus_core::policy::RetryPolicy;
 use bus_core::ports::requires::References;
 use bus_core::ports::shape::ShapeError;
 use bus_core::ports::state::{Change, HoldReason, Settlement, StateStore};
@@ -51,7 +52,7 @@ fn order(world: &World) -> Vec<String> {
 async fn held_for(world: &World, number: u64, message: &Envelope) {
     world
         .until("it to be held", async |world: &World| {
-            let rows = world.store().waiting(&route(), Moment(i64::MAX), 10, usize::MAX).await.unwrap();
+            let rows = world.store().waiting(&route(), Moment(i64::MAX), Duration::MAX, 10, usize::MAX).await.unwrap();
             let row = rows.iter().find(|row| row.envelope.id == message.id);
             row.is_some_and(|row| row.reason == HoldReason::Requires) && world.counts().await.waiting == number
         })
@@ -88,7 +89,10 @@ async fn d11_a_record_waits_for_what_it_refers_to_with_its_key_behind_it_through
 /// Only the delivery itself can bring it back here: its next look is an hour away.
 #[tokio::test]
 async fn d11_a_delivery_wakes_what_waits_for_it() {
-    let world = World::new(needing(Kind::Put, HOUR, Late::DeadLetter)).await;
+    let setup = needing(Kind::Put, HOUR, Late::DeadLetter);
+    // So that a row may lie so far ahead: beyond the longest wait it would be due.
+    let retry = RetryPolicy { max: 2 * HOUR, ..setup.retry };
+    let world = World::new(Setup { retry, ..setup }).await;
     let (first, far) = (message("a", 1, 1, "нужен b"), Moment::now().after(HOUR));
     world.publish(std::slice::from_ref(&first)).await;
     let worker = world.start();
@@ -107,7 +111,7 @@ async fn d11_a_delivery_wakes_what_waits_for_it() {
         .until("it to be far away", async |world: &World| {
             world.store().commit(&route(), vec![defer.clone()]).await.unwrap();
             tokio::time::sleep(Duration::from_millis(300)).await;
-            world.store().waiting(&route(), Moment(far.0 - 1), 10, usize::MAX).await.unwrap().is_empty()
+            world.store().waiting(&route(), Moment(far.0 - 1), Duration::MAX, 10, usize::MAX).await.unwrap().is_empty()
         })
         .await;
     world.publish(&[message("b", 1, 2, "x")]).await;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bus_core::engine::incident::Kind as Incident;
 use bus_core::ports::state::{Applied, Change, Replay, Settlement, StateStore};
-use bus_core::vocabulary::{Envelope, Moment, Seq};
+use bus_core::vocabulary::{Envelope, FeedName, Moment, Seq};
 use engine::properties::*;
 use engine::*;
 
@@ -269,7 +269,7 @@ async fn r12_what_grows_old_in_memory_waits_in_its_order() {
         let worker = world.start();
         latch.reached().await;
         until_waiting(&world, 2).await;
-        let rows = world.store().waiting(&route(), Moment(i64::MAX), 10, usize::MAX).await.unwrap();
+        let rows = world.store().waiting(&route(), Moment(i64::MAX), Duration::MAX, 10, usize::MAX).await.unwrap();
         assert_eq!(rows.iter().map(|row| row.envelope.seq.number).collect::<Vec<_>>(), [3, 4], "{kind:?}");
         latch.open();
         world.until_idle().await;
@@ -309,6 +309,64 @@ async fn d1_an_epoch_outranks_any_number_and_closed_epochs_may_repeat() {
         the_receiver_has_no_complaints(&world);
         assert!(world.incidents.list().iter().all(|incident| incident.kind != Incident::Gap));
     }
+}
+
+#[tokio::test]
+async fn d1_a_stream_that_moves_to_another_feed_stays_above_its_fences() {
+    for kind in KINDS {
+        let mut world = World::new(Setup::with(kind)).await;
+        for value in ["1", "2", "3"] {
+            world.table.put("a", value);
+            // Opened anew, as at every start and after every failed round: its epoch rises.
+            assert!(world.capture_all(&mut world.capture()).await);
+        }
+        assert!(world.deliver_all().await);
+        world.table.put("a", "4");
+        assert!(world.capture_all(&mut world.capture()).await);
+        world.reconfigure(|setup| setup.feed = FeedName::new("изменения").unwrap());
+        world.table.put("a", "5");
+        assert!(world.capture_all(&mut world.capture()).await);
+        assert!(world.deliver_all().await);
+        assert_eq!(world.receiver.holds()["a"].as_deref(), Some(&*table::content("5")), "{kind:?}");
+        assert_eq!(older_epochs(&world), 0);
+        the_receiver_has_no_complaints(&world);
+    }
+}
+
+#[tokio::test]
+async fn d1_a_new_store_beside_full_queues_stays_above_what_they_hold() {
+    for kind in KINDS {
+        let at = |clock| Setup { clock: Moment(clock), ..Setup::with(kind) };
+        let lost = World::new(at(1_000)).await;
+        for value in ["1", "2", "3"] {
+            lost.table.put("a", value);
+            assert!(lost.capture_all(&mut lost.capture()).await);
+        }
+        let mut world = World::new(at(60_000)).await;
+        world.publish(&lost.sealed()).await;
+        world.table = lost.table.clone();
+        world.table.put("a", "4");
+        assert!(world.capture_all(&mut world.capture()).await);
+        assert!(world.deliver_all().await);
+        assert_eq!(world.receiver.holds()["a"].as_deref(), Some(&*table::content("4")), "{kind:?}");
+        assert_eq!(older_epochs(&world), 0);
+        the_receiver_has_no_complaints(&world);
+    }
+}
+
+#[tokio::test]
+async fn d1_what_comes_under_an_older_epoch_than_its_fence_is_counted() {
+    let world = World::new(Setup::default()).await;
+    world.publish(&[message("a", 40, 7, "new")]).await;
+    assert!(world.deliver_all().await);
+    world.publish(&[message("a", 40, 6, "a repeat"), message("a", 40, 7, "new"), message("a", 1, 8, "old")]).await;
+    assert!(world.deliver_all().await);
+    assert_eq!(older_epochs(&world), 1);
+    assert_eq!(world.receiver.numbers("a"), [7]);
+}
+
+fn older_epochs(world: &World) -> u64 {
+    world.metrics.skipped.with_label_values(&[route().as_str(), "older-epoch"]).get()
 }
 
 #[tokio::test]

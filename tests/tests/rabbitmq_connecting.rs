@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use bus_contract::sample;
-use bus_core::ports::broker::{Broker, BrokerHealth, QueuePlan};
+use bus_core::ports::broker::{Broker, BrokerHealth, NoDepth, QueuePlan};
 use bus_core::vocabulary::{QueueName, Secret};
 use bus_rabbitmq::{Options, OptionsError, RabbitMq};
 use bus_tests::bus::Bus;
 use bus_tests::eventually::eventually;
+use bus_tests::proxy::{Proxy, Weather};
 use bus_tests::receiver::{Receiver, Script};
 use bus_tests::servers::RabbitMq as Node;
 use bus_tests::tls::{self, Authority, Greeting};
@@ -188,10 +189,44 @@ async fn without_a_broker_it_starts_says_so_and_hangs_nowhere() {
     let (declared, depth, consumed) =
         tokio::join!(broker.declare(&plan), broker.depth(&queue), broker.consume(&queue, 10));
     let published = broker.publish(&stream, &messages).await;
-    for error in [declared.unwrap_err(), depth.unwrap_err(), consumed.err().unwrap()] {
-        let text = error.to_string();
+    assert!(matches!(depth, Err(NoDepth::Unknown(_))), "whether there is such a queue nobody knows: {depth:?}");
+    let (declared, depth, consumed) = (declared.unwrap_err(), depth.unwrap_err(), consumed.err().unwrap());
+    for text in [declared.to_string(), depth.to_string(), consumed.to_string()] {
         assert!(text.contains("nothing listens") && !text.contains("s3cret"), "{text}");
     }
     assert!(published.len() == 3 && published.iter().all(Result::is_err));
     assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+}
+
+/// As RabbitMQ 3.10 does to a publisher whose queue was deleted under it; heartbeats would not tell for two minutes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_on_which_nothing_is_answered_is_made_anew() {
+    let node = Node::shared().await.unwrap();
+    let proxy = Proxy::start(node.port()).await.unwrap();
+    let url = node.vhost().await.unwrap().url.replace(&format!(":{}/", node.port()), &format!(":{}/", proxy.port()));
+    let (heartbeat, confirm_timeout) = (Duration::from_secs(60), Duration::from_secs(3));
+    let options = Options { heartbeat, confirm_timeout, ..Options::new(Secret::new(url), "шина") };
+    let broker = RabbitMq::connect(options).await.unwrap();
+    let (stream, queue) = (sample::stream(), QueueName::new("orders").unwrap());
+    let published = async |number| broker.publish(&stream, &sample::run(&stream, number, number)).await.remove(0);
+    let plan = [QueuePlan { queue, stream: stream.clone(), keep: None }];
+    eventually("a first publish", Duration::from_secs(30), || async {
+        broker.declare(&plan).await?;
+        Ok::<_, anyhow::Error>(published(1).await.is_ok().then_some(()))
+    })
+    .await
+    .unwrap();
+    proxy.set(Weather { stall: true, ..Weather::default() });
+    // The first has a channel already, the second asks for one.
+    let (lost, refused) = (published(2).await.unwrap_err().to_string(), published(2).await.unwrap_err().to_string());
+    assert!(lost.contains("no confirm") && refused.contains("opening a channel"), "{lost}; {refused}");
+    let mut health = broker.health();
+    let given_up = health.wait_for(|health| matches!(health, BrokerHealth::Disconnected(_)));
+    tokio::time::timeout(Duration::from_secs(30), given_up).await.expect("the connection is given up").unwrap();
+    proxy.set(Weather::default());
+    eventually("a publish over a new connection", Duration::from_secs(30), || async {
+        Ok::<_, anyhow::Error>(published(2).await.is_ok().then_some(()))
+    })
+    .await
+    .unwrap();
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use bus_tests::bus::Bus;
 use bus_tests::eventually::eventually;
-use bus_tests::servers::{RabbitMq, http_client};
+use bus_tests::servers::{RabbitMq, VirtualHost, http_client};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt;
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicConsumeOptions};
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use serde_json::Value;
 
@@ -32,8 +32,11 @@ async fn has(bus: &Bus, messages: u64) -> Result<Value> {
     eventually("the backlog", LIMIT, look).await
 }
 
-/// A key in Cyrillic, and more digits than a double holds.
-const RECORD: &str = r#"{"id":"Ж-1","Сумма":12345678901234567.89}"#;
+/// A key in Cyrillic, more digits than a double holds, and a label that no frame takes as a header.
+fn record() -> String {
+    format!(r#"{{"id":"Ж-1","Сумма":12345678901234567.89,"имя":"{}"}}"#, "ё".repeat(100_000))
+}
+
 const DELETION: &str = r#"{"id":"Ж-1"}"#;
 
 fn header<'a>(message: &'a Delivery, name: &str) -> Result<&'a str> {
@@ -62,8 +65,8 @@ fn is_a_cloud_event(message: &Delivery, kind: &str, started: DateTime<Utc>) -> R
     Ok(id.to_owned())
 }
 
-#[tokio::test]
-async fn backlog_and_oldest_age_of_a_queue_that_others_take_from() -> Result<()> {
+/// A bus whose stream of users is pushed, and what else stands below it, on a RabbitMQ of its own.
+async fn users(rest: &str) -> Result<(VirtualHost, Bus)> {
     let vhost = RabbitMq::shared().await?.vhost().await?;
     let mut bus = Bus::new()?;
     bus.env("PUSH_KEY", "push-secret");
@@ -77,19 +80,24 @@ async fn backlog_and_oldest_age_of_a_queue_that_others_take_from() -> Result<()>
         [streams.users]
         listen = {{ path = "/in/users", key = {{ env = "PUSH_KEY" }} }}
         key = "id"
-        [subscriptions."bi.users"]
-        stream = "users"
+        {rest}
         "#,
         bus.listen()
     ))?;
-    let started = Utc::now();
     bus.start().await?;
+    Ok((vhost, bus))
+}
+
+#[tokio::test]
+async fn backlog_and_oldest_age_of_a_queue_that_others_take_from() -> Result<()> {
+    let started = Utc::now();
+    let (vhost, mut bus) = users("label = \"имя\"\n[subscriptions.\"bi.users\"]\nstream = \"users\"").await?;
     let empty = has(&bus, 0).await?;
     assert_eq!((empty["name"].as_str(), &empty["oldest"]), (Some("bi.users"), &Value::Null));
-    for query_and_body in [("", RECORD), ("?operation=delete", DELETION)] {
-        let url = format!("{}/in/users{}", bus.url(), query_and_body.0);
+    for (query, body) in [("", record()), ("?operation=delete", DELETION.to_owned())] {
+        let url = format!("{}/in/users{query}", bus.url());
         let push = http_client().post(url).header("x-api-key", "push-secret");
-        assert_eq!(push.body(query_and_body.1).send().await?.status(), 204);
+        assert_eq!(push.body(body).send().await?.status(), 204);
     }
     let full = has(&bus, 2).await?;
     assert_eq!(full["oldest_is"], "about");
@@ -106,13 +114,35 @@ async fn backlog_and_oldest_age_of_a_queue_that_others_take_from() -> Result<()>
     let options = BasicConsumeOptions::default();
     let mut consumer = channel.basic_consume("bi.users".into(), "bi".into(), options, FieldTable::default()).await?;
     let mut ids = Vec::new();
-    for (kind, body) in [("users.upsert", RECORD), ("users.delete", DELETION)] {
+    for (kind, body) in [("users.upsert", &*record()), ("users.delete", DELETION)] {
         let message = consumer.next().await.context("a message")??;
         ids.push(is_a_cloud_event(&message, kind, started)?);
         assert_eq!(std::str::from_utf8(&message.data)?, body, "byte for byte, with every digit");
+        assert_eq!(header(&message, "bus-label").ok(), (body != DELETION).then_some(&*"ё".repeat(256)));
         message.acker.ack(BasicAckOptions::default()).await?;
     }
     assert_ne!(ids[0], ids[1]);
     assert_eq!(has(&bus, 0).await?["oldest"], Value::Null);
+    Ok(())
+}
+
+#[tokio::test]
+async fn rabbitmq_drops_what_is_older_than_keep_and_nothing_else() -> Result<()> {
+    let brief = "[subscriptions.brief]\nstream = \"users\"\nkeep = { for = \"1s\" }";
+    let (vhost, bus) = users(&format!("{brief}\n[subscriptions.long]\nstream = \"users\"")).await?;
+    bus.pushed("users", r#"[{"id":1},{"id":2},{"id":3}]"#).await?;
+    let connection = lapin::Connection::connect(&vhost.url, lapin::ConnectionProperties::default()).await?;
+    let channel = connection.create_channel().await?;
+    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    let depth = async |queue: &str| {
+        let declared = channel.queue_declare(queue.into(), passive, FieldTable::default()).await?;
+        Ok::<_, anyhow::Error>(declared.message_count())
+    };
+    // The sender has its answer, so all three were there.
+    eventually("nothing is left", LIMIT, || async {
+        Ok::<_, anyhow::Error>((depth("brief").await? == 0).then_some(()))
+    })
+    .await?;
+    assert_eq!(depth("long").await?, 3);
     Ok(())
 }

@@ -22,13 +22,28 @@ struct File {
     /// Name, further options.
     first: Option<(&'static str, &'static str)>,
     second: &'static str,
+    /// The stream and who reads it.
+    stream: &'static str,
 }
+
+const STREAM: &str = r#"
+    [streams.s]
+    listen = { path = "/in/s", key = { env = "PUSH_KEY" } }
+    key = "id"
+"#;
+
+const LABELLED: &str = r#"
+    [streams.s]
+    listen = { path = "/in/s", key = { env = "PUSH_KEY" } }
+    key = "id"
+    label = "v"
+"#;
 
 const SECOND: &str = "fields = { v = \".v\" }";
 
 impl File {
     fn new() -> Self {
-        Self { broker: None, first: Some(("первый", "fields = { v = \".v\" }")), second: SECOND }
+        Self { broker: None, first: Some(("первый", "fields = { v = \".v\" }")), second: SECOND, stream: STREAM }
     }
 
     fn first(&self, name: &'static str, options: &'static str) -> Self {
@@ -47,12 +62,13 @@ impl File {
             "[bus]\nlisten = \"{}\"\nhold = \"1s\"\n{broker}\n\
              [systems.a]\nkind = \"http\"\nurl = \"{}\"\ntimeout = \"2s\"\n\
              [systems.b]\nkind = \"http\"\nurl = \"{}\"\ntimeout = \"2s\"\n\
-             [streams.s]\nlisten = {{ path = \"/in/s\", key = {{ env = \"PUSH_KEY\" }} }}\nkey = \"id\"\n\
+             {}\n\
              {first}\
              [routes.second]\nstream = \"s\"\nto = \"b\"\nsend = {{ method = \"PUT\", path = \"/b/{{key}}\" }}\n{}\n",
             setting.bus.listen(),
             setting.a.url(),
             setting.b.url(),
+            self.stream,
             self.second
         ))
     }
@@ -84,7 +100,7 @@ impl Setting {
 
     /// Version `v` of keys `0..keys`.
     async fn push(&self, keys: u64, v: u64) -> Result<()> {
-        let records: Vec<Value> = (0..keys).map(|id| json!({ "id": id, "v": v })).collect();
+        let records: Vec<Value> = (0..keys).map(|id| json!({ "id": id, "v": v, "kind": "s" })).collect();
         let request = http_client().post(format!("{}/in/s", self.bus.url())).header("x-api-key", "push-secret");
         let answer = request.body(Value::from(records).to_string()).send().await?;
         ensure!(answer.status() == 204, "{} {}", answer.status(), answer.text().await?);
@@ -92,9 +108,7 @@ impl Setting {
     }
 
     async fn command(&self, arguments: &[&str]) -> Result<(i32, String, String)> {
-        let output = self.bus.run(arguments).await?;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Ok((output.status.code().context("killed")?, text(&output.stdout), text(&output.stderr)))
+        self.bus.says(arguments).await
     }
 
     async fn reload(&self) -> Result<Value> {
@@ -104,8 +118,7 @@ impl Setting {
     }
 
     async fn status(&self) -> Result<Value> {
-        let (_, out, err) = self.command(&["status", "--json"]).await?;
-        serde_json::from_str(&out).with_context(|| err)
+        self.bus.status().await
     }
 
     /// What the route holds, by its own status: queue, waiting.
@@ -302,6 +315,43 @@ async fn the_same_over_rabbitmq() -> Result<()> {
     rename_and_removal(&File { broker: Some(vhost.url.clone()), ..File::new() }).await
 }
 
+/// Another feed begins with another epoch. If that were lower than the fences and than what still waits, nothing that it
+/// reads would ever be sent (R15).
+#[tokio::test]
+async fn a_feed_that_is_renamed_while_its_queue_is_full_loses_no_change() -> Result<()> {
+    let file = File::new();
+    let setting = Setting::start(&file).await?;
+    for stream in [LABELLED, STREAM] {
+        // The feed starts anew, which raises its epoch.
+        File { stream, ..file.clone() }.write(&setting)?;
+        assert_eq!(setting.reload().await?["started"], json!(["feed s"]));
+    }
+    setting.push(5, 1).await?;
+    all_at(&setting.a, "v", 5, 1).await?;
+    let away = Rule::always(Answer::Status { code: 503, retry_after: None });
+    setting.a.set_script(&Script { rules: vec![away], ..Script::default() }).await?;
+    setting.push(5, 2).await?;
+    setting.push(5, 3).await?;
+
+    let stream = r#"
+        [feeds.till]
+        listen = { path = "/in/s", key = { env = "PUSH_KEY" } }
+        entity_column = "kind"
+        [streams.s]
+        from = "till"
+        entity = "s"
+        key = "id"
+    "#;
+    File { stream, ..file.clone() }.write(&setting)?;
+    let report = setting.reload().await?;
+    assert_eq!((&report["started"], &report["ended"]), (&json!(["feed till"]), &json!(["feed s"])));
+    setting.push(5, 4).await?;
+    setting.a.set_script(&Script::default()).await?;
+    all_at(&setting.a, "v", 5, 4).await?;
+    all_at(&setting.b, "v", 5, 4).await?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn fifty_thousand_waiting_messages_do_not_hold_up_a_reload() -> Result<()> {
     let file = File::new();
@@ -396,6 +446,24 @@ async fn what_a_reload_could_not_start_is_started_by_the_next_one() -> Result<()
     Ok(())
 }
 
+/// The queue keeps the name that its route had at first: a subscription of that name would take the route's messages.
+#[tokio::test]
+async fn a_subscription_does_not_get_the_queue_of_a_route() -> Result<()> {
+    let file = File::new();
+    let setting = Setting::start(&file).await?;
+    file.first("третий", "was = \"первый\"\nfields = { v = \".v\" }").write(&setting)?;
+    setting.reload().await?;
+    let text = std::fs::read_to_string(setting.bus.directory().join("routes.toml"))?;
+    let subscription = "[subscriptions.\"первый\"]\nstream = \"s\"\nvia = \"http\"\nkey = { env = \"PUSH_KEY\" }\n";
+    setting.bus.routes(&format!("{text}{subscription}"))?;
+    let (code, _, err) = setting.command(&["reload"]).await?;
+    assert!(code != 0 && err.contains("subscription первый") && err.contains("still belongs to a route"), "{err}");
+    assert_eq!(queues(&setting).await?, ["second", "первый"]);
+    setting.push(3, 1).await?;
+    all_at(&setting.a, "v", 3, 1).await?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_queue_that_was_made_in_vain_goes_again() -> Result<()> {
     let file = File::new();
@@ -425,5 +493,61 @@ async fn a_queue_that_was_made_in_vain_goes_again() -> Result<()> {
     assert_eq!(queues(&setting).await?, ["second", "первый"]);
     setting.push(3, 1).await?;
     all_at(&setting.a, "v", 3, 1).await?;
+    Ok(())
+}
+
+/// A receiver that answers nothing, a reload that waits for it, and SIGTERM: one bound for all of it, below the patience of
+/// `deploy/bus.service`.
+#[tokio::test]
+async fn a_stop_in_the_middle_of_a_reload_ends_within_the_service_managers_patience() -> Result<()> {
+    const PATIENCE: Duration = Duration::from_secs(20);
+    let mut setting = Setting::new().await?;
+    let hang = Script { rules: vec![Rule::always(Answer::Hang)], ..Script::default() };
+    setting.a.set_script(&hang).await?;
+    setting.b.set_script(&hang).await?;
+    let route = |name: &str, options: &str| {
+        format!(
+            "[routes.{name}]\nstream = \"s\"\nto = \"{name}\"\nsend = {{ method = \"PUT\", path = \"/{{key}}\" }}\n{options}\n"
+        )
+    };
+    let text = |options: &str| {
+        format!(
+            "[bus]\nlisten = \"{}\"\n[systems.a]\nkind = \"http\"\nurl = \"{}\"\ntimeout = \"60s\"\n\
+             [systems.b]\nkind = \"http\"\nurl = \"{}\"\ntimeout = \"60s\"\n\
+             [streams.s]\nlisten = {{ path = \"/in/s\", key = {{ env = \"PUSH_KEY\" }} }}\nkey = \"id\"\n{}{}",
+            setting.bus.listen(),
+            setting.a.url(),
+            setting.b.url(),
+            route("a", options),
+            route("b", "")
+        )
+    };
+    let (first, changed) = (text(""), text("concurrency = 2"));
+    setting.bus.routes(&first)?;
+    setting.bus.start().await?;
+    setting.push(1, 1).await?;
+    for receiver in [&setting.a, &setting.b] {
+        let asked = || async { Ok((!receiver.ledger()?.entries.is_empty()).then_some(())) };
+        eventually("an attempt is under way", LIMIT, asked).await?;
+    }
+    setting.bus.routes(&changed)?;
+    setting.bus.hangup();
+    let begun = || async { Ok(setting.bus.log().and_then(|log| log.find(|line| line.contains("anew").then_some(())))) };
+    eventually("the reload has begun", LIMIT, begun).await?;
+    let ready = format!("{}/readyz", setting.bus.url());
+    let unready = eventually("the answer that it is stopping", PATIENCE, || async {
+        let answer = http_client().get(&ready).send().await?;
+        let (status, words) = (answer.status(), answer.text().await?);
+        Ok((status == 503 && words.contains("stopping")).then_some(()))
+    });
+    let (ended, unready) = tokio::join!(setting.bus.terminate(PATIENCE), unready);
+    unready?;
+    let status = ended?;
+    assert!(status.success(), "{status}");
+    setting.a.set_script(&Script::default()).await?;
+    setting.b.set_script(&Script::default()).await?;
+    setting.bus.start().await?;
+    // Sent when the last request of the process before must be over; until then it is where it was.
+    assert_eq!((setting.holding("a").await?, setting.holding("b").await?), (1, 1));
     Ok(())
 }

@@ -219,8 +219,7 @@ async fn what_waits_for_a_map_is_shown_as_held_on_either_side() -> Result<()> {
     ensure!(code == 0, "{out}{err}");
     at.bus.pushed("orders", &order(2)).await?;
     eventually("it to be held", LIMIT, || async {
-        let (_, status, _) = at.bus.says(&["status", "--json"]).await?;
-        let status: Value = serde_json::from_str(&status)?;
+        let status = at.bus.status().await?;
         let mut routes = status["routes"].as_array().into_iter().flatten();
         Ok::<_, anyhow::Error>(routes.any(|one| one["name"] == "orders-to-shop" && one["held"] == 1).then_some(()))
     })

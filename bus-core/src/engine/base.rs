@@ -190,8 +190,8 @@ impl Source for Watched {
         self.inner.identity(permits).await
     }
 
-    async fn committed(&mut self, cursor: Option<&Cursor>) -> Result<(), SourceError> {
-        let committed = self.inner.committed(cursor).await;
+    async fn committed(&mut self, cursor: Option<&Cursor>, permits: &Permits) -> Result<(), SourceError> {
+        let committed = self.inner.committed(cursor, permits).await;
         self.noted(committed)
     }
 }

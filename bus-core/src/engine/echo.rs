@@ -7,7 +7,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::policy::echo::{Verdict, Write, judge};
+use crate::policy::echo::{End, Verdict, Write, judge};
 use crate::ports::echo::{Compare, WriteLog};
 use crate::ports::state::Change;
 use crate::ports::target::Parcel;
@@ -112,15 +112,13 @@ impl Echo {
     fn decide(&self, own: &Reader, envelope: &Envelope, under_way: &[Begun]) -> Decision {
         let key = envelope.key.as_str();
         let mut writes = match self.log.writes(&own.name, key) {
-            Ok(durable) => {
-                durable.into_iter().map(|(print, began)| Write { print, began, under_way: false }).collect::<Vec<_>>()
-            }
+            Ok(durable) => durable,
             // Unknown is not unchanged: it waits until the store answers.
             Err(_) => return Decision::Later,
         };
         for begun in under_way.iter().filter(|begun| begun.reader.name == own.name) {
             if begun.read_as.as_deref() == Some(key) && writes.iter().all(|write| write.began != begun.began) {
-                writes.push(Write { print: begun.print, began: begun.began, under_way: true });
+                writes.push(Write { print: begun.print, began: begun.began, end: End::UnderWay });
             }
         }
         writes.sort_by_key(|write| write.began);
@@ -137,8 +135,14 @@ impl Echo {
         }
     }
 
-    /// The receiver has the write, or may have it: what to keep of it, with its outcome.
-    pub(super) fn written(&self, route: &RouteName, key: &Key, receiver_id: Option<&str>) -> Vec<Change> {
+    /// The receiver has the write, or may have it (`in_doubt`): what to keep of it, with its outcome.
+    pub(super) fn written(
+        &self,
+        route: &RouteName,
+        key: &Key,
+        receiver_id: Option<&str>,
+        in_doubt: bool,
+    ) -> Vec<Change> {
         let under_way = self.under_way.lock();
         let own = under_way.iter().filter(|begun| begun.route == *route && begun.key == *key);
         own.filter_map(|begun| {
@@ -151,6 +155,7 @@ impl Echo {
                 key: read_as?.to_owned(),
                 print: begun.print,
                 began: begun.began,
+                in_doubt,
             })
         })
         .collect()

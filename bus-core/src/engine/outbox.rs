@@ -8,8 +8,10 @@ use futures::FutureExt;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::crash;
 use super::incident::{Incidents, Kind};
 use super::metrics::Metrics;
+use crate::policy::Sign;
 use crate::ports::broker::{Broker, Deliveries, Delivery, Incoming, Keep};
 use crate::ports::shape::{Shape, Shaped, shaped};
 use crate::ports::state::{StateError, StateStore};
@@ -113,12 +115,12 @@ impl Outbox {
             self.store.keep_unreadable(&unreadable).await?;
         }
         self.store.outbox_append(&self.plan.name, &envelopes).await?;
+        crash::point("outbox.stored");
         for delivery in group {
             // A failed ack means a redelivery, whose seq is known.
             drop(delivery.ack().await);
         }
-        let settled = self.metrics.settled.with_label_values(&[self.plan.name.as_str(), "stored"]);
-        settled.inc_by(envelopes.len() as u64);
+        self.metrics.stored.with_label_values(&[self.plan.name.as_str()]).inc_by(envelopes.len() as u64);
         Ok(())
     }
 
@@ -141,21 +143,29 @@ impl Outbox {
     }
 
     async fn trim(&self) {
+        let name = self.plan.name.as_str();
         let oldest = Moment(Moment::now().0.saturating_sub(self.plan.keep.age.as_millis() as i64));
-        match self.store.outbox_trim(&self.plan.name, 0, oldest, self.plan.keep.bytes).await {
-            Ok(0) => {}
-            Ok(dropped) => tracing::warn!(
-                subscription = self.plan.name.as_str(),
-                dropped,
-                "the subscriber did not come in time: its oldest messages were dropped, as `keep` says"
-            ),
-            Err(error) => tracing::warn!(subscription = self.plan.name.as_str(), "not trimmed: {error}"),
+        match self.store.outbox_trim(&self.plan.name, oldest, self.plan.keep.bytes).await {
+            Ok(dropped) => self.metrics.dropped.with_label_values(&[name]).inc_by(dropped),
+            Err(error) => tracing::warn!(subscription = name, "not trimmed: {error}"),
         }
         if let Ok(backlog) = self.store.outbox_backlog(&self.plan.name).await {
-            let name = &[self.plan.name.as_str()];
             let age = backlog.oldest.map_or(0, |oldest| oldest.until(Moment::now()).as_secs());
-            self.metrics.queue_depth.with_label_values(name).set(backlog.messages as i64);
-            self.metrics.oldest_age.with_label_values(name).set(age as i64);
+            self.metrics.queue_depth.with_label_values(&[name]).set(backlog.messages as i64);
+            self.metrics.oldest_age.with_label_values(&[name]).set(age as i64);
+            self.incidents.judge(Kind::SubscriberBehind, name, behind(backlog.missed), BEHIND);
         }
+    }
+}
+
+/// What its people can do.
+const BEHIND: &str = "look whether the subscriber still asks, and acknowledges what it gets; raise `keep` if it comes seldom; \
+                      what it missed does not come again, and its next answer says how much that was (`missed`)";
+
+/// Over when the subscriber has gone on behind what it missed: its answer has told it.
+fn behind(missed: u64) -> Sign {
+    match missed {
+        0 => Sign::Good,
+        _ => Sign::Bad(format!("{missed} messages were dropped before the subscriber came, as `keep` says")),
     }
 }

@@ -5,6 +5,10 @@ use std::collections::HashMap;
 use crate::ports::state::Published;
 use crate::vocabulary::{ContentHash, Envelope, Key, MessageId, Moment, Record, Seq, StreamName};
 
+/// Of a label, in bytes. Every copy of a message carries it, in RabbitMQ as a header, and the headers of a message must fit into
+/// one frame: a longer one would end the connection that all feeds publish through, again and again.
+const LABEL: usize = 512;
+
 /// What was last published of each key in hand.
 pub type LastPublished = HashMap<(StreamName, Key), Published>;
 
@@ -57,12 +61,18 @@ pub fn seal(
             generation,
             operation: record.operation,
             time: now,
-            label: record.label,
+            label: record.label.map(bounded),
             hash,
             body: record.body,
         });
     }
     envelopes
+}
+
+/// A label as messages carry it: cut between two characters where it is long.
+pub(super) fn bounded(mut label: String) -> String {
+    label.truncate(label.floor_char_boundary(LABEL));
+    label
 }
 
 /// Splits a batch into publish windows: in order, at most `size` long, never two versions of a key in one (R8), one
@@ -120,6 +130,18 @@ mod tests {
         let records = vec![record("a", "1"), delete("x"), delete("y"), record("a", "1")];
         let sealed = seal(records, &mut published, &mut numbering, Moment(0));
         assert_eq!(sealed.iter().map(|e| e.operation.as_str()).collect::<Vec<_>>(), ["upsert", "delete", "upsert"]);
+    }
+
+    #[test]
+    fn a_label_is_cut_between_characters() {
+        let labelled = |label: String| Record { label: Some(label), ..record("a", "1") };
+        let label = |label: String| {
+            let sealed = seal(vec![labelled(label)], &mut LastPublished::new(), &mut Numbering::new(1), Moment(0));
+            sealed[0].label.clone().unwrap()
+        };
+        assert_eq!(label("Заказ УТ-000123".into()), "Заказ УТ-000123");
+        assert_eq!(label("я".repeat(100_000)), "я".repeat(256));
+        assert_eq!(label(format!("x{}", "я".repeat(100_000))), format!("x{}", "я".repeat(255)));
     }
 
     #[test]

@@ -70,6 +70,7 @@ impl Topology {
             | Kind::ConfigRefused
             | Kind::DiskFilling
             | Kind::PausedByPerson
+            | Kind::SubscriberBehind
             | Kind::MapStale => None,
         };
         found.map(String::as_str)
@@ -140,6 +141,7 @@ impl Topology {
             | Kind::DiskFilling
             | Kind::CertificateEnding
             | Kind::PausedByPerson
+            | Kind::SubscriberBehind
             | Kind::MapStale => true,
         }
     }
@@ -241,6 +243,13 @@ mod tests {
         assert_eq!(seen(&disk), [(Kind::StoreFailing, STATE.into(), STATE.into())]);
         let queues = [incident(Kind::BrokerDown, "the broker", 1), incident(Kind::BrokerDown, "f", 2)];
         assert_eq!(seen(&queues), [(Kind::BrokerDown, BROKER.into(), BROKER.into())]);
+    }
+
+    #[test]
+    fn trouble_with_the_broker_is_known_while_there_is_a_broker_and_that_of_a_stream_while_there_is_the_stream() {
+        let knows = |subject: &str| topology().knows(&incident(Kind::BrokerDown, subject, 1));
+        assert!(knows(THE_BROKER) && knows("f"));
+        assert!(!knows("removed"), "nobody publishes to it any more, so nobody would close it");
     }
 
     #[test]

@@ -13,8 +13,19 @@ pub struct Write {
     pub print: ContentHash,
     /// When its attempt began, by our clock.
     pub began: Moment,
-    /// Its outcome is not known yet.
-    pub under_way: bool,
+    /// What came of it.
+    pub end: End,
+}
+
+/// What came of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum End {
+    /// Nothing yet.
+    UnderWay,
+    /// The receiver has taken it.
+    Taken,
+    /// Nobody knows whether it has.
+    InDoubt,
 }
 
 /// What to do with a message.
@@ -22,10 +33,11 @@ pub struct Write {
 pub enum Verdict {
     /// It is ours and says nothing new; writes that began before this moment cannot come back any more.
     Echo(Moment),
-    /// It was changed at its source and goes on; writes that began before this moment are behind it.
+    /// It was changed at its source and goes on; writes that began before this moment are behind it, or in doubt, and what is read
+    /// of those goes on too.
     Changed(Moment),
-    /// Both sides changed, and the other route has written over it at its own source since it was read, or may have: who
-    /// reaches the other side first wins.
+    /// Both sides changed, and the other route has written over it at its own source since it was read: who reaches the
+    /// other side first wins.
     Overwritten,
     /// The other route is writing this moment, and nobody can say whether that is taken, or which comes first: ask again.
     Later,
@@ -39,14 +51,21 @@ pub fn judge(read: &ContentHash, read_at: Moment, writes: &[Write]) -> Verdict {
         return Verdict::Echo(write.began);
     }
     // Before anything is given up for it: a write under way may still be refused.
-    if writes.iter().any(|write| write.under_way) {
+    if writes.iter().any(|write| write.end == End::UnderWay) {
         return Verdict::Later;
     }
-    if writes.iter().any(|write| write.began >= read_at) {
+    if writes.iter().any(|write| write.began >= read_at && write.end == End::Taken) {
         return Verdict::Overwritten;
     }
-    Verdict::Changed(read_at)
+    // What is in doubt may be refused yet, and then only this change is left. It is forgotten: if it was taken, it will be
+    // read behind this one, and has to follow it to the other side.
+    let behind = writes.last().map(|write| Moment(write.began.0.saturating_add(1)));
+    Verdict::Changed(behind.map_or(read_at, |behind| behind.max(read_at)))
 }
+
+#[cfg(test)]
+#[path = "echo_worlds.rs"]
+mod worlds;
 
 #[cfg(test)]
 mod tests {
@@ -57,7 +76,8 @@ mod tests {
         ContentHash::of(Operation::Upsert, value.as_bytes())
     }
 
-    /// Plays what is read against what was written: `w:X@5` writes, `r:X@7` reads, and forgets as the store does.
+    /// Plays what is read against what was written: `w:X@5` writes (`u`: under way, `d`: in doubt), `r:X@7` reads, and forgets
+    /// as the store does.
     fn play(story: &str) -> Vec<&'static str> {
         let (mut writes, mut seen): (Vec<Write>, _) = (Vec::new(), Vec::new());
         for event in story.split_whitespace() {
@@ -65,7 +85,12 @@ mod tests {
             let (kind, value) = what.split_once(':').unwrap();
             let at = Moment(at.parse().unwrap());
             if kind != "r" {
-                writes.push(Write { print: print(value), began: at, under_way: kind == "u" });
+                let end = match kind {
+                    "u" => End::UnderWay,
+                    "d" => End::InDoubt,
+                    _ => End::Taken,
+                };
+                writes.push(Write { print: print(value), began: at, end });
                 continue;
             }
             let (word, forget) = match judge(&print(value), at, &writes) {
@@ -111,5 +136,17 @@ mod tests {
         // Nor whether it will be: V was read before, and the write may be refused.
         assert_eq!(play("u:X@5 r:V@3"), ["later"]);
         assert_eq!(play("w:X@5 u:Y@6 r:V@3"), ["later"]);
+    }
+
+    #[test]
+    fn no_change_is_given_up_for_a_write_in_doubt() {
+        // It may be refused yet, and then V is all there is; if it was taken, X is read behind V and follows it.
+        assert_eq!(play("d:X@5 r:V@3 r:X@7"), ["changed", "changed"]);
+        assert_eq!(play("d:X@5 d:Y@6 r:V@3 r:Y@7"), ["changed", "changed"]);
+        // Known to have been taken, when it was repeated or before: V was written over.
+        assert_eq!(play("d:X@5 w:X@6 r:V@3 r:X@7"), ["overwritten", "echo"]);
+        assert_eq!(play("w:X@5 d:Y@6 r:V@3 r:Y@7"), ["overwritten", "echo"]);
+        // Alone it is as good an echo as any.
+        assert_eq!(play("d:X@5 r:X@7 r:X@8 r:V@9 r:X@10"), ["echo", "echo", "changed", "changed"]);
     }
 }

@@ -50,10 +50,11 @@ impl Paces {
         operation.and_then(|name| self.operations.get_mut(name)).is_none_or(|pacer| pacer.grant(now))
     }
 
-    /// The system asked for less; `false` where it has no pace that could be lowered. What it says, it says of itself: the
-    /// paces of its operations stay as they are.
-    pub fn throttled(&mut self, now: Now, retry_after: Duration) -> bool {
-        self.system.as_mut().map(|pacer| pacer.throttled(now, retry_after)).is_some()
+    /// The system asked for less. What it says, it says of itself: the paces of its operations stay as they are.
+    pub fn throttled(&mut self, now: Now, retry_after: Duration) {
+        if let Some(pacer) = &mut self.system {
+            pacer.throttled(now, retry_after);
+        }
     }
 
     /// The system's own pacer, which learns how its requests fare.

@@ -11,6 +11,9 @@ use super::clock::Micros;
 /// One interval of a slow rate would be no better: it saves no write, and costs the successor an interval.
 pub const AHEAD: Duration = Duration::from_secs(1);
 
+/// No request lasts longer, and no stored number may silence a system for ever.
+const A_DAY: Duration = Duration::from_secs(24 * 3600);
+
 /// In microseconds. No rate has a longer period, and no stored number may make a successor count from an age ago.
 const YEAR: i64 = 366 * 24 * 3600 * 1_000_000;
 
@@ -53,9 +56,9 @@ pub fn last_grant(horizon: Micros, now: Micros) -> Micros {
 }
 
 /// Until when nothing may be sent after a kill or a takeover (protocol R11): the predecessor's sends may have begun up to its
-/// horizon, and each may last for `request_timeout`.
-pub fn quiet_until(horizon: Micros, now: Micros, request_timeout: Duration) -> Micros {
-    last_grant(horizon, now).after(request_timeout)
+/// horizon, and each may last for as long as a request was allowed to then (`theirs`), whatever it is allowed to now (`ours`).
+pub fn quiet_until(horizon: Micros, now: Micros, theirs: Duration, ours: Duration) -> Micros {
+    last_grant(horizon, now).after(theirs.min(A_DAY).max(ours))
 }
 
 #[cfg(test)]
@@ -88,8 +91,12 @@ mod tests {
     #[test]
     fn a_successor_waits_for_the_horizon_and_the_last_request_but_not_for_a_clock_that_was_wrong() {
         let timeout = Duration::from_secs(10);
-        assert_eq!(quiet_until(Micros(5 * SECOND), Micros(5 * SECOND), timeout), Micros(15 * SECOND));
-        assert_eq!(quiet_until(Micros(3600 * SECOND), Micros(0), timeout), Micros(11 * SECOND));
+        for (theirs, ours) in [(timeout, timeout), (timeout, Duration::ZERO), (Duration::ZERO, timeout)] {
+            assert_eq!(quiet_until(Micros(5 * SECOND), Micros(5 * SECOND), theirs, ours), Micros(15 * SECOND));
+            assert_eq!(quiet_until(Micros(3600 * SECOND), Micros(0), theirs, ours), Micros(11 * SECOND));
+        }
+        let damaged = quiet_until(Micros(0), Micros(0), Duration::MAX, timeout);
+        assert_eq!(damaged, Micros(0).after(A_DAY), "a damaged number silences nobody for ever");
         assert_eq!(last_grant(Micros(-5), Micros(0)), Micros(-5));
         assert_eq!(last_grant(Micros(i64::MIN), Micros(0)), Micros(-YEAR));
     }

@@ -29,8 +29,8 @@ pub trait Broker: Send + Sync {
     /// back, in order. One active consumer per queue: a second one waits or is refused.
     async fn consume(&self, queue: &QueueName, prefetch: u16) -> Result<Box<dyn Deliveries>, BrokerError>;
 
-    /// Messages in the queue, unsettled ones included.
-    async fn depth(&self, queue: &QueueName) -> Result<Depth, BrokerError>;
+    /// Messages in the queue, unsettled ones included. Bounded, as everything that is asked of a broker.
+    async fn depth(&self, queue: &QueueName) -> Result<Depth, NoDepth>;
 
     /// The connection's state, for readiness, metrics and back-pressure.
     fn health(&self) -> watch::Receiver<BrokerHealth>;
@@ -140,6 +140,18 @@ pub enum BrokerHealth {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not confirmed by the broker: {0}")]
 pub struct PublishError(pub String);
+
+/// Why nobody can say how full a queue is. A queue that is not there holds nothing; of one that could not be asked about,
+/// nobody knows whether it is there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoDepth {
+    /// The broker says that there is no such queue.
+    #[error("there is no queue {0}")]
+    Absent(QueueName),
+    /// It said nothing in time, or that it cannot say.
+    #[error(transparent)]
+    Unknown(#[from] BrokerError),
+}
 
 /// The broker cannot do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

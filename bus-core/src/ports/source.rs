@@ -72,7 +72,7 @@ pub trait Source: Send {
     }
 
     /// Everything up to `cursor` is durable in the broker. May repeat, and is called after a restart before any fetch.
-    async fn committed(&mut self, cursor: Option<&Cursor>) -> Result<(), SourceError>;
+    async fn committed(&mut self, cursor: Option<&Cursor>, permits: &Permits) -> Result<(), SourceError>;
 }
 
 /// A part of a stream, by a column of dates.

@@ -5,7 +5,9 @@
 use async_trait::async_trait;
 
 use super::state::StateError;
-use crate::vocabulary::{Cursor, FeedName, Identity, Incident, IncidentKind, Moment, StreamName, SystemName};
+use crate::vocabulary::{
+    Cursor, FeedName, Identity, Incident, IncidentKind, Moment, RouteName, StreamName, SystemName,
+};
 
 /// Incidents and everything around them.
 #[async_trait]
@@ -37,6 +39,9 @@ pub trait WatchStore: Send + Sync {
 
     /// What could not be read and waits for a person: how many of each stream, and why the last of them.
     async fn unreadable(&self) -> Result<Vec<Unreadable>, StateError>;
+
+    /// Open dead letters of each route that has any, of this configuration or not.
+    async fn dead_by_route(&self) -> Result<Vec<(RouteName, u64)>, StateError>;
 
     /// Since when the position of a feed has stayed although rows come, if it is this one.
     async fn standing(&self, feed: &FeedName, cursor: &Cursor) -> Result<Option<Moment>, StateError>;

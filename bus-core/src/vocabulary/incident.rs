@@ -91,6 +91,8 @@ kinds! {
     BacklogLate = "backlog-late" Warning;
     /// Messages that were not accepted wait for a person.
     DeadLetters = "dead-letters" Warning;
+    /// What a subscriber had not taken was dropped.
+    SubscriberBehind = "subscriber-behind" Warning;
     /// A certificate ends soon.
     CertificateEnding = "certificate-ending" Warning;
     /// The disk of the state store fills up.

@@ -27,5 +27,5 @@ pub use moment::Moment;
 pub use name::{FeedName, MapName, NameError, QueueName, RouteName, StreamName, SubscriptionName, SystemName};
 pub use order::Seq;
 pub use period::Period;
-pub use record::{Fields, Record, UnreadableRecord};
+pub use record::{Fields, LARGEST_BODY, Record, UnreadableRecord};
 pub use secret::Secret;

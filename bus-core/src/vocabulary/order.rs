@@ -5,7 +5,8 @@ use std::fmt;
 /// Position of a message in its stream: the publisher's epoch, then a number contiguous within that epoch from 1.
 ///
 /// The epoch rises durably each time a publisher starts, so a restarted publisher is above whatever its
-/// predecessor may still have in the air. Compared lexicographically.
+/// predecessor may still have in the air. It is above every other publisher's too, and no less than the clock's
+/// milliseconds since 1970 at that moment (R15). Compared lexicographically.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Seq {
     /// Which start of the publisher.

@@ -27,6 +27,9 @@ pub struct Record {
     pub body: Bytes,
 }
 
+/// A longer body, in bytes, is not sealed: RabbitMQ takes no longer message as it comes, and closes the channel of who sends one.
+pub const LARGEST_BODY: usize = 16 * 1024 * 1024;
+
 /// What the source delivered but nobody can seal (no key, broken encoding). Stored as a dead letter of its stream,
 /// so that one bad row stops nothing and is not lost.
 #[derive(Debug, Clone, PartialEq, Eq)]

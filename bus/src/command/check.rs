@@ -10,6 +10,7 @@ use super::EX_CONFIG;
 use crate::cli;
 use crate::reload::count;
 use crate::wire;
+use crate::wire::reach::Outcome;
 
 pub async fn check(args: cli::Check) -> anyhow::Result<ExitCode> {
     let checked = bus_config::check(&args.file);
@@ -33,20 +34,21 @@ pub async fn check(args: cli::Check) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let reports = wire::reach::everything(&landscape).await;
-    let failed = reports.iter().any(|report| report.outcome.is_err());
+    let failed = reports.iter().any(|report| matches!(report.outcome, Outcome::Failed(_)));
     if args.json {
         let rows = reports.iter().map(|report| match &report.outcome {
-            Ok(found) => json!({
+            Outcome::Answered(found) => json!({
                 "what": report.what, "ok": true, "version": found.version,
                 "latency_ms": found.latency.as_secs_f64() * 1000.0, "rights": found.rights, "remarks": found.remarks,
             }),
-            Err(error) => json!({ "what": report.what, "ok": false, "error": error }),
+            Outcome::Failed(error) => json!({ "what": report.what, "ok": false, "error": error }),
+            Outcome::Left(why) => json!({ "what": report.what, "ok": null, "left": why }),
         });
         println!("{}", serde_json::Value::from_iter(rows));
     } else {
         for report in &reports {
             match &report.outcome {
-                Ok(found) => {
+                Outcome::Answered(found) => {
                     let latency = found.latency.as_secs_f64() * 1000.0;
                     println!("ok    {}: {} ({latency:.1} ms)", report.what, found.version);
                     for right in &found.rights {
@@ -56,7 +58,8 @@ pub async fn check(args: cli::Check) -> anyhow::Result<ExitCode> {
                         println!("      note: {remark}");
                     }
                 }
-                Err(error) => println!("FAIL  {}: {error}", report.what),
+                Outcome::Failed(error) => println!("FAIL  {}: {error}", report.what),
+                Outcome::Left(why) => println!("left  {}: {why}", report.what),
             }
         }
     }

@@ -17,6 +17,8 @@ struct Page {
     events: Vec<Box<RawValue>>,
     next: u64,
     backlog: u64,
+    #[serde(default)]
+    missed: u64,
 }
 
 pub async fn pull(args: cli::Pull) -> anyhow::Result<ExitCode> {
@@ -38,6 +40,9 @@ pub async fn pull(args: cli::Pull) -> anyhow::Result<ExitCode> {
             let mut out = std::io::stdout().lock();
             for event in &page.events {
                 writeln!(out, "{event}")?;
+            }
+            if page.missed > 0 {
+                eprintln!("{} messages before these were dropped unread, as `keep` says", page.missed);
             }
             eprintln!("{} messages, {} more; go on with: --after {}", page.events.len(), page.backlog, page.next);
             Ok(ExitCode::SUCCESS)

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use super::people;
+use super::people::{self, ORDERS, PRICES, PRODUCTS};
 
 /// Orders at first, and everything else in proportion: a first load that the receivers take in some seconds.
 const SIZE: u32 = 10;
@@ -22,11 +22,7 @@ const PAUSE: Duration = Duration::from_millis(400);
 /// The base starts, and counts what it holds, within this time.
 const ANSWER: Duration = Duration::from_secs(20);
 
-/// What the exchange plan registers.
-pub const ORDERS: &str = "Document_ЗаказКлиента";
-pub const PRODUCTS: &str = "Catalog_Номенклатура";
-/// What is read as a whole.
-pub const PRICES: &str = "InformationRegister_ЦеныНоменклатуры";
+/// What else is read as a whole.
 const STOCK: &str = "AccumulationRegister_ТоварыНаСкладах";
 
 /// What the source says at the end.
@@ -194,7 +190,7 @@ mod tests {
         let mut changes = BTreeMap::new();
         count(&first, &second, &mut changes);
         assert_eq!(changes, BTreeMap::from([("orders".to_owned(), 1)]));
-        for _ in 0..40 {
+        for _ in 0..400 {
             people::work(&simulator).unwrap();
         }
         let third = simulator.base(|base| held(base));

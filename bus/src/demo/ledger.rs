@@ -13,6 +13,9 @@ pub struct Line {
     pub method: String,
     /// Percent-encoded, as it came.
     pub path: String,
+    /// The message that it brought, by its header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
     /// What was answered.
     pub status: u16,
     pub body: String,

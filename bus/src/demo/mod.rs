@@ -6,6 +6,7 @@ mod landscape;
 mod ledger;
 mod people;
 mod receiver;
+mod table;
 mod verdict;
 mod view;
 
@@ -33,7 +34,7 @@ const DRAIN: Duration = Duration::from_secs(60);
 const RECEIVERS: [&str; 2] = ["shop", "warehouse"];
 const REFRESH: Duration = Duration::from_millis(500);
 
-/// Runs until Ctrl-C, or for a time; exit code 1 if anything was lost.
+/// Runs until Ctrl-C, or for a time; exit code 1 if its figures are not good.
 pub async fn run(args: cli::Demo) -> anyhow::Result<ExitCode> {
     let directory = tempfile::Builder::new().prefix("bus-demo-").tempdir()?;
     let mut trade = base::Trade::start().await?;
@@ -64,13 +65,15 @@ pub async fn run(args: cli::Demo) -> anyhow::Result<ExitCode> {
     }
     let issued = trade.stop().await?;
     let (ended, deadline) = (Moment::now(), Instant::now() + DRAIN);
-    while !verdict::is_drained(&instance.app, ended).await && Instant::now() < deadline {
+    let mut drained = verdict::is_drained(&instance.app, ended).await;
+    while !drained && Instant::now() < deadline {
         view.draw(&instance.app, "draining").await;
         tokio::time::sleep(REFRESH / 2).await;
+        drained = verdict::is_drained(&instance.app, ended).await;
     }
     let ledgers = receivers.iter().map(|receiver| Ok((receiver.name(), receiver.ledger()?)));
     let ledgers = ledgers.collect::<anyhow::Result<_>>()?;
-    let verdict = verdict::find(&instance.app, &landscape, &issued, &ledgers).await?;
+    let verdict = verdict::find(&instance.app, &landscape, &issued, &ledgers, drained).await?;
     instance.stop(Duration::from_secs(10)).await;
     view.close();
     if args.json {
@@ -78,5 +81,5 @@ pub async fn run(args: cli::Demo) -> anyhow::Result<ExitCode> {
     } else {
         println!("{verdict}");
     }
-    Ok(if verdict.lost == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if verdict.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -6,8 +6,11 @@ use bus_simulator::data::key_of;
 use bus_simulator::value::{Row, Value};
 use serde_json::json;
 
-use super::base::{ORDERS, PRICES, PRODUCTS};
-
+/// What the exchange plan registers.
+pub const ORDERS: &str = "Document_ЗаказКлиента";
+pub const PRODUCTS: &str = "Catalog_Номенклатура";
+/// What is read as a whole.
+pub const PRICES: &str = "InformationRegister_ЦеныНоменклатуры";
 const RECEIPTS: &str = "Document_ПриобретениеТоваровУслуг";
 const NAMES: [&str; 6] =
     ["Чай «Байховый»", "Кофе молотый", "Вода «Родник»", "Ёлочная игрушка", "Печенье & вафли", "Сок томатный 1 л"];

@@ -12,7 +12,7 @@ use anyhow::Context;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 
@@ -82,13 +82,20 @@ pub async fn receive(args: cli::DemoReceiver) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn take(State(ledger): State<Arc<Mutex<File>>>, method: Method, uri: Uri, body: Bytes) -> (StatusCode, String) {
+async fn take(
+    State(ledger): State<Arc<Mutex<File>>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> (StatusCode, String) {
     let at = bus_core::policy::Micros::now();
     let status = mood(&method, &body);
     let line = Line {
         at: at.0,
         method: method.to_string(),
         path: uri.path().to_owned(),
+        message: headers.get("bus-message-id").and_then(|id| id.to_str().ok()).map(str::to_owned),
         status: status.as_u16(),
         body: String::from_utf8_lossy(&body).into_owned(),
     };

@@ -10,9 +10,10 @@ use bus_config::Landscape;
 use chrono_tz::Tz;
 use crossterm::style::Stylize;
 use crossterm::{cursor, execute, queue, terminal};
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
 
-use crate::server::{App, Status, gather};
+use super::table::{Section, Table, bounded, cut, padded};
+use crate::server::{App, Incident, Route, Status, System, gather};
 use crate::shown;
 
 /// What a line about an incident begins with; it is red.
@@ -60,12 +61,13 @@ impl View {
         if !self.live {
             return self.plain(&status);
         }
-        let width = terminal::size().map_or(80, |(columns, _)| usize::from(columns));
-        let lines = self.lines(app, &status, phase);
+        let (width, height) = terminal::size().map_or((80, 24), |(columns, rows)| (columns.into(), rows.into()));
+        let streams: Vec<(String, u64, u64)> = self.streams.iter().map(|stream| counted(app, stream)).collect();
+        // The end of the last line would push the first one out.
+        let lines = self.page(&streams, &status, phase, width, usize::saturating_sub(height, 1));
         let mut out = std::io::stdout().lock();
         let _ = queue!(out, cursor::MoveTo(0, 0));
         for line in lines {
-            let line = cut(&shown::line(&line, self.zone), width);
             let line = if line.starts_with(MARK) { line.red().to_string() } else { line };
             let _ = writeln!(out, "{line}\x1b[K\r");
         }
@@ -98,56 +100,56 @@ impl View {
         }
     }
 
-    fn lines(&mut self, app: &App, status: &Status, phase: &str) -> Vec<String> {
+    /// At most so many lines, none wider than there is room. A stream: name, read, published.
+    fn page(
+        &mut self,
+        streams: &[(String, u64, u64)],
+        status: &Status,
+        phase: &str,
+        width: usize,
+        height: usize,
+    ) -> Vec<String> {
         let seconds = self.started.elapsed().as_secs();
-        let names =
-            self.streams.iter().map(String::as_str).chain(status.routes.iter().map(|route| route.name.as_str()));
-        let width =
-            names.chain(status.systems.iter().map(|system| system.name.as_str())).map(|name| name.width()).max();
-        let width = width.unwrap_or(0) + 2;
-        let mut lines = vec![
-            format!("Entity Bus demo · {seconds} s · {phase} · Ctrl-C ends"),
-            String::new(),
-            format!("{}{:>8}{:>11}{:>8}  rate", padded("stream", width), "read", "published", "per s"),
+        let title = vec![format!("Entity Bus demo · {seconds} s · {phase} · Ctrl-C ends")];
+        let names = streams.iter().map(|(name, ..)| name).chain(status.routes.iter().map(|route| &route.name));
+        let names = names.chain(status.systems.iter().map(|system| &system.name)).map(|name| name.width());
+        let names = names.max().unwrap_or(0);
+        let (streams, routes) = (self.streams(streams), self.routes(status));
+        let system = |system: &System| format!("{}  {}", padded(&system.name, names), system.gate);
+        let incident = |one: &Incident| format!("{MARK}{} {}: {}", one.kind, one.subject, one.message);
+        let hints = vec![
+            format!("metrics: curl http://{}/metrics     status: curl http://{0}/status", self.address),
+            format!("dead letters: curl http://{}/dead", self.address),
         ];
-        for stream in self.streams.clone() {
-            let counter = |counter: &prometheus::IntCounterVec| counter.with_label_values(&[stream.as_str()]).get();
-            let (read, published) = (counter(&app.metrics.read), counter(&app.metrics.published));
-            let (rate, bars) = self.rate(&format!("stream {stream}"), published);
-            lines.push(format!("{}{read:>8}{published:>11}{rate:>8.1}  {bars}", padded(&stream, width)));
-        }
-        lines.push(String::new());
-        lines.push(format!(
-            "{}{:>8}{:>11}{:>8}{:>9}{:>6}  rate",
-            padded("route", width),
-            "queued",
-            "delivered",
-            "per s",
-            "waiting",
-            "dead"
-        ));
-        for route in &status.routes {
+        let sections = vec![
+            Section { rank: 0, lines: title },
+            Section { rank: 2, lines: streams.lines(width, names) },
+            Section { rank: 0, lines: routes.lines(width, names) },
+            Section { rank: 1, lines: status.systems.iter().map(system).collect() },
+            Section { rank: 0, lines: status.incidents.iter().map(incident).collect() },
+            Section { rank: 3, lines: hints },
+        ];
+        bounded(sections, height).iter().map(|line| cut(&shown::line(line, self.zone), width)).collect()
+    }
+
+    fn streams(&mut self, streams: &[(String, u64, u64)]) -> Table {
+        let row = |(name, read, published): &(String, u64, u64)| {
+            let (rate, bars) = self.rate(&format!("stream {name}"), *published);
+            (name.clone(), vec![published.to_string(), read.to_string(), format!("{rate:.1}")], bars)
+        };
+        Table { what: "stream", heads: &["published", "read", "per s"], rows: streams.iter().map(row).collect() }
+    }
+
+    fn routes(&mut self, status: &Status) -> Table {
+        let row = |route: &Route| {
             let (rate, bars) = self.rate(&format!("route {}", route.name), route.delivered);
-            lines.push(format!(
-                "{}{:>8}{:>11}{rate:>8.1}{:>9}{:>6}  {bars}",
-                padded(&route.name, width),
-                route.queued.unwrap_or(0),
-                route.delivered,
-                route.waiting,
-                route.dead
-            ));
-        }
-        lines.push(String::new());
-        for system in &status.systems {
-            lines.push(format!("{}{}", padded(&system.name, width), system.gate));
-        }
-        for incident in &status.incidents {
-            lines.push(format!("{MARK}{} {}: {}", incident.kind, incident.subject, incident.message));
-        }
-        lines.push(String::new());
-        lines.push(format!("metrics: curl http://{}/metrics     status: curl http://{0}/status", self.address));
-        lines.push(format!("dead letters: curl http://{}/dead", self.address));
-        lines
+            let queued = route.queued.map_or("?".to_owned(), |queued| queued.to_string());
+            let counts = [route.waiting, route.dead, route.delivered].map(|count| count.to_string());
+            let [waiting, dead, delivered] = counts;
+            (route.name.clone(), vec![queued, waiting, dead, delivered, format!("{rate:.1}")], bars)
+        };
+        let heads = &["queued", "waiting", "dead", "delivered", "per s"];
+        Table { what: "route", heads, rows: status.routes.iter().map(row).collect() }
     }
 
     /// The rate since the last refresh and a picture of the last ones.
@@ -177,42 +179,96 @@ impl Drop for View {
     }
 }
 
-/// A name in a column so wide, whatever its script.
-fn padded(name: &str, width: usize) -> String {
-    format!("{name}{}", " ".repeat(width.saturating_sub(name.width())))
-}
-
-/// Cuts a line to the terminal's width, wide characters counted as two. Colours come after it.
-fn cut(line: &str, width: usize) -> String {
-    if line.width() <= width {
-        return line.to_owned();
-    }
-    let mut used = 0;
-    line.chars()
-        .take_while(|c| {
-            used += c.width().unwrap_or(0);
-            used <= width
-        })
-        .collect()
+/// A stream, how much of it was read, and how much published.
+fn counted(app: &App, stream: &str) -> (String, u64, u64) {
+    let count = |counter: &prometheus::IntCounterVec| counter.with_label_values(&[stream]).get();
+    (stream.to_owned(), count(&app.metrics.read), count(&app.metrics.published))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{cut, padded};
-    use unicode_width::UnicodeWidthStr;
+    #![allow(clippy::unwrap_used)]
+    use super::*;
 
-    #[test]
-    fn a_line_never_exceeds_the_terminal() {
-        assert_eq!(cut("заказы", 3), "зак");
-        assert_eq!(cut("заказы", 6), "заказы");
-        assert_eq!(cut("中文字", 5), "中文");
-        assert_eq!(cut("! недоступно", 4), "! не", "an incident too, however narrow");
+    const ROUTES: [&str; 5] =
+        ["заказы-на-склад", "products-to-warehouse", "products-to-shop", "цены-в-магазин", "остатки-в-магазин"];
+
+    fn page(width: usize, height: usize) -> Vec<String> {
+        let route = |name: &&str| {
+            serde_json::json!({
+                "name": name, "queued": 12345, "in_flight": 4, "waiting": 678, "oldest_waiting": null, "dead": 9,
+                "delivered": 1_234_567, "skipped": 0, "paused": null, "last_error": null, "last_delivered": null,
+            })
+        };
+        let incident = serde_json::json!({
+            "kind": "system-down", "severity": "critical", "subject": "shop", "since": "", "count": 1, "remedy": "",
+            "message": "склад не отвечает уже давно, и никто не знает почему", "routes": [], "places": [],
+            "maintenance": false,
+        });
+        let status = serde_json::json!({
+            "name": "demo", "config": null, "time": "", "ready": true, "broker": "connected", "feeds": [],
+            "routes": ROUTES.iter().map(route).collect::<Vec<_>>(),
+            "systems": [{ "name": "shop", "gate": "open", "pace": null }, { "name": "склад", "gate": "open", "pace": null }],
+            "subscriptions": [], "incidents": [incident],
+        });
+        let status: Status = serde_json::from_value(status).unwrap();
+        let streams = ["orders", "товары", "prices", "stock"].map(|name| (name.to_owned(), 2_000_000, 1_000_000));
+        let mut view = View {
+            live: false,
+            silent: true,
+            address: ([127, 0, 0, 1], 8080).into(),
+            zone: Tz::UTC,
+            streams: Vec::new(),
+            started: Instant::now(),
+            rates: HashMap::new(),
+            last_line: None,
+        };
+        for _ in 0..HISTORY {
+            view.page(&streams, &status, "changing", width, height);
+        }
+        view.page(&streams, &status, "changing", width, height)
+    }
+
+    /// The columns of the routes' table, and where the figures of its rows end.
+    fn routes(page: &[String]) -> (Vec<String>, Vec<usize>) {
+        let head = page.iter().position(|line| line.starts_with("route")).unwrap();
+        let heads = page[head].split_whitespace().skip(1).map(str::to_owned).collect();
+        let rows = &page[head + 1..=head + ROUTES.len()];
+        let dead = |line: &String| line.rfind("     9").map(|at| line[..at].width());
+        (heads, rows.iter().filter_map(dead).collect())
     }
 
     #[test]
-    fn columns_stand_under_each_other_in_any_script() {
-        for name in ["orders", "заказы-в-магазин", "中文", "a-name-that-is-wider-than-the-column"] {
-            assert_eq!(padded(name, 20).width(), name.width().max(20), "{name}");
+    fn a_wide_terminal_shows_everything() {
+        let page = page(100, 40);
+        assert_eq!(routes(&page).0, ["queued", "waiting", "dead", "delivered", "per", "s", "rate"]);
+        assert!(
+            page.iter().any(|line| line.starts_with("dead letters: ")) && page.contains(&String::new()),
+            "{page:#?}"
+        );
+        assert!(page.iter().any(|line| line.starts_with("products-to-warehouse ")), "{page:#?}");
+    }
+
+    #[test]
+    fn what_waits_and_what_is_dead_is_shown_in_a_narrow_and_low_terminal() {
+        for (width, height, heads) in
+            [(50, 14, &["queued", "waiting", "dead", "delivered"][..]), (40, 9, &["queued", "waiting", "dead"])]
+        {
+            let page = page(width, height);
+            let (shown, ends) = routes(&page);
+            assert_eq!(shown, heads, "{page:#?}");
+            assert_eq!(ends.len(), ROUTES.len(), "{page:#?}");
+            assert!(ends.windows(2).all(|pair| pair[0] == pair[1]), "under each other in any script: {page:#?}");
+            assert!(page.len() <= height, "{page:#?}");
+            assert!(page.iter().all(|line| line.width() <= width), "{page:#?}");
+            assert!(page.iter().any(|line| line.starts_with(MARK)), "an incident is not left out: {page:#?}");
         }
+    }
+
+    #[test]
+    fn bars_are_shortened_before_a_figure_is_left_out() {
+        let page = page(80, 40);
+        assert_eq!(routes(&page).0.len(), 7, "{page:#?}");
+        assert!(page.iter().filter(|line| line.starts_with("products")).all(|line| line.width() == 80), "{page:#?}");
     }
 }

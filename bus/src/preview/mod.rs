@@ -29,6 +29,7 @@ const MOST: usize = 100;
 
 /// What is asked for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Wanted {
     pub records: usize,
     /// Not from where the feed stands.

@@ -18,7 +18,8 @@ use bus_core::vocabulary::{ContentHash, Envelope, MapName, Moment, Operation, Qu
 
 use super::{Outcome, Request};
 use crate::wire::routes::route_plan;
-use crate::wire::target::{Http, Secrets};
+use crate::wire::secrets::Secrets;
+use crate::wire::target::Http;
 
 /// See the module's comment.
 pub struct Stage {

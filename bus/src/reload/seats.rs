@@ -1,15 +1,17 @@
-//! Gives every route of a landscape its place: asks what removed ones still hold, and lets the rules decide.
+//! Gives every route of a landscape its place: asks what removed ones still hold, lets the rules decide, and gives them away.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use bus_config::{Landscape, Subscription};
-use bus_core::policy::places::{Arrangement, Held, Wanted, arrange};
+use bus_config::Landscape;
+use bus_core::policy::places::{Arrangement, Held, Step, Wanted, arrange};
+use bus_core::ports::pauses::{Pause, Subject};
 use bus_core::ports::places::Known;
+use bus_core::ports::state::StateError;
 use bus_core::vocabulary::{QueueName, RouteName, SubscriptionName};
 use tokio::time::Instant;
 
-use super::Refused;
+use super::{Refused, depth};
 use crate::wire::Workshop;
 
 /// A queue that its route empties as fast as it fills is empty now and then: so long it is looked for.
@@ -58,36 +60,30 @@ async fn held(workshop: &Workshop, known: &Known, wanted: &[Wanted]) -> Result<H
         let kept = wanted.iter().any(|wanted| wanted.route == place.route && wanted.stream == place.stream);
         let Some(queue) = place.queue.as_ref().filter(|_| !kept) else { continue };
         let counts = workshop.store.route_counts(&place.route).await?;
-        let queued = workshop.broker.depth(queue).await.ok().map(|depth| depth.messages);
+        let queued = depth::queued(&*workshop.broker, queue).await.ok().map(Option::unwrap_or_default);
         all.insert(place.route.clone(), Held { queued, waiting: counts.waiting, dead: counts.dead });
     }
     Ok(all)
 }
 
-/// Subscriptions that are gone, and may go.
-pub async fn ended_subscriptions<'a>(
-    workshop: &Workshop,
-    old: &'a Landscape,
-    new: &Landscape,
-    dropped: &Dropped,
-) -> Result<Vec<&'a Subscription>, Refused> {
-    let gone = |one: &&Subscription| new.subscriptions.iter().all(|other| other.name != one.name);
-    let (mut ended, mut refused) = (Vec::new(), Vec::new());
-    for one in old.subscriptions.iter().filter(gone) {
-        let queue = QueueName::new(one.name.as_str()).map_err(|error| Refused::Parts(error.into()))?;
-        let queued = workshop.broker.depth(&queue).await.map_err(|error| Refused::Broker(error.to_string()))?.messages;
-        let kept = workshop.store.outbox_backlog(&one.name).await?.messages;
-        if queued + kept > 0 && !dropped.subscriptions.contains(&one.name) {
-            refused.push(format!(
-                "subscription {} is not in the file any more, but its subscriber has not taken {} messages: put it \
-                 back, or give them up with --drop-subscription {}",
-                one.name,
-                queued + kept,
-                one.name
-            ));
-        } else {
-            ended.push(one);
+/// Gives the places away. A route that a person paused stays paused under its new name.
+pub async fn give_places(workshop: &Workshop, steps: &[Step]) -> Result<(), StateError> {
+    let pauses = &workshop.operations.pauses;
+    let mut moved = Vec::new();
+    for step in steps {
+        if let Step::Rename { from, to } = step
+            && let Some(pause) = pauses.of(&Subject::Route(from.clone()))
+        {
+            // Before the place: in between, a crash leaves a pause too many rather than one too few.
+            pauses.pause(Pause { subject: Subject::Route(to.clone()), ..pause.clone() }).await?;
+            moved.push(pause);
         }
     }
-    if refused.is_empty() { Ok(ended) } else { Err(Refused::Subscriptions(refused)) }
+    // Also without steps: the store writes in the order in which it is asked, so behind this nothing of a worker that was cut
+    // off is committed late, between what its successor loads and what it does.
+    workshop.places.arrange(steps).await?;
+    for pause in moved {
+        pauses.resume(&pause.subject, &pause.who).await?;
+    }
+    Ok(())
 }

@@ -20,7 +20,7 @@ pub async fn follow(reloader: Arc<Reloader>) {
     let mut before = None;
     loop {
         ticks.tick().await;
-        let now = reloader.fresh();
+        let now = reloader.files.fresh();
         // Two looks alike: nobody is in the middle of saving several files.
         if now.is_some() && now == before {
             let reloading = Arc::clone(&reloader);

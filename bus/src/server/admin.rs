@@ -21,6 +21,7 @@ use super::letters::{summary, whole};
 const MAX_LISTED: usize = 100_000;
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ListParameters {
     route: Option<String>,
     key: Option<String>,
@@ -35,6 +36,7 @@ pub struct ListParameters {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ReplayParameters {
     #[serde(default)]
     force: bool,
@@ -44,6 +46,7 @@ pub struct ReplayParameters {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Whose {
     #[serde(default)]
     who: String,
@@ -56,7 +59,8 @@ pub async fn list(State(app): State<Arc<App>>, Query(wanted): Query<ListParamete
     };
     let ListParameters { key, group, from, to, since, until, limit, .. } = wanted;
     let (since, until) = (since.map(Moment), until.map(Moment));
-    let filter = DeadFilter { id: None, route, key, group, from, to, since, until, limit: limit.min(MAX_LISTED) };
+    let limit = limit.min(MAX_LISTED);
+    let filter = DeadFilter { id: None, route, key, group, from, to, since, until, limit, brief: true };
     match app.store.dead_letters(&filter).await {
         Ok(rows) => Json(rows.iter().map(summary).collect::<Vec<_>>()).into_response(),
         Err(error) => unavailable(&error),

@@ -6,10 +6,12 @@ mod backfills;
 mod feeds;
 mod guard;
 mod letters;
+mod metrics;
 mod out;
 mod pauses;
 mod preview;
 mod push;
+mod ready;
 mod reload;
 mod status;
 pub mod story;
@@ -23,13 +25,10 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use axum::Router;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::IntoResponse;
 use axum::routing::{delete, get, post};
 use bus_core::engine::metrics::Metrics;
 use bus_core::engine::supervisor::Watch;
-use bus_core::ports::broker::{Broker, BrokerHealth};
+use bus_core::ports::broker::Broker;
 use bus_core::ports::state::StateStore;
 use bus_core::vocabulary::{Secret, SubscriptionName};
 use tokio::net::TcpListener;
@@ -48,7 +47,7 @@ pub use feeds::standing;
 pub use guard::CLIENT_HEADER;
 pub use letters::{summary as dead_summary, whole as dead_whole};
 pub use pauses::is_known;
-pub use status::{Status, gather};
+pub use status::{Route, Status, System, gather};
 pub use triage::group as dead_group;
 pub use watch::{Incident, Incidents, Window};
 
@@ -75,6 +74,8 @@ pub struct App {
     /// By subscription.
     pub outs: Arc<Live<HashMap<SubscriptionName, Secret>>>,
     pub reloader: Arc<Reloader>,
+    /// Cancelled when the end begins: nothing new is started, and the process is not ready any more.
+    pub stopping: CancellationToken,
 }
 
 /// Binds the address; the error names it and what to do.
@@ -87,7 +88,7 @@ pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 /// Serves until stopped; requests under way are answered.
 pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken) -> anyhow::Result<()> {
     let router = Router::new()
-        .route("/metrics", get(metrics))
+        .route("/metrics", get(metrics::get))
         .route("/status", get(status::get))
         .route("/incidents", get(watch::list))
         .route("/incidents/close", post(watch::close))
@@ -114,30 +115,10 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken
         .route("/reload", post(reload::post))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), guard::admin))
         .route("/healthz", get(|| async { "alive\n" }))
-        .route("/readyz", get(ready))
+        .route("/readyz", get(ready::get))
         .route("/out/{name}", get(out::get))
         // Which paths there are is looked up with each request: a reload may change it.
         .route("/in/{*path}", post(push::post));
     let router = router.layer(axum::extract::DefaultBodyLimit::max(MAX_BODY)).with_state(app);
     axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await.context("the HTTP server failed")
-}
-
-async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
-    app.metrics.incidents.reset();
-    for incident in watch::open(&app) {
-        app.metrics.incidents.with_label_values(&[&incident.kind, &incident.subject]).set(1);
-    }
-    ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], app.metrics.render())
-}
-
-/// Ready: the queues exist and the broker takes messages. A blocked broker is ready (it is a state, not an error).
-async fn ready(State(app): State<Arc<App>>) -> (StatusCode, String) {
-    let health = app.broker.health().borrow().clone();
-    match health {
-        BrokerHealth::Disconnected(error) => {
-            (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: no connection to the broker: {error}\n"))
-        }
-        _ if !app.watch.is_ready() => (StatusCode::SERVICE_UNAVAILABLE, "not ready: starting\n".to_owned()),
-        _ => (StatusCode::OK, "ready\n".to_owned()),
-    }
 }

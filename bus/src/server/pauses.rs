@@ -26,6 +26,7 @@ pub struct Order {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Whose {
     #[serde(default)]
     who: String,

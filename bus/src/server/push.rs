@@ -15,6 +15,7 @@ use serde::Deserialize;
 use super::{App, MAX_BODY, guard};
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Parameters {
     /// `upsert` (the default) or `delete`.
     operation: Option<String>,

@@ -1,17 +1,27 @@
 //! What runs, what waits, what is wrong: `GET /status` and `bus status`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use bus_core::engine::ages::Oldest;
+use bus_core::engine::worker::Handle;
 use bus_core::ports::broker::BrokerHealth;
 use bus_core::ports::pauses::Subject;
 use bus_core::vocabulary::Moment;
+use futures::StreamExt;
 use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, timeout_at};
 
 use super::{App, Incident};
 use crate::notify::ChannelStatus;
+
+/// The broker's answers are waited for so long, all together: one that is away lets every question wait for seconds, and
+/// then above all people want to see the status.
+const DEPTHS: Duration = Duration::from_secs(2);
+/// Questions to the broker at a time: each takes a channel of it.
+const AT_A_TIME: usize = 16;
 
 /// Everything that status tells. Times are RFC 3339, counts are messages.
 #[derive(Debug, Serialize, Deserialize)]
@@ -44,6 +54,7 @@ pub struct Feed {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Route {
     pub name: String,
+    /// Unknown while the broker does not answer.
     pub queued: Option<u64>,
     pub in_flight: usize,
     pub waiting: u64,
@@ -111,12 +122,13 @@ pub async fn gather(app: &App) -> Status {
         paused: ordered(name).or(status.paused),
     });
     let mut routes = Vec::new();
-    for handle in app.watch.routes() {
+    let handles = app.watch.routes();
+    let depths = depths(app, &handles).await;
+    for (handle, queued) in handles.iter().zip(depths) {
         let status = handle.status();
         let counts = app.store.route_counts(handle.route()).await.unwrap_or_default();
         let name = handle.route().as_str();
         let settled = |outcome: &str| app.metrics.settled.with_label_values(&[name, outcome]).get();
-        let queued = app.broker.depth(handle.queue()).await.ok().map(|depth| depth.messages);
         let foreseen = app.oversight.forecasts.of(name);
         routes.push(Route {
             name: name.to_owned(),
@@ -191,4 +203,14 @@ pub async fn gather(app: &App) -> Status {
         incidents: super::watch::open(app),
         notify: app.channels.iter().map(|channel| channel.status()).collect(),
     }
+}
+
+/// What is in the queue of each of these routes; `None` where the broker has not said.
+async fn depths(app: &App, routes: &[Handle]) -> Vec<Option<u64>> {
+    let deadline = Instant::now() + DEPTHS;
+    let ask = |route: &Handle| {
+        let queue = route.queue().clone();
+        async move { Some(timeout_at(deadline, app.broker.depth(&queue)).await.ok()?.ok()?.messages) }
+    };
+    futures::stream::iter(routes.iter().map(ask)).buffered(AT_A_TIME).collect().await
 }

@@ -21,6 +21,7 @@ const MOST: usize = 200;
 
 /// The query of `GET /where`; times are RFC 3339.
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Parameters {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub word: Option<String>,

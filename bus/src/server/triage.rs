@@ -18,6 +18,7 @@ use super::admin::{find, not_found, note, unavailable};
 use super::letters::exported;
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct GroupParameters {
     route: Option<String>,
 }

@@ -74,6 +74,7 @@ pub fn open(app: &App) -> Vec<Incident> {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Wanted {
     #[serde(default)]
     past: usize,
@@ -105,6 +106,7 @@ pub async fn list(State(app): State<Arc<App>>, Query(wanted): Query<Wanted>) -> 
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Named {
     kind: String,
     subject: String,
@@ -194,6 +196,7 @@ pub async fn windows(State(app): State<Arc<App>>) -> Json<Vec<Window>> {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Begin {
     system: Option<String>,
     seconds: u64,

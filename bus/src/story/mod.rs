@@ -1,6 +1,7 @@
 //! Stories as people get them: gathered from the journal and from what runs, told as JSON or as a tree.
 
 mod changes;
+mod lines;
 mod present;
 mod teller;
 mod tree;
@@ -8,9 +9,10 @@ mod words;
 
 use serde::{Deserialize, Serialize};
 
+pub use lines::Style;
 pub use present::{Present, Standing, Stopped, paused, standing};
 pub use teller::{Question, Teller};
-pub use tree::{Style, tree};
+pub use tree::tree;
 
 /// The answer to `bus where`. Times are RFC 3339 in UTC.
 #[derive(Debug, Default, Serialize, Deserialize)]

@@ -4,48 +4,6 @@ use super::*;
 
 const STYLE: Style = Style { width: 60, colour: false, timezone: chrono_tz::Europe::Moscow };
 
-#[test]
-fn lines_keep_to_the_width_in_columns_and_hang_below_their_parent() {
-    let long = "широкое слово ".repeat(12);
-    let leaf = |text: &str| node(text.trim());
-    let root =
-        Node { below: vec![Node { below: vec![leaf(&long)], ..node("а") }, leaf(&"щ".repeat(100))], ..node("к") };
-    let mut out = String::new();
-    print(&root, "", "", &STYLE, &mut out);
-    assert!(out.lines().all(|line| line.width() <= 60), "{out}");
-    assert!(out.starts_with("к\n├─ а\n│  └─ широкое слово"), "{out}");
-    assert!(out.contains("\n│       широкое") || out.contains("\n│       слово"), "{out}");
-    assert!(!out.contains('\x1b'));
-    assert_eq!(out.matches('щ').count(), 100);
-}
-
-#[test]
-fn an_answer_cannot_steer_the_terminal() {
-    let mut out = String::new();
-    print(&node("\x1b[2Jweg"), "", "", &STYLE, &mut out);
-    assert!(!out.contains('\x1b'));
-    assert!(out.contains("weg"));
-}
-
-#[test]
-fn times_are_local_and_short_on_the_same_day() {
-    let (one, other) = ("2026-11-22T22:30:00.500Z", "2026-11-22T21:00:00.000Z");
-    assert_eq!(beside(one, other, &STYLE), "01:30:00.500");
-    assert_eq!(beside(one, "2026-11-22T20:00:00.000Z", &STYLE), "2026-11-23 01:30:00.500");
-    assert_eq!(local("closed until 2026-11-22T22:30:00.500Z now", &STYLE), "closed until 2026-11-23 01:30:00 now");
-}
-
-#[test]
-fn a_time_of_day_stays_with_its_word() {
-    let text =
-        "2026-11-23 12:27:33.500  first seen  read by feed orders (round 1.1) as 1.3, in the broker 12:27:33.687";
-    for room in 30..110 {
-        let lines = wrapped(text, room);
-        assert!(lines.iter().all(|line| !line.starts_with("12:") && line.width() <= room), "{lines:?}");
-        assert_eq!(lines.join(" ").replace("  ", " "), text.replace("  ", " "), "nothing is lost");
-    }
-}
-
 fn step(kind: &str, word: &str, message: Option<&str>) -> Step {
     let at = || "2026-11-22T21:00:00.500Z".to_owned();
     Step {
@@ -90,6 +48,14 @@ fn told(steps: Vec<Step>) -> String {
     let style = Style { width: 200, ..STYLE };
     print(&route_node(&route, &version, &style), "", "", &style, &mut out);
     out
+}
+
+#[test]
+fn times_are_local_and_short_on_the_same_day() {
+    let (one, other) = ("2026-11-22T22:30:00.500Z", "2026-11-22T21:00:00.000Z");
+    assert_eq!(beside(one, other, &STYLE), "01:30:00.500");
+    assert_eq!(beside(one, "2026-11-22T20:00:00.000Z", &STYLE), "2026-11-23 01:30:00.500");
+    assert_eq!(local("closed until 2026-11-22T22:30:00.500Z now", &STYLE), "closed until 2026-11-23 01:30:00 now");
 }
 
 #[test]

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::Oversight;
-use crate::wire::secret_url;
+use crate::wire::secrets::secret_url;
 
 /// A certificate lasts for weeks.
 const AGAIN: Duration = Duration::from_secs(12 * 3600);

@@ -204,6 +204,7 @@ fn known(oversight: &Oversight, incident: &Incident) -> bool {
     plan.topology.knows(incident)
         && match incident.kind {
             Kind::UnreadableRecords => plan.streams.contains(subject),
+            Kind::SubscriberBehind => plan.pulled.contains(subject),
             Kind::SourceSilent => plan.expect.iter().any(|(stream, _)| stream == subject),
             Kind::BacklogLate => plan.empty_by.contains_key(subject),
             Kind::CertificateEnding => oversight.peers.iter().any(|peer| peer.name == *subject),

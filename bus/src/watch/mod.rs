@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bus_config::{FeedSource, Landscape, PlannedMaintenance};
+use bus_config::{FeedSource, Landscape, PlannedMaintenance, Via};
 use bus_core::engine::incident;
 use bus_core::engine::supervisor::Watch;
 use bus_core::policy::{Expectation, TimeOfDay, Topology};
@@ -64,6 +64,8 @@ pub struct Plan {
     pub maintenance: Vec<PlannedMaintenance>,
     /// All of them.
     streams: BTreeSet<String>,
+    /// Subscriptions that ask over HTTP.
+    pulled: BTreeSet<String>,
     /// By stream.
     expect: Vec<(String, Expectation)>,
     /// By route.
@@ -78,10 +80,12 @@ impl Plan {
     pub fn of(landscape: &Landscape) -> Self {
         let expect = landscape.streams.iter().filter_map(|s| Some((s.name.to_string(), s.expect?)));
         let empty_by = landscape.routes.iter().filter_map(|r| Some((r.name.to_string(), r.empty_by?)));
+        let pulled = landscape.subscriptions.iter().filter(|one| matches!(one.via, Via::Http { .. }));
         Self {
             topology: topology(landscape),
             maintenance: landscape.maintenance.clone(),
             streams: landscape.streams.iter().map(|stream| stream.name.to_string()).collect(),
+            pulled: pulled.map(|one| one.name.to_string()).collect(),
             expect: expect.collect(),
             empty_by: empty_by.collect(),
             concurrency: landscape.routes.iter().map(|route| (route.name.to_string(), route.concurrency)).collect(),

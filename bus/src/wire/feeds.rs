@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use bus_config::{Feed, FeedSource, Landscape, Limits, OdataSystem, SystemKind};
+use bus_config::{Feed, FeedSource, Landscape, OdataSystem, SystemKind};
 use bus_connectors::push::PushHandle;
 use bus_core::engine::capture::{Changes, DeletionGuard, FeedPlan, StreamPlan};
 use bus_core::engine::gate::Capacity;
-use bus_core::policy::{BreakerOptions, DEFAULT_MARGIN, Schedule};
+use bus_core::policy::Schedule;
 use bus_core::ports::source::{BatchLimit, Source};
 use bus_core::vocabulary::{FeedName, GateName, Secret};
 
-use super::{Workshop, joins, load, source};
+use super::secrets::load;
+use super::workshop::Workshop;
+use super::{gates, joins, source};
 
 /// A path where records are pushed.
 #[derive(Clone)]
@@ -73,27 +75,13 @@ pub fn prepare(landscape: &Landscape, workshop: &Workshop, feed: &Feed) -> anyho
                 SystemKind::Sql { reads, .. } | SystemKind::Odata(OdataSystem { reads, .. }) => reads,
                 SystemKind::Http(_) => anyhow::bail!("feed {}: {} cannot be read", feed.name, system.name),
             };
-            let Limits { pace, concurrency } = reads.clone();
             Ok(FeedPart {
                 plan: plan(schedule.clone(), engine_changes(changes)),
                 source: source::of(landscape, feed)?,
-                gate: Some((GateName::Reads(system.name.clone()), reading(pace, concurrency))),
+                gate: Some(gates::of_reads(system, reads)),
                 door: None,
             })
         }
-    }
-}
-
-/// Reads have no breaker of their own and no request that could still be under way after a crash and do harm.
-pub fn reading(profile: Option<bus_core::policy::Profile>, concurrency: usize) -> Capacity {
-    Capacity {
-        profile,
-        operations: Vec::new(),
-        margin: DEFAULT_MARGIN,
-        adaptive: true,
-        concurrency,
-        deadline: Duration::ZERO,
-        breaker: BreakerOptions::default(),
     }
 }
 

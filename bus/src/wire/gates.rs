@@ -3,14 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use anyhow::Context;
-use bus_config::is_own_route;
+use bus_config::{Limits, System, is_own_route};
 use bus_core::engine::gate::{Capacity, Gate};
 use bus_core::engine::incident::Incidents;
 use bus_core::engine::metrics::Metrics;
 use bus_core::engine::pauses::Pauses;
 use bus_core::engine::worker::RoutePlan;
+use bus_core::policy::{BreakerOptions, DEFAULT_MARGIN, Profile};
 use bus_core::ports::state::StateStore;
 use bus_core::vocabulary::{GateName, SystemName};
 
@@ -31,6 +33,26 @@ pub fn of_route(plan: &RoutePlan) -> GateName {
         GateName::Own(plan.name.clone())
     } else {
         GateName::Deliveries(plan.system.clone())
+    }
+}
+
+/// What is read from a system goes through, and how much of it.
+pub fn of_reads(system: &System, reads: &Limits) -> (GateName, Capacity) {
+    let Limits { pace, concurrency } = reads.clone();
+    (GateName::Reads(system.name.clone()), unguarded(pace, concurrency))
+}
+
+/// Without a breaker of its own, and without requests that could still be under way after a crash and do harm: reads, and
+/// writes to the state store.
+pub fn unguarded(profile: Option<Profile>, concurrency: usize) -> Capacity {
+    Capacity {
+        profile,
+        operations: Vec::new(),
+        margin: DEFAULT_MARGIN,
+        adaptive: true,
+        concurrency,
+        deadline: Duration::ZERO,
+        breaker: BreakerOptions::default(),
     }
 }
 

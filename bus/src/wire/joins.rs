@@ -8,8 +8,8 @@ use bus_core::engine::part::PartTarget;
 use bus_core::ports::source::Source;
 use bus_storage::{Database, JoinPlan, JoinSource, JoinedPart, StoredPart};
 
-use super::Workshop;
 use super::routes::{self, RoutePart};
+use super::workshop::Workshop;
 
 pub fn source(landscape: &Landscape, database: &Database, join: &Join) -> Box<dyn Source> {
     let part = |part: &bus_config::JoinPart| JoinedPart {

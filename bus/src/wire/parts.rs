@@ -13,12 +13,13 @@ use bus_core::engine::worker::WorkerPorts;
 use bus_core::policy::places::Arrangement;
 use bus_core::ports::broker::QueuePlan;
 use bus_core::ports::source::Source;
-use bus_core::vocabulary::{FeedName, QueueName, RouteName, Secret, SubscriptionName};
+use bus_core::vocabulary::{FeedName, Moment, QueueName, RouteName, Secret, SubscriptionName};
 
 use super::feeds::{self, Door, FeedPart};
 use super::maps::{self, QueryPart};
 use super::routes::{self, RoutePart};
-use super::{Workshop, gates, joins, subscriptions};
+use super::workshop::Workshop;
+use super::{gates, joins, subscriptions};
 
 /// Which queue a route takes from.
 pub type QueueOf = HashMap<RouteName, QueueName>;
@@ -114,6 +115,10 @@ impl Parts {
         // First, because what is not started now is not prepared again.
         for query in self.queries {
             query.start(workshop);
+        }
+        // Before anybody can ask: a position of another life of the store is known as such from here on.
+        for outbox in &jobs.outboxes {
+            workshop.store.outbox_begin(&outbox.plan.name, Moment::now()).await.context("the state store")?;
         }
         for FeedPart { plan, source, gate, .. } in self.feeds {
             let gate = match gate {

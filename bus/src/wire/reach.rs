@@ -4,11 +4,14 @@ use std::time::{Duration, Instant};
 
 use bus_config::{Carried, FeedSource, Landscape, MapSource, System, SystemKind};
 use bus_connectors::{odata, sql};
+use bus_core::policy::{Micros, Now, Pacer, Profile, Tick};
 use bus_core::ports::source::{Source, SystemReport};
+use bus_core::vocabulary::Moment;
 use bus_rabbitmq::RabbitMq;
 
-use super::target::{self, Secrets};
-use super::{maps, rabbitmq_options, source};
+use super::broker::rabbitmq_options;
+use super::secrets::Secrets;
+use super::{maps, source, target};
 
 /// One system is waited for no longer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -19,8 +22,46 @@ const SLOW: Duration = Duration::from_secs(180);
 pub struct Reached {
     /// In words: "system shop", "stream orders (erp)", "the broker".
     pub what: String,
-    /// What answered, or why nothing did.
-    pub outcome: Result<SystemReport, String>,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What came of reaching one thing.
+pub enum Outcome {
+    /// It answered.
+    Answered(SystemReport),
+    /// Why it did not.
+    Failed(String),
+    /// Why it was not asked.
+    Left(String),
+}
+
+/// A check asks beside the pace; only what its own profile closes now is left alone: the system may not be there, or may not be
+/// touched. The words say when it opens.
+fn closed(pace: Option<&Profile>, word: &str) -> Option<String> {
+    let now = Now { wall: Micros::now(), mono: Tick::default() };
+    let profile = pace.filter(|profile| profile.piece_at(now.wall).rate.is_closed())?;
+    let opens = match Pacer::new(profile.clone(), 0.0, now).next_grant(now) {
+        Some(wait) => format!("it opens at {}", Moment::now().after(wait)),
+        None => "it stays so for more than a week".to_owned(),
+    };
+    Some(format!("not asked: its {word} is 0/min now, {opens}"))
+}
+
+fn reads(system: &System) -> Option<String> {
+    match &system.kind {
+        SystemKind::Sql { reads, .. } => closed(reads.pace.as_ref(), "`reads`"),
+        SystemKind::Odata(base) => closed(base.reads.pace.as_ref(), "`reads`"),
+        SystemKind::Http(_) => None,
+    }
+}
+
+fn takes(system: &System) -> Option<String> {
+    match &system.kind {
+        SystemKind::Http(http) => closed(http.takes.capacity.pace.as_ref(), "`capacity`"),
+        SystemKind::Odata(base) => closed(base.takes.capacity.pace.as_ref(), "`capacity`"),
+        SystemKind::Sql { .. } => None,
+    }
 }
 
 /// Reaches everything, one after the other. Writes nothing anywhere.
@@ -30,7 +71,12 @@ pub async fn everything(landscape: &Landscape) -> Vec<Reached> {
         reached.push(Reached { what: "the broker".to_owned(), outcome: within(broker(landscape)).await });
     }
     for system in &landscape.systems {
-        let outcome = within_time(patience(system), one(landscape, system)).await;
+        // A base that is only written to is described to a reader all the same.
+        let left = match system.kind {
+            SystemKind::Http(_) => takes(system),
+            SystemKind::Sql { .. } | SystemKind::Odata(_) => reads(system),
+        };
+        let outcome = unless(left, within_time(patience(system), one(landscape, system))).await;
         reached.push(Reached { what: format!("system {}", system.name), outcome });
     }
     reached.extend(feeds(landscape).await);
@@ -74,7 +120,8 @@ async fn feeds(landscape: &Landscape) -> Vec<Reached> {
         };
         let kind = if feed.entity_column.is_some() { "feed" } else { "stream" };
         let what = format!("{kind} {} ({})", feed.name, system.name);
-        reached.push(Reached { what, outcome: within_time(patience(system), ask).await });
+        let outcome = unless(reads(system), within_time(patience(system), ask)).await;
+        reached.push(Reached { what, outcome });
     }
     reached
 }
@@ -90,7 +137,8 @@ async fn map_queries(landscape: &Landscape) -> Vec<Reached> {
             source.check().await.map_err(|error| error.to_string())
         };
         let what = format!("map {} ({})", map.handle.name, system.name);
-        reached.push(Reached { what, outcome: within(ask).await });
+        let outcome = unless(reads(system), within(ask)).await;
+        reached.push(Reached { what, outcome });
     }
     reached
 }
@@ -106,7 +154,8 @@ async fn writes(landscape: &Landscape) -> Vec<Reached> {
             target.check().await.map_err(|error| error.to_string())
         };
         let what = format!("route {} ({})", route.name, system.name);
-        reached.push(Reached { what, outcome: within_time(SLOW, ask).await });
+        let outcome = unless(takes(system), within_time(SLOW, ask)).await;
+        reached.push(Reached { what, outcome });
     }
     reached
 }
@@ -140,16 +189,21 @@ async fn broker(landscape: &Landscape) -> Result<SystemReport, String> {
     }
 }
 
-async fn within(ask: impl Future<Output = Result<SystemReport, String>>) -> Result<SystemReport, String> {
+async fn unless(left: Option<String>, ask: impl Future<Output = Outcome>) -> Outcome {
+    match left {
+        Some(why) => Outcome::Left(why),
+        None => ask.await,
+    }
+}
+
+async fn within(ask: impl Future<Output = Result<SystemReport, String>>) -> Outcome {
     within_time(PATIENCE, ask).await
 }
 
-async fn within_time(
-    patience: Duration,
-    ask: impl Future<Output = Result<SystemReport, String>>,
-) -> Result<SystemReport, String> {
+async fn within_time(patience: Duration, ask: impl Future<Output = Result<SystemReport, String>>) -> Outcome {
     match tokio::time::timeout(patience, ask).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(format!("no answer within {} s", patience.as_secs())),
+        Ok(Ok(report)) => Outcome::Answered(report),
+        Ok(Err(error)) => Outcome::Failed(error),
+        Err(_) => Outcome::Failed(format!("no answer within {} s", patience.as_secs())),
     }
 }

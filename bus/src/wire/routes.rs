@@ -15,8 +15,9 @@ use bus_core::ports::shape::Shape;
 use bus_core::ports::target::Target;
 use bus_core::vocabulary::{QueueName, RouteName, StreamName, SystemName};
 
-use super::feeds::reading;
-use super::target::{self, Secrets};
+use super::gates::unguarded;
+use super::secrets::Secrets;
+use super::target;
 
 /// Unsettled messages per route; 256 reaches about 95 % of a broker's maximum (measured).
 const PREFETCH: u16 = 256;
@@ -110,7 +111,7 @@ pub fn own(
         hold: landscape.bus.hold,
         pause: PAUSE,
     };
-    let (shape, capacity) = (Arc::new(shape), reading(None, WRITES));
+    let (shape, capacity) = (Arc::new(shape), unguarded(None, WRITES));
     Ok(RoutePart { plan, target, shape, capacity, echo: None, requires: Vec::new() })
 }
 

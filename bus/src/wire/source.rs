@@ -14,6 +14,8 @@ use bus_core::vocabulary::{StreamName, SystemName};
 use bus_options::SecretOr;
 use url::Url;
 
+use super::secrets::{load, pem, secret_url};
+
 /// The folder beside the state for what 1C says of itself.
 const METADATA: &str = ".metadata";
 /// A statement that takes longer is cut off; a full comparison streams its rows and is not one statement's wait.
@@ -139,15 +141,15 @@ fn beside(landscape: &Landscape, what: &str) -> PathBuf {
 /// How a base is reached, for reading and writing.
 pub fn base_of(landscape: &Landscape, system: &System, base: &OdataSystem) -> anyhow::Result<odata::BaseOptions> {
     let name = system.name.as_str();
-    let url = super::secret_url(&base.url, name)?;
+    let url = secret_url(&base.url, name)?;
     let login = match &base.login {
-        Some((user, password)) => Some((user.clone(), super::load(password, &format!("the password of {name}"))?)),
+        Some((user, password)) => Some((user.clone(), load(password, &format!("the password of {name}"))?)),
         None => None,
     };
     Ok(odata::BaseOptions {
         url: url.expose().parse().map_err(|_| anyhow::anyhow!("the address of {name} is none"))?,
         login,
-        ca_pem: super::pem(system.ca.as_deref(), name)?,
+        ca_pem: pem(system.ca.as_deref(), name)?,
         timeout: base.timeout,
         sessions: base.sessions,
         zone: Some(base.zone),
@@ -187,7 +189,7 @@ pub fn readers(landscape: &Landscape, stream: &Stream) -> Vec<odata::Reader> {
 /// Where a database is.
 pub fn address(system: &System, url: &SecretOr<Url>) -> anyhow::Result<sql::Address> {
     let name = system.name.as_str();
-    let (url, ca_pem) = (super::secret_url(url, name)?, super::pem(system.ca.as_deref(), name)?);
+    let (url, ca_pem) = (secret_url(url, name)?, pem(system.ca.as_deref(), name)?);
     Ok(sql::Address { url, ca_pem, timeout: STATEMENT })
 }
 

@@ -7,7 +7,8 @@ use bus_core::engine::outbox::{Outbox, OutboxPlan};
 use bus_core::ports::broker::{Keep, QueuePlan};
 use bus_core::vocabulary::{QueueName, Secret};
 
-use super::{Workshop, load};
+use super::secrets::load;
+use super::workshop::Workshop;
 
 /// The queue of a subscription.
 pub fn queue(subscription: &Subscription) -> anyhow::Result<QueuePlan> {

@@ -1,6 +1,5 @@
 //! Targets of routes, by kind of system.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -15,37 +14,10 @@ use bus_connectors::odata::{self, OdataTarget, Write};
 use bus_core::policy::Idempotency;
 use bus_core::ports::source::SystemReport;
 use bus_core::ports::target::Target;
-use bus_core::vocabulary::Secret;
-use bus_options::{SecretOr, SecretRef};
-use url::Url;
+use bus_options::SecretOr;
 
-/// Whether secrets are read, or stars stand for them because nothing is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Secrets {
-    Read,
-    Starred,
-}
-
-impl Secrets {
-    fn load(self, secret: &SecretRef, what: &str) -> anyhow::Result<Secret> {
-        match self {
-            Self::Read => super::load(secret, what),
-            Self::Starred => Ok(Secret::new("***")),
-        }
-    }
-
-    fn url(self, url: &SecretOr<Url>, what: &str) -> anyhow::Result<Secret> {
-        match (self, url) {
-            (Self::Starred, SecretOr::Secret(_)) => Ok(Secret::new("http://system.invalid")),
-            _ => super::secret_url(url, what),
-        }
-    }
-
-    /// Whom nothing is sent to nobody has to trust.
-    fn pem(self, ca: Option<&Path>, what: &str) -> anyhow::Result<Option<Vec<u8>>> {
-        super::pem(ca.filter(|_| self == Self::Read), what)
-    }
-}
+use super::secrets::Secrets;
+use super::source;
 
 /// A route that writes to a base of 1C.
 pub fn odata(
@@ -71,7 +43,7 @@ pub fn odata(
         }),
         load_mode: write.load_mode,
     };
-    let target = OdataTarget::new(&super::source::base_of(landscape, system, base)?, write);
+    let target = OdataTarget::new(&source::base_of(landscape, system, base)?, write);
     Ok(Arc::new(target.with_context(|| format!("route {}", route.name))?))
 }
 

@@ -3,7 +3,7 @@
 use bus_options::SecretOr;
 
 use super::{Carried, Landscape, MapSource, Route, Stream, SystemKind};
-use crate::language::route::Template;
+use crate::language::template::Template;
 
 /// Somebody who reads fields of a stream's records.
 #[derive(Debug, Clone, PartialEq, Eq)]

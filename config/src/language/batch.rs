@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bus_options::{Bytes, Declaration, Declared, Filled, Located, Millis, Node, OptionValue, Report, Whole, options};
 use serde_json::{Value, json};
 
-use super::route::JsonPointer;
+use super::pointer::JsonPointer;
 
 options! {
     /// Several records in one request, each with its own result. Deletions have requests of their own.

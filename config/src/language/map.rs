@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bus_core::policy::Schedule;
-use bus_core::vocabulary::{MapName, RouteName, StreamName, SystemName};
+use bus_core::vocabulary::{RouteName, StreamName, SystemName};
 use bus_options::{Declaration, Filled, Located, Map as Table, Node, OptionValue, Ref, Report, choices, options};
 use serde_json::{Value, json};
 
@@ -98,9 +98,6 @@ options! {
     }
 }
 
-/// A day: what a map lacks in the evening somebody adds in the morning.
-pub const HOLD: Duration = Duration::from_secs(24 * 3600);
-
 impl OptionValue for Unknown {
     fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
         if node.has("hold") {
@@ -110,9 +107,9 @@ impl OptionValue for Unknown {
             return DefaultUnknown::read(node, report).map(|options| Self::Default(options.default.0));
         }
         let word = node.text(&Self::kind(), report)?;
-        let unknown = parse_unknown(word);
+        let unknown = Unknown::of_word(word);
         if unknown.is_none() {
-            node.not_a_choice(word, &UNKNOWN, &[], report);
+            node.not_a_choice(word, &Unknown::WORDS, &[], report);
         }
         unknown
     }
@@ -120,35 +117,10 @@ impl OptionValue for Unknown {
         "`\"dead-letter\"`, `\"pass\"`, `\"hold\"`, `{ hold = \"1h\" }` or `{ default = \"…\" }`".into()
     }
     fn schema() -> Value {
-        json!({"anyOf": [{"enum": UNKNOWN}, HoldUnknown::schema(), DefaultUnknown::schema()]})
+        json!({"anyOf": [{"enum": Unknown::WORDS}, HoldUnknown::schema(), DefaultUnknown::schema()]})
     }
     fn tables(out: &mut Vec<Declaration>) {
         HoldUnknown::tables(out);
         DefaultUnknown::tables(out);
-    }
-}
-
-/// The words of `unknown`.
-pub const UNKNOWN: [&str; 3] = ["dead-letter", "pass", "hold"];
-
-/// Reads one of [`UNKNOWN`].
-pub fn parse_unknown(word: &str) -> Option<Unknown> {
-    match word {
-        "dead-letter" => Some(Unknown::DeadLetter),
-        "pass" => Some(Unknown::Pass),
-        "hold" => Some(Unknown::Hold(HOLD)),
-        _ => None,
-    }
-}
-
-options! {
-    /// A field of the receiver that goes through a map.
-    pub struct MappedField("fields = { NAME = { path = …, map = … } }") {
-        /// Where in the record the value stands.
-        path: FieldPath, required;
-        /// The map it goes through.
-        map: Ref<MapName>, required;
-        /// What happens to a message whose value the map lacks; without it, what the map says.
-        unknown: Unknown, optional;
     }
 }

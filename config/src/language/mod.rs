@@ -4,13 +4,16 @@ pub mod address;
 pub mod batch;
 pub mod bus;
 pub mod feed;
+pub mod header;
 pub mod map;
 pub mod odata;
+pub mod pointer;
 pub mod profile;
 pub mod route;
 pub mod stream;
 pub mod subscription;
 pub mod system;
+pub mod template;
 pub mod test;
 pub mod watch;
 

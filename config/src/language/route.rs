@@ -5,14 +5,17 @@ use std::borrow::Cow;
 use bus_core::policy::Schedule;
 use bus_core::vocabulary::{RouteName, StreamName, SystemName};
 use bus_options::{
-    Declaration, Declared, Filled, Located, Map, Millis, Node, OneOrMany, OptionValue, Own, Ref, Report, SecretOr,
-    Whole, choices, options,
+    Declaration, Declared, Filled, Located, Millis, Node, OneOrMany, OptionValue, Own, Ref, Report, Whole, choices,
+    options,
 };
 use serde_json::{Value, json};
 
 use super::batch::Batch;
+use super::header::{HeaderName, Headers};
 use super::odata::OdataWrite;
-use super::system::{DAY, Headers};
+use super::pointer::JsonPointer;
+use super::system::DAY;
+use super::template::Template;
 use super::watch::EmptyBy;
 use crate::shape::{Compared, ConditionText, FieldsText, ReferencesText, TransformText};
 
@@ -283,115 +286,5 @@ options! {
         first: Millis<1, DAY> = "1s";
         /// The longest wait.
         max: Millis<1, DAY> = "5m";
-    }
-}
-
-/// Name of a header.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HeaderName(pub String);
-
-impl OptionValue for HeaderName {
-    fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
-        let text = node.text("the name of a header", report)?;
-        let good = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
-        if !good {
-            node.bad_value(format!("`{text}` is not a header"), "such as \"Idempotency-Key\"", report);
-        }
-        good.then(|| Self(text.to_owned()))
-    }
-    fn kind() -> Cow<'static, str> {
-        "name of a header".into()
-    }
-    fn schema() -> Value {
-        Map::<SecretOr<String>>::schema()["additionalProperties"]["anyOf"][0].clone()
-    }
-}
-
-/// A path with `{…}` for values of the message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Template(pub String);
-
-impl Template {
-    /// What may stand in braces; also `{key.0}`, one column of a key of several, and `{field:/pointer}`, a field.
-    pub const VALUES: [&'static str; 7] = ["key", "receiver_id", "label", "id", "stream", "op", "seq"];
-
-    /// Whether `{value}` stands in it.
-    pub fn uses(&self, value: &str) -> bool {
-        Self::names(&self.0, value)
-    }
-
-    /// Whether `{value}` stands in a text.
-    pub fn names(text: &str, value: &str) -> bool {
-        text.contains(&format!("{{{value}}}"))
-    }
-
-    /// The columns N that a text names as `{key.N}`.
-    pub fn key_columns(text: &str) -> impl Iterator<Item = usize> {
-        let named = text.split('{').skip(1).filter_map(|inside| inside.split_once('}'));
-        named.filter_map(|(value, _)| value.strip_prefix("key.")?.parse().ok())
-    }
-
-    /// Says what is wrong with a text in which braces stand for values.
-    pub fn check(text: &str) -> Result<(), String> {
-        let mut rest = text;
-        while let Some(open) = rest.find(['{', '}']) {
-            let inside = rest[open..].strip_prefix('{').ok_or("`}` without `{`")?;
-            let close = inside.find('}').ok_or("`{` is not closed")?;
-            let value = &inside[..close];
-            let column = value.strip_prefix("key.").is_some_and(|column| column.parse::<usize>().is_ok());
-            let field = value.starts_with("field:/");
-            if !column && !field && !Self::VALUES.contains(&value) {
-                return Err(format!("`{{{value}}}` stands for nothing"));
-            }
-            rest = &inside[close + 1..];
-        }
-        Ok(())
-    }
-}
-
-impl OptionValue for Template {
-    fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
-        let text = node.text("a path", report)?;
-        if !text.is_empty() && !text.starts_with(['/', '?']) {
-            node.bad_value(
-                format!("the path `{text}` does not begin with a slash"),
-                "such as \"/orders/{key}\"",
-                report,
-            );
-            return None;
-        }
-        if let Err(message) = Self::check(text) {
-            let known: Vec<String> = Self::VALUES.iter().map(|value| format!("{{{value}}}")).collect();
-            node.bad_value(message, format!("known: {}, {{key.0}}, {{field:/pointer}}", known.join(", ")), report);
-            return None;
-        }
-        Some(Self(text.to_owned()))
-    }
-    fn kind() -> Cow<'static, str> {
-        "path such as `\"/orders/{key}\"`".into()
-    }
-    fn schema() -> Value {
-        json!({"type": "string", "pattern": "^([/?]|$)"})
-    }
-}
-
-/// A JSON pointer (RFC 6901), such as `/id` or `/result/0/id`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JsonPointer(pub String);
-
-impl OptionValue for JsonPointer {
-    fn read(node: Node<'_>, report: &mut Report) -> Option<Self> {
-        let text = node.text("a JSON pointer", report)?;
-        if !text.starts_with('/') {
-            node.bad_value(format!("`{text}` is not a JSON pointer"), "such as \"/id\" or \"/result/0/id\"", report);
-            return None;
-        }
-        Some(Self(text.to_owned()))
-    }
-    fn kind() -> Cow<'static, str> {
-        "JSON pointer such as `\"/id\"`".into()
-    }
-    fn schema() -> Value {
-        json!({"type": "string", "pattern": "^/"})
     }
 }

@@ -26,7 +26,8 @@ options! {
         /// name in its interface, as in `"Catalog_Номенклатура"` or `"AccumulationRegister_ТоварыНаСкладах/Balance"`, or as 1C's people call it: `"Справочник.Номенклатура"`,
         /// `"РегистрНакопления.ТоварыНаСкладах.Остатки"`.
         entity: Located<Filled>, optional;
-        /// What to read. With a cursor it holds `:cursor`, the position reached, and is ordered by it.
+        /// What to read. With a cursor it holds `:cursor`, the position reached, and no LIMIT; the bus reads in the cursor's order,
+        /// whatever the query is ordered by.
         query: Located<Filled>, optional;
         /// What is asked of 1C beside the name of the object.
         odata: Located<OdataRead>, optional;
@@ -91,7 +92,7 @@ options! {
         overlap: Overlap = "0s";
         /// When to compare everything: finds deletions, and what no cursor can. One that was missed is made up at the start.
         recheck: Schedule, optional;
-        /// A comparison that would delete a greater share than this waits for a person.
+        /// A comparison that would delete a greater share than this waits for a person. One of several records may always go; of `"0%"` none.
         guard: Located<Own<Percent>> = "10%";
     }
 }
@@ -101,7 +102,7 @@ options! {
     pub struct DiffChanges("changes = { diff = true }") {
         /// Says that this is a comparison.
         diff: bool, required;
-        /// A comparison that would delete a greater share than this waits for a person.
+        /// A comparison that would delete a greater share than this waits for a person. One of several records may always go; of `"0%"` none.
         guard: Percent = "10%";
     }
 }
@@ -112,7 +113,7 @@ options! {
     pub struct VersionChanges("changes = { data_version = true }") {
         /// Says that versions are compared.
         data_version: bool, required;
-        /// A comparison that would delete a greater share than this waits for a person.
+        /// A comparison that would delete a greater share than this waits for a person. One of several records may always go; of `"0%"` none.
         guard: Percent = "10%";
     }
 }
@@ -131,7 +132,7 @@ options! {
         quiet: Duration = "15m";
         /// When to compare everything: finds what was not registered. One that was missed is made up at the start.
         recheck: Schedule, optional;
-        /// A comparison that would delete a greater share than this waits for a person.
+        /// A comparison that would delete a greater share than this waits for a person. One of several records may always go; of `"0%"` none.
         guard: Percent = "10%";
     }
 }

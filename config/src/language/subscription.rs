@@ -41,7 +41,7 @@ choices! {
 options! {
     /// How much is kept for a subscriber that does not come. What is older or more is dropped, the oldest first.
     pub struct Keep("keep") {
-        /// For how long.
+        /// For how long; of a queue at RabbitMQ at most 49 days.
         age as "for": Millis<1, YEAR> = "7d";
         /// How much.
         bytes: Bytes = "2GB";

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::address::{self, HttpUrl};
-use super::system::Headers;
+use super::header::Headers;
 
 options! {
     /// How often a stream changes at least, in the time zone of the bus: silence for longer is an incident.

@@ -7,7 +7,7 @@ use bus_core::ports::map::{Answer, Map};
 use bus_core::vocabulary::MapName;
 use bus_options::nearest;
 
-use super::Unknown;
+use super::unknown::Unknown;
 
 /// A map by name. Programs hold it from the moment they are compiled; what answers is bound later, when the bus is
 /// wired: until then it is not ready. Cloning shares it.

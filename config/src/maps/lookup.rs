@@ -1,25 +1,11 @@
 //! One lookup: the value, or what becomes of a message whose value the map lacks.
 
-use std::time::Duration;
-
 use bus_core::ports::map::Answer;
 use bus_core::ports::shape::{Hold, ShapeError};
 use serde_json::Value;
 
-use super::Handle;
-
-/// What happens to a value that a map lacks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unknown {
-    /// The message becomes a dead letter.
-    DeadLetter,
-    /// The value goes on as it is.
-    Pass,
-    /// This stands in for it.
-    Default(Value),
-    /// The message waits until the map knows the value; after this time it is a dead letter.
-    Hold(Duration),
-}
+use super::catalogue::Handle;
+use super::unknown::Unknown;
 
 /// What a lookup gives.
 #[derive(Debug, Clone, PartialEq, Eq)]

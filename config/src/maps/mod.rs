@@ -4,8 +4,10 @@ mod catalogue;
 mod csv;
 mod lookup;
 mod table;
+mod unknown;
 
 pub use catalogue::{Catalogue, Handle};
 pub use csv::{CsvFile, Encoding};
-pub use lookup::{Found, Stop, Unknown, look_up};
+pub use lookup::{Found, Stop, look_up};
 pub use table::{Entries, Table};
+pub use unknown::Unknown;

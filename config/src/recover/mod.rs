@@ -3,7 +3,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | `statement.rs` | what a text consists of: headers, and keys with their values |
-//! | `advice.rs` | what people write who do not know TOML, and what to write instead |
+//! | `advice/` | what people write who do not know TOML, and what to write instead |
 //! | `twice.rs` | keys and tables that stand there a second time |
 //! | `secret.rs` | what of a line may be a secret |
 //! | `damage.rs` | which mistakes may only follow from what could not be read |

@@ -91,7 +91,7 @@ fn results<T>(table: &ResultsTable, at: &Located<T>, report: &mut Report) -> Res
         report.add_with_hint(codes::BATCH_RESULTS, &at.span, "`sent` is compared with nothing", hint);
     }
     let text =
-        |pointer: &Option<crate::language::route::JsonPointer>| pointer.as_ref().map(|pointer| pointer.0.clone());
+        |pointer: &Option<crate::language::pointer::JsonPointer>| pointer.as_ref().map(|pointer| pointer.0.clone());
     Results {
         items: text(&table.items).unwrap_or_default(),
         key: text(&table.key),

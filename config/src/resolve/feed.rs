@@ -1,36 +1,19 @@
 //! Feeds: what reads or is pushed to. A stream of its own has one by its own name; `[feeds.NAME]` serves several.
 
-use bus_core::policy::Schedule;
 use bus_core::vocabulary::{FeedName, StreamName, SystemName};
-use bus_options::{Definitions, Entry, Filled, Located, Own, Report, Span, codes};
+use bus_options::{Definitions, Entry, Report, Span, codes};
 
 use super::odata;
+use super::reading::{self, Reading, guarded};
 use super::system::system;
-use crate::landscape::{Changes, Feed, FeedSource, Recheck};
+use crate::landscape::{Feed, FeedSource};
 use crate::language::feed as language;
-use crate::language::odata::OdataRead;
-use crate::language::stream::{Changes as WrittenChanges, Push, Stream};
+use crate::language::stream::{Changes as WrittenChanges, Stream};
 use crate::language::system::System;
 
 type Systems = Definitions<SystemName, System>;
 type Streams = Definitions<StreamName, Stream>;
 type Written = Entry<FeedName, language::Feed>;
-
-/// How one reader is written, in a feed's own table or in that of its only stream.
-pub struct Reading<'a> {
-    /// Where mistakes about what is missing are shown.
-    pub span: &'a Span,
-    /// The word for messages.
-    pub what: &'static str,
-    pub from: Option<(SystemName, &'a Span)>,
-    pub query: Option<&'a Located<Filled>>,
-    /// Of a base of 1C.
-    pub entity: Option<&'a Located<Filled>>,
-    pub odata: Option<&'a Located<OdataRead>>,
-    pub schedule: Option<&'a Own<Schedule>>,
-    pub changes: Option<&'a Located<WrittenChanges>>,
-    pub listen: Option<&'a Located<Push>>,
-}
 
 /// The feeds of `[feeds]`, each with the streams that take from it.
 pub fn resolve(
@@ -183,7 +166,7 @@ pub fn source(reading: &Reading<'_>, systems: &Systems, report: &mut Report) -> 
         system: from.clone(),
         query: query.value.0.clone(),
         schedule: (*schedule)?.value.clone(),
-        changes: self::changes(&changes.value),
+        changes: reading::changes(&changes.value),
     })
 }
 
@@ -227,39 +210,5 @@ fn column(name: &str) -> String {
     match name.chars().all(plain) && !name.starts_with(|c: char| c.is_ascii_digit()) {
         true => name.to_owned(),
         false => format!("\"{}\"", name.replace('"', "\"\"")),
-    }
-}
-
-/// A guard watches over a comparison.
-pub fn guarded(changes: &WrittenChanges, report: &mut Report) {
-    if let WrittenChanges::Cursor(cursor) = changes
-        && cursor.recheck.is_none()
-        && cursor.guard.value.own
-    {
-        let hint = "add recheck = \"Sun 04:00\", or remove `guard`";
-        let message = "without `recheck` nothing is compared, so there is nothing to guard";
-        report.add_with_hint(codes::CONTRADICTION, &cursor.guard.span, message, hint);
-    }
-}
-
-pub fn changes(changes: &WrittenChanges) -> Changes {
-    match changes {
-        WrittenChanges::Diff(diff) => Changes::Diff { guard: diff.guard.share(), by_version: false },
-        WrittenChanges::Version(version) => Changes::Diff { guard: version.guard.share(), by_version: true },
-        WrittenChanges::Plan(plan) => Changes::Plan {
-            plan: plan.exchange_plan.0.clone(),
-            node: plan.node.0.clone(),
-            point: plan.point.as_ref().map(|point| point.0.clone()),
-            quiet: plan.quiet,
-            recheck: plan.recheck.clone().map(|schedule| Recheck { schedule, guard: plan.guard.share() }),
-        },
-        WrittenChanges::Cursor(cursor) => Changes::Cursor {
-            column: cursor.cursor.0.clone(),
-            overlap: cursor.overlap,
-            recheck: cursor
-                .recheck
-                .clone()
-                .map(|schedule| Recheck { schedule, guard: cursor.guard.value.value.share() }),
-        },
     }
 }

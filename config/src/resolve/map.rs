@@ -7,6 +7,7 @@ use std::time::Duration;
 use bus_core::vocabulary::{MapName, RouteName, SubscriptionName, SystemName};
 use bus_options::{Definitions, EntityName, Entry, Ref, Report, Span, codes};
 
+use super::carried::learns;
 use super::system::system;
 use crate::landscape::{Gives, Map, MapSource, is_own_route};
 use crate::language::map as language;
@@ -142,7 +143,7 @@ fn elsewhere(
 /// A receiver's id has to be learnt from its answers.
 fn learnt(route: &Ref<RouteName>, routes: &Routes, report: &mut Report) {
     let found = routes.0.iter().find(|entry| entry.key.value == *route.name());
-    if found.is_some_and(|entry| !super::route::learns(&entry.value)) {
+    if found.is_some_and(|entry| !learns(&entry.value)) {
         let hint = "say there where in the answer it stands: send = { …, receiver_id = \"/id\" }";
         let message = format!("the route `{}` never learns its receiver's ids", route.name());
         report.add_with_hint(codes::CONTRADICTION, &route.0.span, message, hint);

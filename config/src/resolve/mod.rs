@@ -2,13 +2,17 @@
 
 mod batch;
 mod bus;
+mod carried;
 mod feed;
 mod join;
 mod map;
 mod odata;
+mod reading;
 mod requires;
 mod route;
+mod shaper;
 mod stream;
+mod subscription;
 mod system;
 mod template;
 mod test;
@@ -16,15 +20,11 @@ mod watch;
 mod write;
 
 use std::path::Path;
-use std::sync::Arc;
 
-use bus_options::{Located, Report, Sources, codes};
-use chrono_tz::Tz;
+use bus_options::{Report, Sources, codes};
 
 use crate::landscape::Landscape;
 use crate::load::Tables;
-use crate::maps::Catalogue;
-use crate::shape::{Body, ConditionText, FieldsText, Shaper, TransformText};
 
 /// Resolves the tables of all files. `None`, or a landscape with holes, only where the report holds a mistake.
 pub fn resolve(tables: Tables, base: &Path, sources: &Sources, report: &mut Report) -> Option<Landscape> {
@@ -46,7 +46,7 @@ pub fn resolve(tables: Tables, base: &Path, sources: &Sources, report: &mut Repo
         programs.compile(&catalogue, report);
     }
     let routes = route::routes(tables.routes, &tables.systems, &tables.streams, &catalogue, zone, bus.hold, report);
-    let subscriptions = route::subscriptions(tables.subscriptions, &bus.broker, &catalogue, zone, report);
+    let subscriptions = subscription::subscriptions(tables.subscriptions, &bus.broker, &catalogue, zone, report);
     let tests = test::tests(tables.tests, &maps, base, sources, report);
     let notify = watch::channels(tables.notify, report);
     let maintenance = watch::maintenance(tables.maintenance, zone);
@@ -55,27 +55,4 @@ pub fn resolve(tables: Tables, base: &Path, sources: &Sources, report: &mut Repo
         report.add_with_hint(codes::NOBODY_TAKES, &span, format!("nobody takes the stream `{name}`"), hint);
     }
     Some(Landscape { bus, systems, feeds, streams, routes, subscriptions, notify, maintenance, maps, tests })
-}
-
-/// Filter and body of a route or subscription; `transform` and `fields` exclude each other.
-fn shaper(
-    when: Option<ConditionText>,
-    transform: Option<TransformText>,
-    fields: Option<Located<FieldsText>>,
-    catalogue: &Catalogue,
-    zone: Tz,
-    report: &mut Report,
-) -> Arc<Shaper> {
-    if let (Some(_), Some(fields)) = (&transform, &fields) {
-        let hint = "keep one of the two";
-        report.add_with_hint(codes::CONTRADICTION, &fields.span, "`fields` beside `transform`", hint);
-    }
-    let when = when.and_then(|when| when.compile(catalogue, report));
-    // A program with a mistake leaves a gap; the report keeps the landscape from being used.
-    let body = match (transform, fields) {
-        (None, None) => Body::AsIs,
-        (Some(transform), _) => transform.compile(catalogue, report).map_or(Body::AsIs, Body::Transform),
-        (None, Some(fields)) => Body::Fields(fields.value.compile(catalogue)),
-    };
-    Arc::new(Shaper::new(when, body, zone))
 }

@@ -3,7 +3,7 @@
 use bus_core::vocabulary::{StreamName, SystemName};
 use bus_options::{Definitions, Filled, Located, Map, OneOrMany, Report, Span, codes};
 
-use super::feed::{Reading, changes, guarded};
+use super::reading::{Reading, changes, guarded};
 use crate::landscape::{self, Feed, FeedSource, OdataRead};
 use crate::language::odata::{self as language, Dates, Format, Kept, Mark, OBJECT_HINT};
 use crate::language::stream::{Changes, Overlap, Stream};

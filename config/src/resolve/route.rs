@@ -1,27 +1,25 @@
-//! Routes and subscriptions.
+//! Routes.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bus_core::policy::{Idempotency, Jitter, RetryPolicy};
-use bus_core::vocabulary::{RouteName, StreamName, SubscriptionName, SystemName};
-use bus_options::{Definitions, Filled, Located, Map, Report, SecretRef, codes, nearest};
+use bus_core::policy::{Jitter, RetryPolicy};
+use bus_core::vocabulary::{RouteName, StreamName, SystemName};
+use bus_options::{Definitions, Filled, Located, Map, Report, codes, nearest};
 use chrono_tz::Tz;
 
 use super::batch;
+use super::carried::{carried, learns};
 use super::requires;
-use super::shaper;
+use super::shaper::shaper;
 use super::system::system;
 use super::template;
-use super::write;
-use crate::landscape::{Broker, Carried, DeleteRequest, Echo, Http, Route, Send, Subscription, Via, WhenLeft};
+use crate::landscape::{Echo, Route, WhenLeft};
 use crate::language::profile::Pace;
-use crate::language::route::{self as language, Idempotent, Method, OnDelete, Template};
+use crate::language::route::{self as language, OnDelete};
 use crate::language::stream::Stream;
-use crate::language::subscription as subscribed;
 use crate::language::system::System;
 use crate::maps::Catalogue;
-use crate::shape::Shaper;
 
 pub fn routes(
     written: Definitions<RouteName, language::Route>,
@@ -95,61 +93,6 @@ fn route(
         requires: Vec::new(),
         schedule: route.schedule,
     }
-}
-
-/// By requests, or by writing: whichever the system takes.
-fn carried(name: &Located<RouteName>, route: &language::Route, to: Option<&System>, report: &mut Report) -> Carried {
-    if let Some(System::Odata(_)) = to {
-        return write::odata(name, route, report);
-    }
-    // What a system takes that could not be read nobody knows.
-    if let (Some(Located { span, .. }), Some(_)) = (&route.write, to) {
-        let message = format!("`write` is for a base of 1C; `{}` is none", route.to.name());
-        report.add_with_hint(codes::CONTRADICTION, span, message, "say send = { path = \"/…/{key}\" }");
-    }
-    if let OnDelete::Mark | OnDelete::Delete = &route.on_delete.value {
-        let hint = "add on_delete = { path = \"/…/{key}\" }";
-        let message = "only a base of 1C knows by itself how to delete";
-        report.add_with_hint(codes::CONTRADICTION, &route.on_delete.span, message, hint);
-    }
-    let Some(Located { value: send, .. }) = &route.send else {
-        if route.write.is_none() {
-            let hint = "add send = { path = \"/…/{key}\" }";
-            report.add_with_hint(codes::MISSING, &name.span, "`send` is required", hint);
-        }
-        let send = Send { method: Method::Post, path: String::new(), headers: Vec::new(), receiver_id: None };
-        let idempotency = Idempotency::NonIdempotent;
-        return Carried::Http(Http { send, on_delete: None, idempotency, idempotency_header: None, batch: None });
-    };
-    known_id(&send.path, send.receiver_id.is_some(), report);
-    let mut methods = vec![send.method];
-    if let OnDelete::Send(request) = &route.on_delete.value {
-        known_id(&request.path, send.receiver_id.is_some(), report);
-        methods.push(request.method);
-    }
-    let (idempotency, idempotency_header) = idempotency(route.idempotent.as_ref(), &methods);
-    Carried::Http(Http {
-        batch: batch::resolve(route, to, report).map(Box::new),
-        on_delete: match &route.on_delete.value {
-            OnDelete::Send(request) => {
-                Some(DeleteRequest { method: request.method, path: request.path.value.0.clone() })
-            }
-            OnDelete::Ignore | OnDelete::Mark | OnDelete::Delete => None,
-        },
-        idempotency,
-        idempotency_header,
-        send: Send {
-            method: send.method,
-            path: send.path.value.0.clone(),
-            headers: send.headers.0.clone(),
-            receiver_id: send.receiver_id.as_ref().map(|pointer| pointer.0.clone()),
-        },
-    })
-}
-
-/// Whether a route learns its receiver's ids: of 1C always.
-pub fn learns(route: &language::Route) -> bool {
-    route.write.is_some() || route.send.as_ref().is_some_and(|send| send.value.receiver_id.is_some())
 }
 
 /// An echo comes from another route, which has to learn the ids that it is found by.
@@ -228,105 +171,4 @@ fn left(name: &Located<RouteName>, route: &language::Route, report: &mut Report)
         }
     }
     left.value
-}
-
-/// `{receiver_id}` needs to be learnt from an answer.
-fn known_id(path: &Located<Template>, learnt: bool, report: &mut Report) {
-    if path.value.uses("receiver_id") && !learnt {
-        let hint = "say where in the answer it stands: send = { …, receiver_id = \"/id\" }";
-        report.add_with_hint(codes::CONTRADICTION, &path.span, "`{receiver_id}` is never learnt", hint);
-    }
-}
-
-/// Of all requests of a route together: one that does harm is enough.
-fn idempotency(stated: Option<&Idempotent>, methods: &[Method]) -> (Idempotency, Option<String>) {
-    let by = |yes| if yes { Idempotency::Idempotent } else { Idempotency::NonIdempotent };
-    match stated {
-        None => (by(methods.iter().all(|method| method.is_idempotent())), None),
-        Some(Idempotent::Stated(yes)) => (by(*yes), None),
-        Some(Idempotent::Header(header)) => (Idempotency::Idempotent, Some(header.clone())),
-    }
-}
-
-pub fn subscriptions(
-    written: Definitions<SubscriptionName, subscribed::Subscription>,
-    broker: &Broker,
-    catalogue: &Catalogue,
-    zone: Tz,
-    report: &mut Report,
-) -> Vec<Subscription> {
-    let mut resolved = Vec::new();
-    for entry in written.0 {
-        let subscription = entry.value;
-        // The embedded broker has no queues for others, so there is one way only.
-        let usual = match broker {
-            Broker::Amqp { .. } => subscribed::Via::Amqp,
-            Broker::Embedded => subscribed::Via::Http,
-        };
-        let taken = subscription.via.clone().unwrap_or(Located { value: usual, span: entry.key.span.clone() });
-        as_it_is(&subscription, taken.value, report);
-        let (when, transform) = (subscription.when.map(|when| when.value), subscription.transform.map(|t| t.value));
-        let shape = shaper(when, transform, subscription.fields, catalogue, zone, report);
-        may_not_wait(&entry.key, &shape, report);
-        let Some(via) = via(&taken, subscription.key, broker, report) else { continue };
-        resolved.push(Subscription {
-            name: entry.key.value,
-            stream: subscription.stream.name().clone(),
-            via,
-            keep_for: subscription.keep.age.0,
-            keep_bytes: subscription.keep.bytes.0,
-            shape,
-        });
-    }
-    resolved
-}
-
-/// An outbox has one order for all keys: a message that waits would stop everything behind it.
-fn may_not_wait(name: &Located<SubscriptionName>, shape: &Shaper, report: &mut Report) {
-    let Some(map) = shape.holds_for() else { return };
-    let message = format!("a subscription does not wait for map `{map}` to know a value");
-    let hint = "say at the lookup what happens instead: default: \"…\", unknown: \"pass\" or unknown: \"dead-letter\"";
-    report.add_with_hint(codes::CONTRADICTION, &name.span, message, hint);
-}
-
-/// A queue at RabbitMQ receives what is published, before anything of ours could filter or change it.
-fn as_it_is(subscription: &subscribed::Subscription, via: subscribed::Via, report: &mut Report) {
-    if via != subscribed::Via::Amqp {
-        return;
-    }
-    let when = subscription.when.iter().map(|when| ("when", &when.span));
-    let transform = subscription.transform.iter().map(|transform| ("transform", &transform.span));
-    let fields = subscription.fields.iter().map(|fields| ("fields", &fields.span));
-    for (key, span) in when.chain(transform).chain(fields) {
-        let hint = format!("remove `{key}`, or write via = \"http\" with a key");
-        let message = format!("`{key}` is not supported yet where a queue is the subscriber's own");
-        report.add_with_hint(codes::NOT_YET, span, message, hint);
-    }
-}
-
-fn via(
-    via: &Located<subscribed::Via>,
-    key: Option<Located<SecretRef>>,
-    broker: &Broker,
-    report: &mut Report,
-) -> Option<Via> {
-    let (message, hint, span) = match (via.value, key, broker) {
-        (subscribed::Via::Http, Some(key), _) => return Some(Via::Http { key: key.value }),
-        (subscribed::Via::Amqp, None, Broker::Amqp { .. }) => return Some(Via::Amqp),
-        (subscribed::Via::Http, None, _) => {
-            ("who asks over HTTP must present a key", "add key = { env = \"NAME\" }", &via.span)
-        }
-        (subscribed::Via::Amqp, Some(key), _) => {
-            let hint = "remove `key`, or write via = \"http\"";
-            report.add_with_hint(codes::CONTRADICTION, &key.span, "a queue is opened by the broker's own users", hint);
-            return None;
-        }
-        (subscribed::Via::Amqp, None, Broker::Embedded) => (
-            "the embedded broker has no queues for others",
-            "write via = \"http\" with a key, or name RabbitMQ as the broker",
-            &via.span,
-        ),
-    };
-    report.add_with_hint(codes::CONTRADICTION, span, message, hint);
-    None
 }

@@ -6,9 +6,10 @@ use bus_core::vocabulary::{FeedName, StreamName, SystemName};
 use bus_options::{Definitions, EntityName, Entry, Report, Span, codes};
 use chrono_tz::Tz;
 
-use super::feed::{self, Reading};
+use super::feed;
 use super::join;
 use super::odata;
+use super::reading::Reading;
 use super::system::system;
 use crate::landscape::{Feed, Stream};
 use crate::language::feed as feeds;

@@ -3,9 +3,11 @@
 use bus_core::vocabulary::StreamName;
 use bus_options::{Definitions, Report, SecretOr, Span, codes};
 
-use crate::language::route::{OnDelete, Route, Template};
+use crate::language::header::Headers;
+use crate::language::route::{OnDelete, Route};
 use crate::language::stream::Stream;
-use crate::language::system::{Headers, System};
+use crate::language::system::System;
+use crate::language::template::Template;
 
 /// Looks at everything that is sent along a route: paths, its headers, and those of its system.
 pub fn check(route: &Route, system: Option<&System>, streams: &Definitions<StreamName, Stream>, report: &mut Report) {

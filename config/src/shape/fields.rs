@@ -4,12 +4,11 @@ use std::borrow::Cow;
 
 use bus_core::ports::shape::ShapeError;
 use bus_core::vocabulary::MapName;
-use bus_options::{Declaration, Map, Node, OptionValue, Report};
+use bus_options::{Declaration, Map, Node, OptionValue, Ref, Report, options};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::path::{FieldPath, RawObject};
-use crate::language::map::MappedField;
 use crate::maps::{Catalogue, Found, Handle, Stop, Unknown, look_up};
 
 /// Names of the receiver, each with the path of its value in the record, in the order of the file.
@@ -100,6 +99,18 @@ pub struct FieldsText(Vec<(String, FieldText)>);
 enum FieldText {
     Path(FieldPath),
     Mapped(MappedField),
+}
+
+options! {
+    /// A field of the receiver that goes through a map.
+    pub struct MappedField("fields = { NAME = { path = …, map = … } }") {
+        /// Where in the record the value stands.
+        path: FieldPath, required;
+        /// The map it goes through.
+        map: Ref<MapName>, required;
+        /// What happens to a message whose value the map lacks; without it, what the map says.
+        unknown: Unknown, optional;
+    }
 }
 
 impl FieldsText {

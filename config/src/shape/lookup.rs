@@ -13,7 +13,6 @@ use vrl::compiler::Category;
 use vrl::compiler::prelude::*;
 
 use super::number;
-use crate::language::map::{UNKNOWN, parse_unknown};
 use crate::maps::{Catalogue, Found, Handle, Stop, Unknown, look_up};
 
 thread_local! {
@@ -93,7 +92,9 @@ impl Function for Lookup {
         };
         let unknown = arguments.optional_literal("unknown", state)?;
         let unknown = match unknown.as_ref().map(|word| text(word).unwrap_or_default()) {
-            Some(word) => Some(parse_unknown(&word).ok_or_else(|| Mistake::word(&word).left_in(&session, ctx.span()))?),
+            Some(word) => {
+                Some(Unknown::of_word(&word).ok_or_else(|| Mistake::word(&word).left_in(&session, ctx.span()))?)
+            }
             None => None,
         };
         let default = arguments.optional("default");
@@ -226,9 +227,9 @@ impl Mistake {
     }
 
     fn word(word: &str) -> Self {
-        let hint = match nearest(word, UNKNOWN) {
+        let hint = match nearest(word, Unknown::WORDS) {
             Some(near) => format!("did you mean \"{near}\"?"),
-            None => format!("one of \"{}\"", UNKNOWN.join("\", \"")),
+            None => format!("one of \"{}\"", Unknown::WORDS.join("\", \"")),
         };
         Self { message: format!("`{word}` is not one of the choices"), hint, span: Span::default() }
     }

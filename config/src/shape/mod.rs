@@ -1,5 +1,6 @@
 //! Filter and transformation of a route: compiled when the file is read, run on every record.
 
+mod carried;
 mod compared;
 mod failure;
 mod fields;

@@ -13,8 +13,8 @@ use serde_json::value::RawValue;
 use vrl::path::OwnedSegment;
 use vrl::value::{ObjectMap, Value};
 
+use super::carried::{Carried, MARK};
 use super::number;
-use super::record::{Carried, MARK};
 
 /// A record nested deeper than this is refused: reading it would need stack without bound. serde_json's own limit.
 const DEPTH: usize = 128;

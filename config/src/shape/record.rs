@@ -8,10 +8,8 @@ use bytes::Bytes;
 use vrl::path::{OwnedSegment, OwnedTargetPath, PathPrefix};
 use vrl::value::Value;
 
+use super::carried::{Carried, MARK};
 use super::read;
-
-/// Begins the mark of a carried value. No source writes NUL into a text; one that does is carried too.
-pub(super) const MARK: &str = "\0carried:";
 
 /// A JSON object as a program sees it.
 #[derive(Debug)]
@@ -19,14 +17,6 @@ pub struct Record {
     /// What the program works on.
     pub value: Value,
     carried: Vec<Carried>,
-}
-
-/// A value that travels beside the program.
-#[derive(Debug)]
-pub(super) struct Carried {
-    pub path: Vec<OwnedSegment>,
-    /// JSON text.
-    pub raw: String,
 }
 
 impl Record {

@@ -8,6 +8,7 @@
 //! | 429; 503 with `Retry-After` (it named a time; that is respected) | throttled |
 //! | 503 without it, 507 | unavailable |
 //! | 502, 504 | a gateway does not say whether the request went through: ambiguous where repeating does harm, else unavailable |
+//! | 302, 303, 520 to 527 where repeating does harm | the record may have been taken (303 is how forms answer; a proxy says 520 to 527 of an answer that it did not get): ambiguous |
 //! | 408, 409, 423, 425, 500 and other 5xx | busy |
 //! | other 4xx, 501, 505 | rejected (403 or 404 on everything is recognised by the worker from a run of rejects) |
 
@@ -27,7 +28,7 @@ pub(super) fn status(code: u16, headers: &HeaderMap, repeats_harm: bool, now: Da
         429 => Fault::Throttled { retry_after },
         503 if retry_after.is_some() => Fault::Throttled { retry_after },
         503 | 507 => Fault::Unavailable,
-        502 | 504 if repeats_harm => Fault::Ambiguous,
+        302 | 303 | 502 | 504 | 520..=527 if repeats_harm => Fault::Ambiguous,
         502 | 504 => Fault::Unavailable,
         300..=399 | 401 | 407 | 511 => Fault::Misconfigured,
         408 | 409 | 423 | 425 => Fault::Busy,
@@ -37,8 +38,8 @@ pub(super) fn status(code: u16, headers: &HeaderMap, repeats_harm: bool, now: Da
     }
 }
 
-/// Seconds or a date; a date is counted from the receiver's own clock where it says what that shows.
-fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
+/// `Retry-After` in seconds or as a date; a date is counted from the receiver's own clock where it says what that shows.
+pub(crate) fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<u32>() {
         return Some(Duration::from_secs(seconds.into()));
@@ -90,9 +91,10 @@ mod tests {
 
     #[test]
     fn each_status_has_its_fault() {
-        use Fault::{Ambiguous, Busy, Misconfigured, Rejected, Unavailable};
+        use Fault::{Busy, Misconfigured, Rejected, Unavailable};
         for (code, expected) in [
             (302, Misconfigured),
+            (303, Misconfigured),
             (400, Rejected),
             (401, Misconfigured),
             (403, Rejected),
@@ -115,8 +117,31 @@ mod tests {
         ] {
             assert_eq!(status(code, &HeaderMap::new(), false, Utc::now()), expected, "{code}");
         }
-        assert_eq!(status(502, &HeaderMap::new(), true, Utc::now()), Ambiguous);
-        assert_eq!(status(504, &HeaderMap::new(), true, Utc::now()), Ambiguous);
+    }
+
+    /// What may have been taken is not sent again by itself.
+    #[test]
+    fn where_a_repeat_does_harm_doubt_is_told() {
+        use Fault::{Ambiguous, Busy, Misconfigured, Unavailable};
+        for (code, expected) in [
+            (301, Misconfigured),
+            (302, Ambiguous),
+            (303, Ambiguous),
+            (307, Misconfigured),
+            (308, Misconfigured),
+            (500, Busy),
+            (502, Ambiguous),
+            (503, Unavailable),
+            (504, Ambiguous),
+            (507, Unavailable),
+            (519, Busy),
+            (520, Ambiguous),
+            (522, Ambiguous),
+            (527, Ambiguous),
+            (528, Busy),
+        ] {
+            assert_eq!(status(code, &HeaderMap::new(), true, Utc::now()), expected, "{code}");
+        }
     }
 
     #[test]

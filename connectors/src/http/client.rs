@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use bus_core::ports::source::SystemReport;
 use bus_core::vocabulary::{DeliveryError, Fault, Secret};
+use reqwest::RequestBuilder;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue as RawValue, SERVER};
-use reqwest::{RequestBuilder, redirect};
 use url::Url;
 
 use super::{Header, HeaderValue, Options, classify};
 use crate::echo::Credentials;
+use crate::web;
 
 /// A receiver that takes longer is not there; waiting on it would only hold up its worker.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
@@ -28,23 +29,10 @@ pub struct Client {
 }
 
 impl Client {
-    /// Builds the client; connects to nothing. Follows no redirect, repeats nothing, uses no proxy of the environment.
+    /// Builds the client; connects to nothing.
     pub fn new(options: Options) -> Result<Self, DeliveryError> {
-        // An error means that another connector has installed the same provider before.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = reqwest::Client::builder()
-            .connect_timeout(CONNECT_WITHIN.min(options.timeout / 2))
-            .redirect(redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .no_proxy()
-            .user_agent("entity-bus");
-        if let Some(pem) = &options.ca_pem {
-            let certificates = reqwest::Certificate::from_pem_bundle(pem)
-                .map_err(|_| misconfigured("the certificate authority is no PEM file".to_owned()))?;
-            builder = builder.tls_certs_merge(certificates);
-        }
-        let http =
-            builder.build().map_err(|error| misconfigured(format!("no HTTP client: {}", error.without_url())))?;
+        let connect_within = CONNECT_WITHIN.min(options.timeout / 2);
+        let http = web::client(options.ca_pem.as_deref(), connect_within, |builder| builder).map_err(misconfigured)?;
         let mut url = options.url;
         let mut basic = options.basic;
         if let (None, Some(password)) = (&basic, url.password()) {

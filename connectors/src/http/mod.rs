@@ -23,6 +23,7 @@ mod template;
 
 pub(crate) use answer::{is_page, summary as page_text};
 pub use batch::{Batch, Decides, Form, Match, Results};
+pub(crate) use classify::retry_after;
 pub use client::Client;
 pub use options::{Header, HeaderValue, Options, Repeats, Request, Send};
 pub use preview::Preview;

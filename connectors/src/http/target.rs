@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bus_core::policy::Idempotency;
-use bus_core::ports::permits::{Closed, Permits};
+use bus_core::ports::permits::Permits;
 use bus_core::ports::source::SystemReport;
 use bus_core::ports::target::{Parcel, Target};
-use bus_core::vocabulary::{DeliveryError, Exchange, Fault, Moment, Operation, Receipt};
+use bus_core::vocabulary::{DeliveryError, Exchange, Fault, Operation, Receipt};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue as RawValue, LOCATION};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use url::Url;
 
+use crate::closed;
 use crate::echo::Credentials;
 use crate::in_turn::in_turn;
 
@@ -123,7 +124,7 @@ impl HttpTarget {
 
     async fn attempt(&self, parcel: &Parcel, permits: &Permits) -> Result<Receipt, DeliveryError> {
         let Some(Composed { request, url, builder }) = self.compose(parcel)? else { return Ok(Receipt::default()) };
-        let _permit = permits.take().await.map_err(closed)?;
+        let _permit = permits.take().await.map_err(closed::unsent)?;
         self.exchange(request, builder.timeout(self.client.timeout), parcel, &url).await
     }
 
@@ -258,11 +259,6 @@ fn own(headers: &mut HeaderMap, name: &HeaderName, value: String) -> Result<(), 
     let value = RawValue::try_from(value).map_err(|_| rejected(format!("header {name} cannot be written")))?;
     headers.insert(name, value);
     Ok(())
-}
-
-fn closed(closed: Closed) -> DeliveryError {
-    let retry_after = closed.until.map(|until| Moment::now().until(until));
-    DeliveryError::new(Fault::Throttled { retry_after }, closed.to_string())
 }
 
 /// A status that is no success, in words.

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use bus_core::ports::source::{SourceError, SourceFault};
 use bus_core::vocabulary::Secret;
 use bytes::Bytes;
-use reqwest::{Method, redirect};
+use reqwest::{ClientBuilder, Method};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::options::BaseOptions;
@@ -26,6 +26,7 @@ use super::trouble::Trouble;
 use crate::certificate;
 use crate::echo::Credentials;
 use crate::tape::{Tape, Track};
+use crate::web;
 
 /// A server that takes longer to take a connection is not there.
 const CONNECT_WITHIN: Duration = Duration::from_secs(20);
@@ -116,22 +117,10 @@ impl Failed {
 impl Base {
     /// Builds the client; connects to nothing.
     pub fn new(options: &BaseOptions) -> Result<Self, SourceError> {
-        // An error means that another connector has installed the same provider before.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let wrong = |what: String| SourceError::new(SourceFault::Misconfigured, what);
-        let mut builder = reqwest::Client::builder()
-            .connect_timeout(CONNECT_WITHIN.min(options.timeout))
-            .read_timeout(options.timeout)
-            .redirect(redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .no_proxy()
-            .user_agent("entity-bus");
-        if let Some(pem) = &options.ca_pem {
-            let certificates = reqwest::Certificate::from_pem_bundle(pem)
-                .map_err(|_| wrong("the certificate authority is no PEM file".to_owned()))?;
-            builder = builder.tls_certs_merge(certificates);
-        }
-        let http = builder.build().map_err(|error| wrong(format!("no HTTP client: {}", error.without_url())))?;
+        let connect_within = CONNECT_WITHIN.min(options.timeout);
+        let quiet_for = |builder: ClientBuilder| builder.read_timeout(options.timeout);
+        let http = web::client(options.ca_pem.as_deref(), connect_within, quiet_for).map_err(wrong)?;
         let mut url = options.url.clone();
         let decode = |text| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
         let login = options.login.clone().or_else(|| {
@@ -212,17 +201,14 @@ impl Base {
         }
         let mut answer = Answer { response, begun: None, timeout: self.timeout, _session: session, track };
         if !status.is_success() {
-            let body = answer.up_to(REFUSAL_BYTES).await;
-            return Err(Failed::Trouble(Trouble::read(status.as_u16(), &body, &self.credentials)));
+            return Err(answer.refusal(&[], &self.credentials).await);
         }
         // A sign-in page comes with 200, and errors do at times.
         let first = answer.chunk().await?.unwrap_or_default();
         let text = String::from_utf8_lossy(&first[..first.len().min(256)]);
         let text = text.trim_start_matches('\u{feff}').trim_start();
         if crate::http::is_page(text) || text.starts_with("<m:error") || text.starts_with("{\"odata.error") {
-            let mut body = first.to_vec();
-            body.extend(answer.up_to(REFUSAL_BYTES).await);
-            return Err(Failed::Trouble(Trouble::read(status.as_u16(), &body, &self.credentials)));
+            return Err(answer.refusal(&first, &self.credentials).await);
         }
         answer.begun = Some(first);
         Ok(answer)
@@ -231,7 +217,8 @@ impl Base {
     fn noted(&self, method: &Method, rest: &str, accept: &str) -> Track {
         let tape = self.tape.as_ref().filter(|_| rest != METADATA);
         let login = if self.login.is_some() { "\nAuthorization: ***" } else { "" };
-        Tape::request(tape, || format!("{method} {}{rest}\nAccept: {accept}{login}", self.root))
+        let track = Tape::request(tape, || format!("{method} {}{rest}\nAccept: {accept}{login}", self.root));
+        track.masking(&self.credentials)
     }
 }
 
@@ -257,17 +244,18 @@ impl Answer {
         Ok(chunk)
     }
 
-    /// What can be had of it, bounded; for refusals, where less is better than nothing.
-    async fn up_to(&mut self, bytes: usize) -> Vec<u8> {
-        let mut body = Vec::new();
-        while body.len() < bytes {
+    /// Why it is no data, which `begun` of it has shown. Of the rest what can be had, bounded: less is better than nothing.
+    async fn refusal(&mut self, begun: &[u8], credentials: &Credentials) -> Failed {
+        let mut body = begun.to_vec();
+        while body.len() < REFUSAL_BYTES {
             match self.chunk().await {
                 Ok(Some(chunk)) => body.extend_from_slice(&chunk),
                 _ => break,
             }
         }
-        body.truncate(bytes);
-        body
+        body.truncate(REFUSAL_BYTES.max(begun.len()));
+        let retry_after = crate::http::retry_after(self.response.headers(), chrono::Utc::now());
+        Failed::Trouble(Trouble::read(self.response.status().as_u16(), retry_after, &body, credentials))
     }
 }
 

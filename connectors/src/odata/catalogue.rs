@@ -1,5 +1,6 @@
 //! What a base publishes, for a person who chooses from it.
 
+use bus_core::ports::permits::Permits;
 use bus_core::ports::source::SourceError;
 use reqwest::Method;
 
@@ -39,7 +40,7 @@ impl Catalogue {
     /// Asks for `$metadata`: half a minute of a large base.
     pub async fn read(options: &BaseOptions) -> Result<Self, SourceError> {
         let base = Base::new(options)?;
-        let model = base.model(true).await.map_err(Failed::error)?;
+        let model = base.model(true, &Permits::unbounded()).await.map_err(Failed::error)?;
         Ok(Self { base, model })
     }
 

@@ -10,7 +10,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bus_core::ports::permits::Permits;
 use bus_core::ports::source::{SourceError, SourceFault};
@@ -22,22 +22,12 @@ use sha2::{Digest, Sha256};
 
 use super::address;
 use super::base::{Base, Failed};
+use super::options::Signs;
 use super::rows::Rows;
-use crate::private;
+use crate::{closed, private};
 
 /// Documents that are remembered: few enough for one address.
 const WITNESSES: usize = 20;
-
-/// By what a base is known, beside its exchange plan.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Signs {
-    /// A constant whose value is another in every base: `Constant_ИдентификаторБазы`.
-    pub constant: Option<String>,
-    /// Documents of which the newest are remembered: `Document_ЗаказКлиента`.
-    pub witness: Option<String>,
-    /// Where they are remembered.
-    pub file: PathBuf,
-}
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Remembered {
@@ -94,7 +84,7 @@ async fn witnessed(base: &Base, document: &str, file: &Path, permits: &Permits) 
 
 async fn references(base: &Base, document: &str, what: &str, permits: &Permits) -> Result<Vec<String>, SourceError> {
     let list = format!("/{}?$format=json&$select=Ref_Key&{what}", address::path(document));
-    let _permit = permits.take().await.map_err(super::source::closed)?;
+    let _permit = permits.take().await.map_err(closed::unread)?;
     let answer = base.ask(Method::GET, &list, true).await.map_err(Failed::error)?;
     let (mut rows, mut found) = (Rows::new(answer), Vec::new());
     while let Some((fields, _)) = rows.next().await.map_err(Failed::error)? {
@@ -109,7 +99,7 @@ async fn references(base: &Base, document: &str, what: &str, permits: &Permits) 
 
 async fn constant_value(base: &Base, constant: &str, permits: &Permits) -> Result<String, SourceError> {
     let list = format!("/{}?$format=json", address::path(constant));
-    let _permit = permits.take().await.map_err(super::source::closed)?;
+    let _permit = permits.take().await.map_err(closed::unread)?;
     let answer = base.ask(Method::GET, &list, true).await.map_err(Failed::error)?;
     let row = Rows::new(answer).next().await.map_err(Failed::error)?;
     let value = row.and_then(|(fields, _)| fields.get("Value").map(|value| value.to_string().trim().to_owned()));

@@ -12,6 +12,7 @@
 //! | `catalogue.rs` | what a base publishes, for a person |
 //! | `identity.rs` | which base answers |
 //! | `drift.rs`, `condition.rs` | what 1C has changed of what is read; the fields that a condition names |
+//! | `question.rs` | what is asked of it for a stream |
 //! | `rows.rs`, `table.rs`, `pages.rs` | the records of an answer, of a stream, of a whole list |
 //! | `position.rs` | what is kept in a cursor by date |
 //! | `plan.rs`, `node.rs`, `spool.rs` | an exchange plan as a feed: the cursor, the numbers of its node, answers on disk |
@@ -35,6 +36,7 @@ mod options;
 mod pages;
 mod plan;
 mod position;
+mod question;
 mod rows;
 #[cfg(test)]
 mod samples;
@@ -56,8 +58,7 @@ pub mod parsers {
 }
 
 pub use catalogue::{Catalogue, Published};
-pub use identity::Signs;
-pub use options::{BaseOptions, Changes, Options, Plan, Read, Reader};
+pub use options::{BaseOptions, Changes, Options, Plan, Read, Reader, Signs};
 pub use shape::Keep;
 pub use source::OdataSource;
 pub use target::{Gone, OdataTarget, Posting, Write};

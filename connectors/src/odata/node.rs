@@ -11,16 +11,18 @@
 use std::io::Write;
 
 use bus_core::engine::crash;
+use bus_core::ports::permits::Permits;
 use bus_core::ports::source::{SourceError, SourceFault};
 use bus_core::vocabulary::{Identity, Moment};
 use reqwest::Method;
 use serde_json::{Map, Value};
 
 use super::address;
-use super::base::{Base, Cause, Failed};
+use super::base::{Base, Failed};
 use super::options::Plan;
 use super::rows::Rows;
 use super::spool::{Asked, Spool};
+use crate::closed;
 
 /// An answer is as large as what was changed; more than a disk should be asked to hold is a mistake in the plan.
 const ANSWER_BYTES: u64 = 16 * 1024 * 1024 * 1024;
@@ -44,8 +46,16 @@ struct Node {
 }
 
 /// Asks for what was registered, and keeps the answer. `seen` is the highest number that the cursor knows.
-pub async fn select(base: &Base, plan: &Plan, spool: &Spool, seen: u64) -> Result<Selected, SourceError> {
+pub async fn select(
+    base: &Base,
+    plan: &Plan,
+    spool: &Spool,
+    seen: u64,
+    permits: &Permits,
+) -> Result<Selected, SourceError> {
+    let permit = permits.take().await.map_err(closed::unread)?;
     let node = find(base, plan).await?;
+    drop(permit);
     let before = spool.asked().map_err(disk)?;
     if let Some(asked) = before.filter(|asked| asked.open) {
         let age = Moment(asked.at).until(Moment::now());
@@ -55,7 +65,8 @@ pub async fn select(base: &Base, plan: &Plan, spool: &Spool, seen: u64) -> Resul
     }
     let known = [node.sent, node.received, seen, before.map_or(0, |asked| asked.number)];
     let number = known.into_iter().max().unwrap_or(0) + 1;
-    // Waited for first: a stop or a kill meanwhile leaves no question in doubt.
+    // Both waited for first: a stop or a kill meanwhile leaves no question in doubt.
+    let _permit = permits.take().await.map_err(closed::unread)?;
     let session = base.session().await.map_err(Failed::error)?;
     let asked = Asked::now(number);
     spool.note(asked).map_err(disk)?;
@@ -173,7 +184,7 @@ impl Failed {
     fn in_doubt(&self) -> bool {
         match self {
             Self::Wire { sent, .. } => *sent,
-            Self::Trouble(trouble) => trouble.cause == Cause::Gateway,
+            Self::Trouble(trouble) => trouble.may_be_away(),
             Self::Broken(_) => false,
         }
     }

@@ -7,7 +7,6 @@ use bus_core::vocabulary::{Secret, StreamName};
 use chrono_tz::Tz;
 use url::Url;
 
-use super::identity::Signs;
 use super::shape::Keep;
 use crate::Serves;
 
@@ -52,6 +51,17 @@ pub struct Options {
     pub seen: Option<PathBuf>,
     /// By what the base is known.
     pub signs: Signs,
+}
+
+/// By what a base is known, beside its exchange plan.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Signs {
+    /// A constant whose value is another in every base: `Constant_ИдентификаторБазы`.
+    pub constant: Option<String>,
+    /// Documents of which the newest are remembered: `Document_ЗаказКлиента`.
+    pub witness: Option<String>,
+    /// Where they are remembered.
+    pub file: PathBuf,
 }
 
 /// How changes are found.

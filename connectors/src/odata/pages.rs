@@ -10,8 +10,10 @@ use bus_core::vocabulary::{Key, Period};
 use reqwest::Method;
 
 use super::base::{Base, Failed};
+use super::question::Part;
 use super::rows::{Row, Rows};
-use super::table::{Part, Table};
+use super::table::Table;
+use crate::closed;
 
 /// The first page only measures.
 const PROBE: usize = 20;
@@ -23,6 +25,11 @@ const TOO_LARGE: usize = 4;
 const BACK: u32 = 8;
 /// How far back, at least: deletions come in dozens.
 const BACK_RECORDS: usize = 200;
+
+/// A list that is read no further: nobody knows what it would have held.
+pub fn cut() -> SourceError {
+    SourceError::new(SourceFault::Unavailable, "the scan was cut: it has to begin again")
+}
 
 /// How many records to ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,8 +88,7 @@ pub async fn page(
 ) -> Result<Page, SourceError> {
     loop {
         let top = size.top(limit) + overlap;
-        let _permit =
-            permits.take().await.map_err(|closed| SourceError::new(SourceFault::Unavailable, closed.to_string()))?;
+        let _permit = permits.take().await.map_err(closed::unread)?;
         let asked = Part { top: Some(top), ..part.clone() };
         match once(base, table, &asked, limit).await {
             Ok((rows, whole)) => {
@@ -189,8 +195,7 @@ impl Pages {
         limit: BatchLimit,
         permits: &Permits,
     ) -> Result<(Vec<Row>, bool), SourceError> {
-        let _permit =
-            permits.take().await.map_err(|closed| SourceError::new(SourceFault::Unavailable, closed.to_string()))?;
+        let _permit = permits.take().await.map_err(closed::unread)?;
         let open = match &mut self.open {
             Some(open) => open,
             None => {

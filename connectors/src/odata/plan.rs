@@ -21,7 +21,7 @@ use super::options::Plan;
 use super::pages::Pages;
 use super::spool::{Line, Spool};
 use super::table::{Made, Table};
-use crate::Serves;
+use crate::{Serves, closed};
 
 const VERSION: u8 = 1;
 /// Pages of the first load between two questions for changes: changes wait for minutes, not for the load's end.
@@ -90,9 +90,8 @@ impl Reader {
             match position.load.clone().filter(|_| self.pages < PAGES) {
                 Some(load) => return self.load_page(base, tables, position, load, (limit, permits)).await,
                 None => {
-                    let _permit = permits.take().await.map_err(super::source::closed)?;
                     self.pages = 0;
-                    match node::select(base, &self.plan, &self.spool, position.message).await? {
+                    match node::select(base, &self.plan, &self.spool, position.message, permits).await? {
                         Selected::Changes => {}
                         Selected::Nothing | Selected::NotYet => {
                             let more = position.load.is_some();
@@ -120,10 +119,16 @@ impl Reader {
     }
 
     /// 1C is told only what the cursor says: everything of the message in the spool was published.
-    pub async fn committed(&mut self, base: &Base, cursor: Option<&Cursor>) -> Result<(), SourceError> {
+    pub async fn committed(
+        &mut self,
+        base: &Base,
+        cursor: Option<&Cursor>,
+        permits: &Permits,
+    ) -> Result<(), SourceError> {
         let Some(position) = cursor.map(|cursor| self.position(cursor)).transpose()? else { return Ok(()) };
         match self.spool.head().map_err(disk)? {
             Some(head) if position.done && head.number == position.message => {
+                let _permit = permits.take().await.map_err(closed::unread)?;
                 node::settle(base, &self.spool, head.number, &head.node).await
             }
             _ => Ok(()),

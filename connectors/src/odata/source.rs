@@ -20,10 +20,11 @@ use super::options::{Changes, Options};
 use super::pages::{self, Pages, Size};
 use super::plan::Reader;
 use super::position::{self, Position};
+use super::question::Part as ListPart;
 use super::rows::{Row, Rows};
-use super::table::{Made, Part as ListPart, Table};
+use super::table::{Made, Table};
 use super::versions::Versions;
-use crate::Tape;
+use crate::{Tape, closed};
 
 /// Reads the streams of one feed. Holds no session between requests, but for a virtual table that is being read.
 pub struct OdataSource {
@@ -68,8 +69,7 @@ impl OdataSource {
 
     async fn tables(&mut self, permits: &Permits, fresh: bool) -> Result<Vec<Table>, SourceError> {
         self.prepare()?;
-        let _permit = permits.take().await.map_err(closed)?;
-        let model = self.base.model(fresh).await.map_err(Failed::error)?;
+        let model = self.base.model(fresh, permits).await.map_err(Failed::error)?;
         self.made_for(&model)
     }
 
@@ -92,7 +92,7 @@ impl OdataSource {
         let updated = self.base.may_be_updated();
         let doubtful = tables.iter().find(|table| updated || table.is_strange()).filter(|_| self.drift.is_some());
         let Some(doubtful) = doubtful else { return Ok(()) };
-        let _permit = permits.take().await.map_err(closed)?;
+        let _permit = permits.take().await.map_err(closed::unread)?;
         let model = self.base.doubted(doubtful.model()).await.map_err(Failed::error)?;
         self.made_for(&model).map(drop)
     }
@@ -113,19 +113,19 @@ impl OdataSource {
             && scan.at == scan.range.start
             && scan.pages.offset() == 0
         {
-            let model = self.base.model(false).await.map_err(Failed::error)?;
+            let model = self.base.model(false, permits).await.map_err(Failed::error)?;
             if let Some(page) = plan.compare(restart, (&scan.tables, &self.options.serves, &model), limit)? {
                 return Ok(page);
             }
         }
         // Taken out while it works: a dropped wait leaves no half of a page behind.
-        let mut scan = self.scan.take().ok_or_else(cut_scan)?;
+        let mut scan = self.scan.take().ok_or_else(pages::cut)?;
         let Some(table) = scan.tables.get(scan.at).filter(|_| scan.at < scan.range.end) else {
             return Ok(ScanPage { complete: true, ..ScanPage::default() });
         };
         let (rows, last) = match scan.pages.next(&self.base, table, limit, permits).await {
             Ok(page) => page,
-            Err(error) => return Err(self.forget(error).await),
+            Err(error) => return Err(self.forget(error, permits).await),
         };
         let mut page = made(table, rows);
         if table.is_virtual() && !last && self.drift.is_some() && self.base.may_be_updated() {
@@ -153,7 +153,7 @@ impl OdataSource {
         permits: &Permits,
     ) -> Result<Batch, SourceError> {
         self.prepare()?;
-        let model = self.base.model(false).await.map_err(Failed::error)?;
+        let model = self.base.model(false, permits).await.map_err(Failed::error)?;
         let tables = self.made_for(&model)?;
         let Some(plan) = &mut self.plan else { return Ok(Batch::default()) };
         let served = (&tables[..], &self.options.serves, &model);
@@ -162,16 +162,16 @@ impl OdataSource {
                 self.fits(&tables, permits).await?;
                 Ok(batch)
             }
-            Err(error) => Err(self.forget(error).await),
+            Err(error) => Err(self.forget(error, permits).await),
         }
     }
 
     /// After a failure of a list nobody knows whether it is what the base publishes: `$metadata` is asked for again.
-    async fn forget(&mut self, error: SourceError) -> SourceError {
+    async fn forget(&mut self, error: SourceError, permits: &Permits) -> SourceError {
         self.scan = None;
         if error.fault == SourceFault::Misconfigured {
             // It says itself what is wrong with it, at the next try.
-            let _ = self.base.model(true).await;
+            let _ = self.base.model(true, permits).await;
         }
         error
     }
@@ -181,7 +181,7 @@ impl OdataSource {
 impl Source for OdataSource {
     async fn check(&mut self) -> Result<SystemReport, SourceError> {
         let begun = Instant::now();
-        let model = self.base.model(true).await.map_err(Failed::error)?;
+        let model = self.base.model(true, &Permits::unbounded()).await.map_err(Failed::error)?;
         let tables = tables(&self.options, &model)?;
         let (mut remarks, mut rights, latency) = (Vec::new(), Vec::new(), begun.elapsed());
         for table in &tables {
@@ -214,7 +214,7 @@ impl Source for OdataSource {
         if let Some(plan) = &self.plan {
             remarks.push(node::check(&self.base, plan.plan()).await?);
         }
-        let model = self.base.model(false).await.map_err(Failed::error)?;
+        let model = self.base.model(false, &Permits::unbounded()).await.map_err(Failed::error)?;
         let version = format!("1C OData, {} sets published", model.sets().count());
         Ok(SystemReport { version, latency, rights, remarks })
     }
@@ -248,7 +248,7 @@ impl Source for OdataSource {
         };
         let page = match pages::page(&self.base, table, &part, &mut self.size, 0, (limit, permits)).await {
             Ok(page) => page,
-            Err(error) => return Err(self.forget(error).await),
+            Err(error) => return Err(self.forget(error, permits).await),
         };
         let last = page.rows.last().and_then(|row| table.moment(&row.0, &column));
         let next = position::behind(&column, before, from, (last, page.rows.len(), !page.last));
@@ -286,15 +286,15 @@ impl Source for OdataSource {
             return self.scan(restart, limit, permits).await;
         }
         if restart {
-            let mut table = self.tables(permits, false).await?.into_iter().next().ok_or_else(cut_scan)?;
+            let mut table = self.tables(permits, false).await?.into_iter().next().ok_or_else(pages::cut)?;
             let light = table.versioned()?;
             self.versioned = Some((table, light));
         }
-        let (table, light) = self.versioned.take().ok_or_else(cut_scan)?;
-        let Some(versions) = &mut self.versions else { return Err(cut_scan()) };
+        let (table, light) = self.versioned.take().ok_or_else(pages::cut)?;
+        let Some(versions) = &mut self.versions else { return Err(pages::cut()) };
         let page = match versions.compare(restart, &self.base, (&table, &light), (limit, permits)).await {
             Ok(page) => page,
-            Err(error) => return Err(self.forget(error).await),
+            Err(error) => return Err(self.forget(error, permits).await),
         };
         let whole = [table];
         self.fits(&whole, permits).await?;
@@ -315,7 +315,7 @@ impl Source for OdataSource {
         // A key that no filter can name counts as there: nothing is deleted on a guess.
         let mut present = vec![true; keys.len()];
         for (question, asked) in table.presence(keys)? {
-            let _permit = permits.take().await.map_err(closed)?;
+            let _permit = permits.take().await.map_err(closed::unread)?;
             let answer = self.base.ask(Method::GET, &question, !table.read.atom).await.map_err(Failed::error)?;
             let (mut rows, mut found) = (Rows::new(answer), HashSet::new());
             while let Some((fields, _)) = rows.next().await.map_err(Failed::error)? {
@@ -356,7 +356,7 @@ impl Source for OdataSource {
     async fn identity(&mut self, permits: &Permits) -> Result<Option<Identity>, SourceError> {
         let of_the_plan = match &self.plan {
             Some(plan) => {
-                let _permit = permits.take().await.map_err(closed)?;
+                let _permit = permits.take().await.map_err(closed::unread)?;
                 Some(node::identity(&self.base, plan.plan()).await?)
             }
             None => None,
@@ -365,9 +365,9 @@ impl Source for OdataSource {
     }
 
     /// An exchange plan forgets what it is told has arrived. Other reading changes nothing in the base.
-    async fn committed(&mut self, cursor: Option<&Cursor>) -> Result<(), SourceError> {
+    async fn committed(&mut self, cursor: Option<&Cursor>, permits: &Permits) -> Result<(), SourceError> {
         match &mut self.plan {
-            Some(plan) => plan.committed(&self.base, cursor).await,
+            Some(plan) => plan.committed(&self.base, cursor, permits).await,
             None => Ok(()),
         }
     }
@@ -388,14 +388,6 @@ fn made(table: &Table, rows: Vec<Row>) -> ScanPage {
         }
     }
     page
-}
-
-pub(super) fn closed(closed: bus_core::ports::permits::Closed) -> SourceError {
-    SourceError::new(SourceFault::Unavailable, closed.to_string())
-}
-
-pub(super) fn cut_scan() -> SourceError {
-    SourceError::new(SourceFault::Unavailable, "the scan was cut: it has to begin again")
 }
 
 fn misconfigured(message: String) -> SourceError {

@@ -5,13 +5,16 @@
 //! | «Начало сеанса … запрещено», exclusive mode | maintenance | a quiet pause |
 //! | texts about licences | no free licence | throttled |
 //! | 406 | no free session | throttled |
+//! | 429; 503 with `Retry-After` | somebody asks for less | throttled, for the time that it names |
 //! | 401; code 20 | sign-in; rights | misconfigured |
 //! | 403 otherwise | rights | misconfigured |
 //! | 404 with code 8, or without a body | not published | misconfigured |
 //! | other 4xx, 501 | the request | misconfigured |
 //! | a page with 2xx or 3xx | a sign-in page of somebody between | misconfigured |
-//! | 502, 503, 504 | the way there | unavailable |
+//! | 502, 503 without it, 504 | the way there | unavailable |
 //! | other 5xx | 1C itself: may be a page too large for it | unavailable, and asked for less |
+
+use std::time::Duration;
 
 use bus_core::ports::source::{SourceError, SourceFault};
 use serde_json::Value;
@@ -31,6 +34,8 @@ pub enum Cause {
     Licence,
     /// All sessions of the publication's pool are in use.
     Sessions,
+    /// Fewer requests are asked for, by 1C's web server or by somebody on the way.
+    Less,
     /// The user was not let in.
     SignIn,
     /// The user may not do this.
@@ -54,6 +59,8 @@ pub struct Trouble {
     pub status: u16,
     /// Why.
     pub cause: Cause,
+    /// How long nothing is to be asked; only of 429 and 503.
+    pub retry_after: Option<Duration>,
     /// 1C's own number, where it gave one.
     pub code: Option<i32>,
     /// In 1C's own words, with values masked.
@@ -62,7 +69,8 @@ pub struct Trouble {
 
 impl Trouble {
     /// Reads an answer that is no data. What it repeats of the credentials is masked like other values.
-    pub fn read(status: u16, body: &[u8], credentials: &Credentials) -> Self {
+    pub fn read(status: u16, retry_after: Option<Duration>, body: &[u8], credentials: &Credentials) -> Self {
+        let retry_after = retry_after.filter(|_| matches!(status, 429 | 503));
         let text = String::from_utf8_lossy(body);
         let text = text.trim_start_matches('\u{feff}').trim();
         let (code, said, page) = match (json(text), xml(text)) {
@@ -71,9 +79,9 @@ impl Trouble {
             _ => (None, text.to_owned(), false),
         };
         let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
-        let cause = cause(status, code, &said, page);
+        let cause = cause(status, retry_after.is_some(), code, &said, page);
         let message = mask::values(&credentials.mask(said)).chars().take(MESSAGE).collect();
-        Self { status, cause, code, message }
+        Self { status, cause, retry_after, code, message }
     }
 
     /// Whether asking for fewer records at once may help.
@@ -81,11 +89,19 @@ impl Trouble {
         matches!(self.cause, Cause::Failure | Cause::Gateway)
     }
 
+    /// Whether somebody on the way answered because 1C did not: it may be away, or still at work on the request.
+    pub fn may_be_away(&self) -> bool {
+        self.cause == Cause::Gateway || (self.cause == Cause::Less && self.status == 503)
+    }
+
     /// As the engine takes it.
     pub fn error(&self) -> SourceError {
+        let throttled = SourceFault::Throttled { retry_after: self.retry_after };
         let fault = match self.cause {
+            // A base that is closed and names a time is not asked before.
+            Cause::Maintenance if self.retry_after.is_some() => throttled,
             Cause::Maintenance => SourceFault::Maintenance,
-            Cause::Licence | Cause::Sessions => SourceFault::Throttled { retry_after: None },
+            Cause::Licence | Cause::Sessions | Cause::Less => throttled,
             Cause::SignIn | Cause::Rights | Cause::NotPublished | Cause::Request | Cause::Foreign => {
                 SourceFault::Misconfigured
             }
@@ -99,6 +115,7 @@ impl Trouble {
             Cause::Maintenance => "the base is closed for maintenance; reading goes on when it is open",
             Cause::Licence => "1C has no free licence",
             Cause::Sessions => "1C has no free session in the pool of this publication (default.vrd: poolSize)",
+            Cause::Less => "fewer requests are asked for, by the web server of 1C or by somebody on the way",
             Cause::SignIn => "1C did not let the user in: check user and password, and what the web server itself asks",
             Cause::Rights => "the user of 1C has no right to this",
             Cause::NotPublished => "it is not published: check the address and the composition of the OData interface",
@@ -122,7 +139,7 @@ impl std::fmt::Display for Trouble {
 }
 
 /// One table; see the module's comment.
-fn cause(status: u16, code: Option<i32>, said: &str, page: bool) -> Cause {
+fn cause(status: u16, names_a_time: bool, code: Option<i32>, said: &str, page: bool) -> Cause {
     let lower = said.to_lowercase();
     let has = |words: &[&str]| words.iter().all(|word| lower.contains(word));
     if has(&["начало сеанса", "запрещено"]) || has(&["монопольн"]) || has(&["session", "forbidden", "infobase"])
@@ -135,6 +152,8 @@ fn cause(status: u16, code: Option<i32>, said: &str, page: bool) -> Cause {
     }
     match (status, code) {
         (406, _) => Cause::Sessions,
+        (429, _) => Cause::Less,
+        (503, _) if names_a_time => Cause::Less,
         (_, Some(20)) => Cause::Rights,
         (401, _) => Cause::SignIn,
         (403, _) => Cause::Rights,
@@ -233,11 +252,13 @@ mod tests {
             (500, "Не обнаружено свободной лицензии!", Cause::Licence, None, "лицензии"),
             (400, "There are no free licenses!", Cause::Licence, None, "licenses"),
             (500, full, Cause::Failure, None, "The device is full"),
+            (429, "", Cause::Less, None, ""),
+            (503, "", Cause::Gateway, None, ""),
             (502, "<html><h1>502 Proxy Error</h1></html>", Cause::Gateway, None, "Proxy Error"),
             (200, "<html><form>Вход</form></html>", Cause::Foreign, None, "Вход"),
             (501, &error("21", "нет"), Cause::Request, Some(21), "нет"),
         ] {
-            let trouble = Trouble::read(status, body.as_bytes(), &Credentials::default());
+            let trouble = Trouble::read(status, None, body.as_bytes(), &Credentials::default());
             assert_eq!((trouble.cause, trouble.code), (cause, code), "{status} {body}");
             assert!(trouble.message.contains(words), "{}", trouble.message);
         }
@@ -246,9 +267,29 @@ mod tests {
     #[test]
     fn a_refusal_is_told_in_1cs_words_without_values() {
         let body = r#"{"odata.error":{"code":"15","message":{"value":"Код \"Иванов И. И.\" уже занят в Catalog_Контрагенты (8d1d7287-0000-1111-2222-333344445555)"}}}"#;
-        let told = Trouble::read(400, body.as_bytes(), &Credentials::default()).to_string();
+        let told = Trouble::read(400, None, body.as_bytes(), &Credentials::default()).to_string();
         assert!(told.contains("code 15") && told.contains("Catalog_Контрагенты"), "{told}");
         assert!(!told.contains("Иванов") && !told.contains("8d1d7287"), "{told}");
+    }
+
+    /// Nobody asks again before the time that was named, whatever else was said.
+    #[test]
+    fn a_named_time_is_kept_where_it_means_a_wait() {
+        let time = Some(Duration::from_secs(3));
+        let closed = "Начало сеанса с информационной базой запрещено.";
+        for (status, body, cause, retry_after) in [
+            (429, "", Cause::Less, time),
+            (503, "<html>Service Unavailable</html>", Cause::Less, time),
+            (503, closed, Cause::Maintenance, time),
+            (503, "Не обнаружено свободной лицензии!", Cause::Licence, time),
+            (502, "", Cause::Gateway, None),
+            (404, "", Cause::NotPublished, None),
+        ] {
+            let trouble = Trouble::read(status, time, body.as_bytes(), &Credentials::default());
+            assert_eq!((trouble.cause, trouble.retry_after), (cause, retry_after), "{status} {body}");
+            let throttled = SourceFault::Throttled { retry_after };
+            assert_eq!(trouble.error().fault == throttled, retry_after.is_some(), "{status} {body}");
+        }
     }
 
     /// Somebody between shows what he was sent: no word of it looks like a value.
@@ -257,7 +298,7 @@ mod tests {
         let login = ("шина".to_owned(), bus_core::vocabulary::Secret::new("секрет"));
         let credentials = Credentials::new(Some(&login), std::iter::empty());
         let body = "<html>denied: Authorization: Basic 0YjQuNC90LA60YHQtdC60YDQtdGC, секрет</html>";
-        let told = Trouble::read(401, body.as_bytes(), &credentials).message;
+        let told = Trouble::read(401, None, body.as_bytes(), &credentials).message;
         assert_eq!(told, "(a page) denied: Authorization: Basic ***, ***");
     }
 }

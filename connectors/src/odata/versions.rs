@@ -13,10 +13,10 @@ use reqwest::Method;
 use sha2::{Digest, Sha256};
 
 use super::base::{Base, Failed};
-use super::pages::{Pages, Size};
+use super::pages::{self, Pages, Size};
 use super::rows::Rows;
-use super::source::closed;
 use super::table::{Made, Table};
+use crate::closed;
 
 /// Records whose versions are remembered: some 50 bytes each. Those beyond are read in every comparison.
 const MOST: usize = 2_000_000;
@@ -70,7 +70,7 @@ impl Versions {
             self.published();
         }
         // Taken out while it works: a dropped wait leaves no half of a page behind.
-        let Some(mut way) = self.under_way.take() else { return Err(super::source::cut_scan()) };
+        let Some(mut way) = self.under_way.take() else { return Err(pages::cut()) };
         let mut page = ScanPage::default();
         if way.wanted.is_empty() {
             if way.last {
@@ -162,7 +162,7 @@ enum Asked {
 async fn read(base: &Base, table: &Table, keys: &[Key], permits: &Permits) -> Result<Vec<super::rows::Row>, Asked> {
     let mut all = Vec::new();
     for (question, _) in table.those(keys).map_err(Asked::Wrong)? {
-        let _permit = permits.take().await.map_err(|error| Asked::Wrong(closed(error)))?;
+        let _permit = permits.take().await.map_err(|error| Asked::Wrong(closed::unread(error)))?;
         let answer = base.ask(Method::GET, &question, !table.read.atom).await.map_err(Asked::Failed)?;
         let mut rows = Rows::new(answer);
         while let Some(row) = rows.next().await.map_err(Asked::Failed)? {

@@ -223,7 +223,7 @@ impl Source for PushSource {
         Err(unasked())
     }
 
-    async fn committed(&mut self, cursor: Option<&Cursor>) -> Result<(), SourceError> {
+    async fn committed(&mut self, cursor: Option<&Cursor>, _: &Permits) -> Result<(), SourceError> {
         if cursor == Some(&self.cursor()) {
             self.confirm();
         }
@@ -265,13 +265,16 @@ mod tests {
         let batch = fetch(&mut source, None).await;
         assert_eq!(batch.records.len(), 1);
         // Neither a repeated commit of nothing nor one of an earlier run confirms it.
-        source.committed(None).await.unwrap();
-        source.committed(Some(&Cursor::new(r#"{"v":1,"run":"0000000000000000","batch":1}"#))).await.unwrap();
+        source.committed(None, &Permits::unbounded()).await.unwrap();
+        source
+            .committed(Some(&Cursor::new(r#"{"v":1,"run":"0000000000000000","batch":1}"#)), &Permits::unbounded())
+            .await
+            .unwrap();
         // The round failed: the same batch again.
         assert_eq!(fetch(&mut source, None).await.records, batch.records);
         assert!(!caller.is_finished());
-        source.committed(batch.next.as_ref()).await.unwrap();
-        source.committed(batch.next.as_ref()).await.unwrap();
+        source.committed(batch.next.as_ref(), &Permits::unbounded()).await.unwrap();
+        source.committed(batch.next.as_ref(), &Permits::unbounded()).await.unwrap();
         assert_eq!(caller.await.unwrap(), Ok(()));
     }
 
@@ -285,7 +288,7 @@ mod tests {
         let second = fetch(&mut source, first.next.as_ref()).await;
         assert_eq!(&second.records[0].body[..], br#"{"id":1,"v":2}"#);
         assert!(!second.more && !caller.is_finished());
-        source.committed(second.next.as_ref()).await.unwrap();
+        source.committed(second.next.as_ref(), &Permits::unbounded()).await.unwrap();
         assert_eq!(caller.await.unwrap(), Ok(()));
     }
 
@@ -298,7 +301,7 @@ mod tests {
         assert_eq!(handle.push(b"{\"id\":2}", Operation::Upsert).await, busy);
         let large = handle.push(b"{\"id\":12345}", Operation::Upsert).await;
         assert_eq!(large, Err(PushRefusal::TooLarge { size: 12, limit: 10 }));
-        source.committed(batch.next.as_ref()).await.unwrap();
+        source.committed(batch.next.as_ref(), &Permits::unbounded()).await.unwrap();
         caller.await.unwrap().unwrap();
         let caller = push(&handle, r#"{"id":2}"#);
         assert_eq!(fetch(&mut source, batch.next.as_ref()).await.records.len(), 1);

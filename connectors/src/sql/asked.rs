@@ -30,9 +30,6 @@ pub(super) fn remarks(asked: Asked<'_>) -> Vec<String> {
     let mut remarks = Vec::new();
     let Some(column) = &asked.options.cursor else { return remarks };
     let column = &column.column;
-    if !asked.query.ordered {
-        remarks.push(format!("the query has no ORDER BY: end it with ORDER BY {column}, or reading will stop"));
-    }
     if asked.query.strict {
         remarks.push(format!(
             "the query says {column} > :cursor: rows that share the last value and are committed later are missed; \

@@ -15,8 +15,7 @@ pub struct Options {
     pub ca_pem: Option<Vec<u8>>,
     /// The streams the rows belong to, with their key columns.
     pub serves: Serves,
-    /// One SELECT. With a cursor it holds `:cursor` and is ordered by the cursor column:
-    /// `… WHERE updated_at >= :cursor ORDER BY updated_at`.
+    /// One SELECT. With a cursor it holds `:cursor`, as in `… WHERE updated_at >= :cursor`; the reader orders the rows.
     pub query: String,
     /// The column that says what changed; without it the query is only scanned.
     pub cursor: Option<CursorColumn>,

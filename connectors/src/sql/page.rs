@@ -4,7 +4,7 @@ use bus_core::engine::crash::{self, Plant};
 use bus_core::ports::source::{BatchLimit, SourceError, SourceFault};
 use bus_core::vocabulary::{Record, UnreadableRecord};
 
-use super::row::{Content, Row};
+use super::row::{Content, Row, quoted};
 
 /// A run of equal values is taken whole, whatever the limit; this bounds what one page may hold in memory. A single
 /// UPDATE of this many rows with one timestamp is rare, more is a column that does not serve as a cursor.
@@ -99,11 +99,21 @@ impl<V: PartialEq> Page<V> {
     }
 }
 
-/// The error for rows that do not come in the order of the cursor.
+/// The end of the statement around the operator's query, whatever order that asks for: where a page ends, the next one
+/// begins at its last value, so a row that came behind a greater one would be left out by the query's own condition.
+pub(super) fn order_by(column: &str) -> String {
+    format!(" ORDER BY q.{}", quoted(column))
+}
+
+/// The error for rows that come in another order than they were asked for in.
 pub(super) fn not_ordered(column: &str) -> SourceError {
     SourceError::new(
         SourceFault::Misconfigured,
-        format!("the rows do not come in the order of cursor column {column:?}: end the query with ORDER BY {column}"),
+        format!(
+            "the database orders the values of cursor column {column:?} in another way than they are compared in, so a \
+             page could leave rows out; name a number or a date, or give the text the collation \"C\" (PostgreSQL) or \
+             BINARY (SQLite) in the query"
+        ),
     )
 }
 

@@ -1,7 +1,7 @@
 //! Finds `:cursor` in an operator's SELECT, so that it is bound and never spliced.
 //!
 //! Strings, quoted names and comments are skipped, `value::type` is a cast. Nothing else of SQL is understood, except
-//! what a warning needs: whether there is an ORDER BY outside of brackets, and whether `:cursor` follows a bare `>`.
+//! what loses rows: whether there is a LIMIT outside of brackets, and whether `:cursor` follows a bare `>`.
 
 /// Whose quoting rules apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,8 +27,8 @@ impl Dialect {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Query {
     pieces: Vec<String>,
-    /// There is an ORDER BY outside of brackets.
-    pub(super) ordered: bool,
+    /// There is a LIMIT, OFFSET or FETCH outside of brackets: what is beyond it and not above it is never read.
+    pub(super) limited: bool,
     /// `> :cursor` occurs: rows that share the last value and were committed later would be missed.
     pub(super) strict: bool,
 }
@@ -74,7 +74,7 @@ struct Lexer<'a> {
     word: String,
     last: char,
     first_word: Option<String>,
-    ordered: bool,
+    limited: bool,
     strict: bool,
 }
 
@@ -90,7 +90,7 @@ impl<'a> Lexer<'a> {
             word: String::new(),
             last: ' ',
             first_word: None,
-            ordered: false,
+            limited: false,
             strict: false,
         }
     }
@@ -135,7 +135,7 @@ impl<'a> Lexer<'a> {
             Some(other) => return Err(QueryError::NotSelect(other.to_owned())),
         }
         self.pieces.push(self.text[self.piece_start..end].to_owned());
-        Ok(Query { pieces: self.pieces, ordered: self.ordered, strict: self.strict })
+        Ok(Query { pieces: self.pieces, limited: self.limited, strict: self.strict })
     }
 
     fn peek(&self) -> Option<char> {
@@ -160,10 +160,11 @@ impl<'a> Lexer<'a> {
         let length = rest.find(|c: char| !is_name(c)).unwrap_or(rest.len());
         let word = rest[..length].to_lowercase();
         self.at += length;
+        // Reserved, but a name behind a dot or AS. SQLite takes the other two for names, and has OFFSET behind LIMIT only.
+        let named = self.last == '.' || self.word == "as";
+        let limits = word == "limit" || self.dialect == Dialect::Postgres && (word == "offset" || word == "fetch");
+        self.limited |= self.depth == 0 && !named && limits;
         self.last = 'a';
-        if self.depth == 0 && self.word == "order" && word == "by" {
-            self.ordered = true;
-        }
         self.first_word.get_or_insert_with(|| word.clone());
         if word == "e" && self.dialect == Dialect::Postgres && self.peek() == Some('\'') {
             return self.quoted('\'', true);
@@ -303,16 +304,21 @@ mod tests {
     }
 
     #[test]
-    fn order_and_strictness_are_noticed() {
-        for (text, ordered, strict) in [
-            ("select a from t where a >= :cursor order by a", true, false),
-            ("select a from t where a > :cursor ORDER  /* x */ BY a", true, true),
-            ("select a from (select a from t order by a) q where a>= :cursor", false, false),
-            ("select 'order by' from t", false, false),
-            ("with q as (select 1) select * from q order\nby 1", true, false),
+    fn limits_and_strictness_are_noticed() {
+        for (text, limited, strict) in [
+            ("select a from t where a >= :cursor order by a", false, false),
+            ("select a from t where a > :cursor ORDER  /* x */ BY a LIMIT /* x */ 500", true, true),
+            ("select a from t where a >= :cursor offset\n1", true, false),
+            ("select a from t where a >= :cursor fetch first 5 rows only", true, false),
+            ("select a from (select a from t limit 5) q where a>= :cursor", false, false),
+            ("select 'limit 5', \"limit\", t.limit, 1 AS limit, fetched from t", false, false),
+            ("with q as (select 1) select * from q limit(5)", true, false),
         ] {
             let query = Query::parse(text, Dialect::Postgres).unwrap();
-            assert_eq!((query.ordered, query.strict), (ordered, strict), "{text}");
+            assert_eq!((query.limited, query.strict), (limited, strict), "{text}");
         }
+        let limited = |text| Query::parse(text, Dialect::Sqlite).unwrap().limited;
+        assert!(!limited("select offset, fetch from t where a >= :cursor"));
+        assert!(limited("select a from t where a >= :cursor limit 5 offset 2"));
     }
 }

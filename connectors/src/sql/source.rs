@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use bus_core::ports::permits::Permits;
-use bus_core::ports::source::{Batch, BatchLimit, Part, ScanPage, Source, SourceError, SourceFault, SystemReport};
+use bus_core::ports::source::{Batch, BatchLimit, Part, ScanPage, Source, SourceError, SystemReport};
 use bus_core::vocabulary::{Cursor, Identity, Key, StreamName};
 
 use super::asked::{Asked, KEYS_AT_ONCE, misconfigured, unknown_address};
@@ -11,6 +11,7 @@ use super::postgres::Postgres;
 use super::query::{Dialect, Query};
 use super::sqlite::{Place, Sqlite};
 use super::{CursorColumn, Options};
+use crate::closed;
 
 /// Reads the streams of one feed by SQL. Holds at most two connections: one to poll, one for a scan under way.
 pub struct SqlSource {
@@ -36,6 +37,13 @@ impl SqlSource {
                     "the query has no :cursor, so every poll would read everything: \
                      add WHERE {column} >= :cursor ORDER BY {column}"
                 )));
+            }
+            (Some(_), true) if query.limited => {
+                return Err(misconfigured(
+                    "the query has a LIMIT (or OFFSET, or FETCH): rows beyond it whose cursor is not above the last one's \
+                     would never be read; leave it out, the bus reads in pages"
+                        .to_owned(),
+                ));
             }
             (None, true) => {
                 return Err(misconfigured("the query has :cursor, but changes.cursor names no column".to_owned()));
@@ -76,7 +84,7 @@ impl Source for SqlSource {
         permits: &Permits,
     ) -> Result<Batch, SourceError> {
         let column = self.cursor()?.clone();
-        let _permit = permits.take().await.map_err(closed)?;
+        let _permit = permits.take().await.map_err(closed::unread)?;
         let asked = Asked { options: &self.options, query: &self.query };
         match &mut self.system {
             System::Postgres(postgres) => postgres.fetch(asked, &column, after, limit).await,
@@ -85,7 +93,7 @@ impl Source for SqlSource {
     }
 
     async fn scan(&mut self, restart: bool, limit: BatchLimit, permits: &Permits) -> Result<ScanPage, SourceError> {
-        let _permit = permits.take().await.map_err(closed)?;
+        let _permit = permits.take().await.map_err(closed::unread)?;
         let asked = Asked { options: &self.options, query: &self.query };
         match &mut self.system {
             System::Postgres(postgres) => postgres.scan(asked, restart, limit).await,
@@ -98,7 +106,7 @@ impl Source for SqlSource {
         let (_, entity) =
             served.ok_or_else(|| misconfigured(format!("the query does not serve stream {}", part.stream)))?;
         let entity = entity.map(str::to_owned);
-        let _permit = permits.take().await.map_err(closed)?;
+        let _permit = permits.take().await.map_err(closed::unread)?;
         let asked = Asked { options: &self.options, query: &self.query };
         match &mut self.system {
             System::Postgres(postgres) => postgres.begin_part(asked, (part, entity.as_deref()), limit).await,
@@ -116,7 +124,7 @@ impl Source for SqlSource {
         let served = served.ok_or_else(|| misconfigured(format!("the query does not serve stream {stream}")))?;
         let mut present = Vec::with_capacity(keys.len());
         for group in keys.chunks(KEYS_AT_ONCE) {
-            let _permit = permits.take().await.map_err(closed)?;
+            let _permit = permits.take().await.map_err(closed::unread)?;
             let asked = Asked { options: &self.options, query: &self.query };
             present.extend(match &mut self.system {
                 System::Postgres(postgres) => postgres.present(asked, served, group).await?,
@@ -148,18 +156,14 @@ impl Source for SqlSource {
     /// An SQLite file has no name of its own, so only PostgreSQL can say.
     async fn identity(&mut self, permits: &Permits) -> Result<Option<Identity>, SourceError> {
         let System::Postgres(postgres) = &mut self.system else { return Ok(None) };
-        let _permit = permits.take().await.map_err(closed)?;
+        let _permit = permits.take().await.map_err(closed::unread)?;
         postgres.identity(Asked { options: &self.options, query: &self.query }).await
     }
 
     /// A query changes nothing at its system, so there is nothing to acknowledge.
-    async fn committed(&mut self, _cursor: Option<&Cursor>) -> Result<(), SourceError> {
+    async fn committed(&mut self, _cursor: Option<&Cursor>, _: &Permits) -> Result<(), SourceError> {
         Ok(())
     }
-}
-
-fn closed(closed: bus_core::ports::permits::Closed) -> SourceError {
-    SourceError::new(SourceFault::Unavailable, closed.to_string())
 }
 
 #[cfg(test)]
@@ -169,6 +173,7 @@ mod tests {
     use crate::sql::Overlap;
     use crate::sql::asked::columns_fit;
     use crate::{Served, Serves};
+    use bus_core::ports::source::SourceFault;
     use bus_core::vocabulary::Secret;
     use std::time::Duration;
 
@@ -191,9 +196,10 @@ mod tests {
     #[test]
     fn what_cannot_work_is_refused_without_connecting() {
         type Spoil = fn(&mut Options);
-        let cases: [(&str, Spoil, &str); 4] = [
+        let cases: [(&str, Spoil, &str); 5] = [
             ("address", |o| o.url = Secret::new("oracle://u:hunter2@h"), "must begin with"),
             ("no :cursor", |o| o.query = "SELECT id, at FROM t".into(), "has no :cursor"),
+            ("a limit", |o| o.query.push_str(" LIMIT 500"), "has a LIMIT"),
             ("no column", |o| o.cursor = None, "names no column"),
             ("no key", |o| o.serves = Serves::One(Served { key: vec![], ..served() }), "has no key"),
         ];

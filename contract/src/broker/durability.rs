@@ -1,5 +1,7 @@
 //! What a confirm promises: the message is in every queue of its stream, in order, and stays through a restart.
 
+use bus_core::ports::broker::NoDepth;
+
 use super::{BrokerFixture, consume, drain, expect_depth, expect_quiet, one_queue, plan, publish, queue, seqs, take};
 use crate::sample;
 
@@ -170,12 +172,13 @@ pub async fn a_removed_queue_is_gone_and_the_others_stay(fixture: &mut impl Brok
     fixture.broker().remove(&first).await.expect("removing a queue");
     fixture.broker().remove(&first).await.expect("removing it again");
     publish(fixture.broker(), &stream, &sample::run(&stream, 6, 8)).await;
-    assert!(fixture.broker().depth(&first).await.is_err(), "a removed queue has no depth");
+    let absent = Err(NoDepth::Absent(first.clone()));
+    assert_eq!(fixture.broker().depth(&first).await, absent, "a removed queue has no depth");
     fixture.reopen().await;
     fixture.broker().declare(&both[1..]).await.expect("declaring what is left");
     let mut deliveries = consume(fixture.broker(), &second, 10).await;
     assert_eq!(seqs(&drain(&mut deliveries, 8).await), (1..=8).collect::<Vec<_>>());
-    assert!(fixture.broker().depth(&first).await.is_err(), "a removed queue does not come back");
+    assert_eq!(fixture.broker().depth(&first).await, absent, "a removed queue does not come back");
 }
 
 /// The same name again is a new queue: it starts at the end of the stream, and works.

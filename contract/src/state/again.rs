@@ -1,5 +1,7 @@
 //! What a task sends again: L4 as the store has to keep it.
 
+use std::time::Duration;
+
 use bus_core::ports::state::{Applied, Change, HoldReason, Replayed};
 use bus_core::vocabulary::{Envelope, Moment, Seq};
 
@@ -36,6 +38,7 @@ pub async fn what_is_sent_again_passes_its_own_fence_and_no_newer_one(fixture: &
 
     fixture.reopen().await;
     assert_eq!(line(fixture.store(), &route).await, [5, 6, 7]);
-    let row = fixture.store().waiting(&route, Moment(i64::MAX), 1, usize::MAX).await.expect("rows").remove(0);
+    let row =
+        fixture.store().waiting(&route, Moment(i64::MAX), Duration::MAX, 1, usize::MAX).await.expect("rows").remove(0);
     assert_eq!((row.replayed, row.reason, row.attempts), (Replayed::Asked, HoldReason::Load, 0));
 }

@@ -1,7 +1,7 @@
 //! Capture: epochs, sealed batches, cursors, last-published, comparison scans.
 
 use bus_core::ports::state::{DeadFilter, Published, ScanTotals, SealedBatch, StateError};
-use bus_core::vocabulary::{Cursor, Envelope, Key, Operation, UnreadableRecord};
+use bus_core::vocabulary::{Cursor, Envelope, Key, Moment, Operation, Seq, UnreadableRecord};
 
 use super::{StateFixture, feed};
 use crate::sample;
@@ -13,20 +13,54 @@ fn batch(expected: Option<&str>, next: &str, envelopes: Vec<Envelope>) -> Sealed
 /// R3: every start is above the one before.
 pub async fn a_feed_starts_empty_and_its_epoch_rises(fixture: &mut impl StateFixture) {
     let (feed, other) = (feed(), feed());
-    let first = fixture.store().open_feed(&feed).await.expect("opening a new feed");
+    let first = fixture.store().open_feed(&feed, Moment(0)).await.expect("opening a new feed");
     assert_eq!((first.cursor, first.sealed), (None, None));
     fixture.reopen().await;
-    let second = fixture.store().open_feed(&feed).await.expect("opening a known feed");
+    let second = fixture.store().open_feed(&feed, Moment(0)).await.expect("opening a known feed");
     assert!(second.epoch > first.epoch, "the epoch did not rise: {} then {}", first.epoch, second.epoch);
-    fixture.store().open_feed(&other).await.expect("opening another feed");
+    fixture.store().open_feed(&other, Moment(0)).await.expect("opening another feed");
     let sealed = fixture.store().seal(&feed, second.epoch, &batch(None, "1", Vec::new())).await;
     assert_eq!(sealed, Ok(()), "another feed's start changed this one's epoch");
+}
+
+/// R15: a stream may come from another feed, and the clock may be set back.
+pub async fn an_epoch_is_above_those_of_all_feeds_and_no_less_than_the_clock(fixture: &mut impl StateFixture) {
+    let (first, second, third) = (feed(), feed(), feed());
+    let mut epochs = Vec::new();
+    for (feed, clock) in [(&first, 5_000), (&first, 5_000), (&second, 70), (&first, 0), (&third, -1), (&second, 9_000)]
+    {
+        fixture.reopen().await;
+        epochs.push(fixture.store().open_feed(feed, Moment(clock)).await.expect("opening a feed").epoch);
+    }
+    assert!(epochs.is_sorted_by(|one, next| one < next), "{epochs:?}");
+    assert!(epochs[0] >= 5_000 && epochs[5] >= 9_000, "{epochs:?}");
+}
+
+/// R15: the stream has moved while a batch of it was sealed. What the feed that has it now published is newer.
+pub async fn what_a_former_feed_finishes_late_is_not_what_was_published_last(fixture: &mut impl StateFixture) {
+    let (former, now_its, stream) = (feed(), feed(), sample::stream());
+    let store = fixture.store();
+    let of = |epoch, number| {
+        let envelope = sample::envelope(&stream, "ключ", number);
+        Envelope { seq: Seq { epoch, number: 1 }, ..envelope }
+    };
+    let old = store.open_feed(&former, Moment(0)).await.expect("opening a feed").epoch;
+    let (left, newer) = (of(old, 1), store.open_feed(&now_its, Moment(0)).await.expect("opening a feed").epoch);
+    let left = batch(None, "1", vec![left]);
+    store.seal(&former, old, &left).await.expect("sealing");
+    let newest = of(newer, 2);
+    let batch = batch(None, "1", vec![newest.clone()]);
+    store.seal(&now_its, newer, &batch).await.expect("sealing");
+    store.advance(&now_its, newer, &batch).await.expect("advancing");
+    store.advance(&former, old, &left).await.expect("advancing what was left");
+    let known = Published { generation: newest.generation, hash: newest.hash, deleted: false };
+    assert_eq!(store.published(&stream, std::slice::from_ref(&newest.key)).await, Ok(vec![Some(known)]));
 }
 
 /// The normal round, three times.
 pub async fn a_round_moves_cursor_and_last_published_together(fixture: &mut impl StateFixture) {
     let (feed, stream) = (feed(), sample::stream());
-    let epoch = fixture.store().open_feed(&feed).await.expect("opening a feed").epoch;
+    let epoch = fixture.store().open_feed(&feed, Moment(0)).await.expect("opening a feed").epoch;
     let mut expected: Option<String> = None;
     for round in 0..3u64 {
         let envelopes = sample::run(&stream, round * 5 + 1, round * 5 + 5);
@@ -43,25 +77,25 @@ pub async fn a_round_moves_cursor_and_last_published_together(fixture: &mut impl
         expected = Some(next);
     }
     fixture.reopen().await;
-    let state = fixture.store().open_feed(&feed).await.expect("opening a known feed");
+    let state = fixture.store().open_feed(&feed, Moment(0)).await.expect("opening a known feed");
     assert_eq!((state.cursor, state.sealed), (Some(Cursor::new("{\"до\":2}")), None));
 }
 
 /// R1, R2, R7: same ids, same seq, same order, same cursors.
 pub async fn a_sealed_batch_comes_back_after_a_crash(fixture: &mut impl StateFixture) {
     let (feed, stream) = (feed(), sample::stream());
-    let epoch = fixture.store().open_feed(&feed).await.expect("opening a feed").epoch;
+    let epoch = fixture.store().open_feed(&feed, Moment(0)).await.expect("opening a feed").epoch;
     let batch = batch(None, "после", sample::run(&stream, 1, 6));
     fixture.store().seal(&feed, epoch, &batch).await.expect("sealing");
     for _ in 0..2 {
         fixture.reopen().await;
-        let state = fixture.store().open_feed(&feed).await.expect("opening a known feed");
+        let state = fixture.store().open_feed(&feed, Moment(0)).await.expect("opening a known feed");
         assert_eq!(state.sealed.as_ref(), Some(&batch));
         assert_eq!(state.cursor, None);
     }
-    let state = fixture.store().open_feed(&feed).await.expect("opening a known feed");
+    let state = fixture.store().open_feed(&feed, Moment(0)).await.expect("opening a known feed");
     fixture.store().advance(&feed, state.epoch, &batch).await.expect("advancing a predecessor's batch");
-    let state = fixture.store().open_feed(&feed).await.expect("opening a known feed");
+    let state = fixture.store().open_feed(&feed, Moment(0)).await.expect("opening a known feed");
     assert_eq!((state.cursor, state.sealed), (Some(Cursor::new("после")), None));
 }
 
@@ -69,16 +103,16 @@ pub async fn a_sealed_batch_comes_back_after_a_crash(fixture: &mut impl StateFix
 pub async fn a_zombie_moves_nothing(fixture: &mut impl StateFixture) {
     let (feed, stream) = (feed(), sample::stream());
     let store = fixture.store();
-    let zombie = store.open_feed(&feed).await.expect("opening a feed").epoch;
+    let zombie = store.open_feed(&feed, Moment(0)).await.expect("opening a feed").epoch;
     let old = batch(None, "зомби", sample::run(&stream, 1, 3));
     store.seal(&feed, zombie, &old).await.expect("sealing");
-    let ours = store.open_feed(&feed).await.expect("taking the feed over").epoch;
+    let ours = store.open_feed(&feed, Moment(0)).await.expect("taking the feed over").epoch;
     assert_eq!(store.advance(&feed, zombie, &old).await, Err(StateError::Fenced));
     assert_eq!(store.advance(&feed, ours, &old).await, Ok(()));
     let next = batch(Some("зомби"), "дальше", sample::run(&stream, 4, 5));
     assert_eq!(store.seal(&feed, zombie, &next).await, Err(StateError::Fenced));
     assert_eq!(store.advance(&feed, zombie, &next).await, Err(StateError::Fenced));
-    let state = store.open_feed(&feed).await.expect("opening a known feed");
+    let state = store.open_feed(&feed, Moment(0)).await.expect("opening a known feed");
     assert_eq!((state.cursor, state.sealed), (Some(Cursor::new("зомби")), None), "the zombie left something");
     let keys = [Key::from_stored("ключ-4")];
     assert_eq!(store.published(&stream, &keys).await, Ok(vec![None]), "the zombie published something");
@@ -88,7 +122,7 @@ pub async fn a_zombie_moves_nothing(fixture: &mut impl StateFixture) {
 pub async fn the_cursor_is_compared(fixture: &mut impl StateFixture) {
     let (feed, stream) = (feed(), sample::stream());
     let store = fixture.store();
-    let epoch = store.open_feed(&feed).await.expect("opening a feed").epoch;
+    let epoch = store.open_feed(&feed, Moment(0)).await.expect("opening a feed").epoch;
     let first = batch(None, "1", sample::run(&stream, 1, 2));
     store.seal(&feed, epoch, &first).await.expect("sealing");
     store.advance(&feed, epoch, &first).await.expect("advancing");
@@ -104,19 +138,19 @@ pub async fn the_cursor_is_compared(fixture: &mut impl StateFixture) {
 pub async fn an_open_batch_is_not_replaced_by_another(fixture: &mut impl StateFixture) {
     let (feed, stream) = (feed(), sample::stream());
     let store = fixture.store();
-    let epoch = store.open_feed(&feed).await.expect("opening a feed").epoch;
+    let epoch = store.open_feed(&feed, Moment(0)).await.expect("opening a feed").epoch;
     let open = batch(None, "1", sample::run(&stream, 1, 2));
     store.seal(&feed, epoch, &open).await.expect("sealing");
     assert_eq!(store.seal(&feed, epoch, &open).await, Ok(()), "sealing the same again after doubt");
     assert!(store.seal(&feed, epoch, &batch(None, "1", sample::run(&stream, 3, 4))).await.is_err());
-    assert_eq!(store.open_feed(&feed).await.expect("opening").sealed, Some(open));
+    assert_eq!(store.open_feed(&feed, Moment(0)).await.expect("opening").sealed, Some(open));
 }
 
 /// Deleted keys are remembered as such.
 pub async fn last_published_follows_deletes_and_generations(fixture: &mut impl StateFixture) {
     let (feed, stream) = (feed(), sample::stream());
     let store = fixture.store();
-    let epoch = store.open_feed(&feed).await.expect("opening a feed").epoch;
+    let epoch = store.open_feed(&feed, Moment(0)).await.expect("opening a feed").epoch;
     let made = sample::envelope(&stream, "ключ", 1);
     let mut gone = sample::envelope(&stream, "ключ", 2);
     gone.operation = Operation::Delete;
@@ -138,7 +172,7 @@ pub async fn last_published_follows_deletes_and_generations(fixture: &mut impl S
 pub async fn a_scan_finds_what_it_has_not_seen(fixture: &mut impl StateFixture) {
     let (feed, stream, other) = (feed(), sample::stream(), sample::stream());
     let store = fixture.store();
-    let epoch = store.open_feed(&feed).await.expect("opening a feed").epoch;
+    let epoch = store.open_feed(&feed, Moment(0)).await.expect("opening a feed").epoch;
     let key = |number: u64| Key::from_stored(&format!("к{number:03}"));
     let mut envelopes: Vec<_> = (1..=20).map(|n| sample::envelope(&stream, key(n).as_str(), n)).collect();
     envelopes[4].operation = Operation::Delete; // к005 is gone already
@@ -159,6 +193,8 @@ pub async fn a_scan_finds_what_it_has_not_seen(fixture: &mut impl StateFixture) 
         assert_eq!(first, [key(16), key(17), key(18)]);
         assert_eq!(store.scan_missing(&stream, first.last(), 3).await, Ok(vec![key(19), key(20)]));
     }
+    assert!(store.scan_totals(&other).await.is_err(), "a scan that has not begun has seen nothing, which says nothing");
+    store.scan_begin(&other).await.expect("beginning");
     assert_eq!(store.scan_totals(&other).await.map(|totals| totals.existing), Ok(1));
 }
 

@@ -1,5 +1,7 @@
 //! Dead letters and replay: R9, R10, D6.
 
+use std::time::Duration;
+
 use bus_core::ports::state::{
     Applied, Change, DeadFilter, DeadLetter, HoldReason, Replay, ReplayMode, Replayed, Settlement,
 };
@@ -38,6 +40,26 @@ pub async fn dead_letters_come_back_whole_and_newest_last(fixture: &mut impl Sta
         let found = store.dead_letters(&filter).await.expect("listing");
         assert_eq!(found.iter().map(|row| row.id).collect::<Vec<_>>(), expected, "{filter:?}");
     }
+}
+
+/// What a list shows of a letter, without what makes it large.
+pub async fn a_brief_list_holds_no_bodies(fixture: &mut impl StateFixture) {
+    let (route, stream) = (route(), sample::stream());
+    let short = sample::envelope(&stream, "к1", 1);
+    // As an older program sealed it.
+    let long = Envelope { label: Some("я".repeat(100_000)), ..sample::envelope(&stream, "к2", 2) };
+    for message in [&short, &long] {
+        bury(fixture.store(), &route, message).await;
+    }
+    let store = fixture.store();
+    let brief = store.dead_letters(&DeadFilter { brief: true, ..of(&route) }).await.expect("listing");
+    let mut whole = store.dead_letters(&of(&route)).await.expect("listing");
+    for row in &mut whole {
+        let letter = &mut row.letter;
+        letter.envelope.as_mut().expect("an envelope").body = Default::default();
+        (letter.transformed, letter.exchange) = (None, Default::default());
+    }
+    assert_eq!(brief, whole);
 }
 
 /// R9: in one transaction.
@@ -105,7 +127,7 @@ pub async fn replay_puts_a_letter_back_in_line(fixture: &mut impl StateFixture) 
     assert_eq!(store.replay(number, ReplayMode::Careful).await, Ok(Replay::NotFound), "it is not dead any more");
     assert!(store.dead_letters(&of(&route)).await.expect("listing").is_empty());
     assert_eq!(store.marked(&route, &[message.id]).await, Ok(vec![false]));
-    let rows = store.waiting(&route, Moment(i64::MAX), 10, usize::MAX).await.expect("rows");
+    let rows = store.waiting(&route, Moment(i64::MAX), Duration::MAX, 10, usize::MAX).await.expect("rows");
     assert_eq!(rows.iter().map(|row| row.envelope.seq.number).collect::<Vec<_>>(), [2, 1]);
     assert_eq!((rows[1].replayed, rows[1].reason, rows[1].attempts), (Replayed::Asked, HoldReason::Replay, 0));
     assert_eq!(&rows[1].envelope, &message);

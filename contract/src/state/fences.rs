@@ -1,6 +1,7 @@
 //! Fences, attempt marks, progress: R13, D3, D7.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use bus_core::ports::state::{Applied, Change, HoldReason, Settled, Settlement};
 use bus_core::vocabulary::{Key, Moment, Seq};
@@ -109,7 +110,8 @@ pub async fn random_histories_keep_fences_monotone(fixture: &mut impl StateFixtu
                 assert_eq!(fence.seq, *expected, "seed {seed}");
             }
             // D4, R12: what waits is above the fence of its moment and in order within its key.
-            let rows = fixture.store().waiting(&route, Moment(i64::MAX), 1000, usize::MAX).await.expect("rows");
+            let rows =
+                fixture.store().waiting(&route, Moment(i64::MAX), Duration::MAX, 1000, usize::MAX).await.expect("rows");
             for key in highest.keys() {
                 let own: Vec<_> = rows.iter().filter(|row| row.envelope.key == *key).map(|r| r.envelope.seq).collect();
                 assert!(own.is_sorted(), "seed {seed}: the line of a key is out of order");

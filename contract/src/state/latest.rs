@@ -1,5 +1,7 @@
 //! `latest`: D9 and D10 as the store has to keep them.
 
+use std::time::Duration;
+
 use bus_core::ports::state::{Applied, Change, ReplayMode, Settlement};
 use bus_core::vocabulary::{Envelope, Moment, Seq};
 
@@ -28,7 +30,7 @@ pub async fn the_newest_version_stands_in_the_oldest_place(fixture: &mut impl St
     fixture.reopen().await;
     assert_eq!(line(fixture.store(), &route).await, [7, 2]);
     assert_eq!(due(fixture.store(), &route, 499).await, [2], "a key that backs off goes on doing so");
-    let row = fixture.store().waiting(&route, Moment(500), 1, usize::MAX).await.expect("rows").remove(0);
+    let row = fixture.store().waiting(&route, Moment(500), Duration::MAX, 1, usize::MAX).await.expect("rows").remove(0);
     assert_eq!(row.envelope, version("a", 7));
 }
 
@@ -54,7 +56,7 @@ pub async fn an_attempt_ends_though_its_row_was_written_over(fixture: &mut impl 
     one(store, &route, delivered(&first)).await;
     assert_eq!(line(store, &route).await, [2]);
     assert_eq!(
-        store.waiting(&route, Moment(90), 1, usize::MAX).await.expect("rows")[0].attempts,
+        store.waiting(&route, Moment(90), Duration::MAX, 1, usize::MAX).await.expect("rows")[0].attempts,
         0,
         "a budget of its own"
     );

@@ -8,6 +8,8 @@ mod latest;
 mod outboxes;
 mod waiting;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bus_core::ports::state::{Applied, Change, DeadLetter, HoldReason, Settled, Settlement, StateStore};
 use bus_core::vocabulary::{Envelope, Exchange, FeedName, Key, Moment, RouteName, Seq, SubscriptionName};
@@ -47,6 +49,8 @@ where
     }
     properties![
         a_feed_starts_empty_and_its_epoch_rises,
+        an_epoch_is_above_those_of_all_feeds_and_no_less_than_the_clock,
+        what_a_former_feed_finishes_late_is_not_what_was_published_last,
         a_round_moves_cursor_and_last_published_together,
         a_sealed_batch_comes_back_after_a_crash,
         a_zombie_moves_nothing,
@@ -69,6 +73,7 @@ where
         a_held_key_is_woken_and_no_other,
         a_hold_is_ignored_when_it_is_not_needed_any_more,
         a_later_version_never_overtakes_a_deferred_one,
+        a_row_further_ahead_than_any_wait_is_due,
         the_newest_version_stands_in_the_oldest_place,
         an_attempt_ends_though_its_row_was_written_over,
         a_superseded_version_raises_no_fence_and_leaves_a_doubt,
@@ -79,6 +84,7 @@ where
         a_long_line_is_bounded_by_rows_and_bytes,
         what_is_sent_again_passes_its_own_fence_and_no_newer_one,
         dead_letters_come_back_whole_and_newest_last,
+        a_brief_list_holds_no_bodies,
         burying_raises_the_fence_and_empties_waiting,
         a_message_is_buried_once,
         a_foreign_letter_touches_no_fence,
@@ -92,6 +98,10 @@ where
         an_outbox_gives_positions_and_skips_repeats,
         an_outbox_takes_what_comes_late,
         an_outbox_is_trimmed_and_counts_what_nobody_took,
+        an_outbox_takes_nothing_by_a_position_that_it_never_gave,
+        an_outbox_knows_positions_of_a_life_that_was_lost,
+        an_outbox_from_before_runs_goes_on,
+        a_page_of_an_outbox_is_bounded_by_bytes,
         outboxes_are_separate,
     ];
 }
@@ -183,6 +193,7 @@ pub(crate) async fn line(store: &dyn StateStore, route: &RouteName) -> Vec<u64> 
 }
 
 pub(crate) async fn due(store: &dyn StateStore, route: &RouteName, now: i64) -> Vec<u64> {
-    let rows = store.waiting(route, Moment(now), 1000, usize::MAX).await.expect("reading the waiting rows");
+    let rows =
+        store.waiting(route, Moment(now), Duration::MAX, 1000, usize::MAX).await.expect("reading the waiting rows");
     rows.iter().map(|row| row.envelope.seq.number).collect()
 }

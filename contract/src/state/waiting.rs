@@ -1,5 +1,7 @@
 //! The line of what waits: D2, D3, D4, D8, R12.
 
+use std::time::Duration;
+
 use bus_core::ports::state::{Applied, Change, HoldReason, Replayed, RouteCounts, RouteState};
 use bus_core::vocabulary::Moment;
 
@@ -23,7 +25,7 @@ pub async fn held_messages_wait_in_line(fixture: &mut impl StateFixture) {
     fixture.reopen().await;
     assert_eq!(due(fixture.store(), &route, 49).await, Vec::<u64>::new());
     assert_eq!(due(fixture.store(), &route, 60).await, [1, 2]);
-    let rows = fixture.store().waiting(&route, Moment(70), 10, usize::MAX).await.expect("rows");
+    let rows = fixture.store().waiting(&route, Moment(70), Duration::MAX, 10, usize::MAX).await.expect("rows");
     assert_eq!(rows.iter().map(|row| &row.envelope).collect::<Vec<_>>(), messages.iter().collect::<Vec<_>>());
     assert_eq!((rows[0].attempts, rows[0].reason, rows[0].replayed), (4, HoldReason::Closed, Replayed::Never));
     let oldest = messages.iter().map(|message| message.time).min();
@@ -66,6 +68,32 @@ pub async fn a_later_version_never_overtakes_a_deferred_one(fixture: &mut impl S
     assert_eq!(due(store, &route, 500).await, [1, 2, 3]);
 }
 
+/// A clock that was ahead has left times far ahead. They have come, but never before that of an earlier version.
+pub async fn a_row_further_ahead_than_any_wait_is_due(fixture: &mut impl StateFixture) {
+    let (route, stream) = (route(), sample::stream());
+    let store = fixture.store();
+    let longest = Duration::from_secs(300);
+    let year = 365 * 24 * 3_600_000;
+    let message = |key: &str, number| sample::envelope(&stream, key, number);
+    let holds = vec![
+        hold(&message("спит", 1), 1000 + year),
+        hold(&message("спит", 2), 1000),
+        hold(&message("скоро", 3), 2000),
+        hold(&message("скоро", 4), 1000 + year),
+        hold(&message("далеко", 5), 301_000),
+        hold(&message("дальше", 6), 301_001),
+    ];
+    commit(store, &route, holds).await;
+    let due = async |now| {
+        let rows = store.waiting(&route, Moment(now), longest, 10, usize::MAX).await.expect("rows");
+        rows.iter().map(|row| row.envelope.seq.number).collect::<Vec<_>>()
+    };
+    assert_eq!(due(1000).await, [1, 2, 6]);
+    assert_eq!(due(2000).await, [1, 2, 3, 4]);
+    commit(store, &route, vec![delivered(&message("скоро", 3))]).await;
+    assert_eq!(due(1000).await, [1, 2, 4, 6], "nothing of its key is before it any more");
+}
+
 /// The row that failed counts the attempt, all rows of its key wait.
 pub async fn deferring_counts_attempts_and_moves_the_whole_key(fixture: &mut impl StateFixture) {
     let (route, stream) = (route(), sample::stream());
@@ -85,7 +113,7 @@ pub async fn deferring_counts_attempts_and_moves_the_whole_key(fixture: &mut imp
     fixture.reopen().await;
     let store = fixture.store();
     assert_eq!(due(store, &route, 899).await, [3]);
-    let rows = store.waiting(&route, Moment(900), 10, usize::MAX).await.expect("rows");
+    let rows = store.waiting(&route, Moment(900), Duration::MAX, 10, usize::MAX).await.expect("rows");
     let seen: Vec<_> = rows.iter().map(|r| (r.envelope.seq.number, r.attempts, r.reason)).collect();
     assert_eq!(seen, [(1, 2, HoldReason::Retry), (2, 0, HoldReason::Behind), (3, 0, HoldReason::Behind)]);
     let absent = sample::envelope(&stream, "ключ", 9);
@@ -134,7 +162,7 @@ pub async fn a_long_line_is_bounded_by_rows_and_bytes(fixture: &mut impl StateFi
     commit(store, &route, holds).await;
     let size = sample::envelope(&stream, "к1", 1).to_frame().len();
     for (limit, bytes, expected) in [(10, usize::MAX, 10), (100, usize::MAX, 25), (10, 3 * size - 1, 3), (10, 1, 1)] {
-        let rows = store.waiting(&route, Moment(0), limit, bytes).await.expect("rows");
+        let rows = store.waiting(&route, Moment(0), Duration::MAX, limit, bytes).await.expect("rows");
         let seen: Vec<u64> = rows.iter().map(|row| row.envelope.seq.number).collect();
         assert_eq!(seen, (1..=expected).collect::<Vec<_>>(), "{limit} rows, {bytes} bytes");
     }
@@ -149,12 +177,12 @@ pub async fn what_a_message_waits_for_is_noted_with_it(fixture: &mut impl StateF
     commit(fixture.store(), &route, vec![hold(&message, 5), awaits(10)]).await;
     commit(fixture.store(), &route, vec![awaits(99)]).await;
     fixture.reopen().await;
-    let rows = fixture.store().waiting(&route, Moment(70), 10, usize::MAX).await.expect("rows");
+    let rows = fixture.store().waiting(&route, Moment(70), Duration::MAX, 10, usize::MAX).await.expect("rows");
     assert_eq!(rows[0].held_since, Some(Moment(10)));
     commit(fixture.store(), &route, vec![delivered(&message)]).await;
     let next = sample::envelope(&stream, "к", 2);
     commit(fixture.store(), &route, vec![hold(&next, 5)]).await;
-    let rows = fixture.store().waiting(&route, Moment(70), 10, usize::MAX).await.expect("rows");
+    let rows = fixture.store().waiting(&route, Moment(70), Duration::MAX, 10, usize::MAX).await.expect("rows");
     assert_eq!(rows[0].held_since, None);
 }
 
@@ -179,6 +207,6 @@ pub async fn a_held_key_is_woken_and_no_other(fixture: &mut impl StateFixture) {
     let wake = |key: &str| Change::Wake { key: sample::envelope(&stream, key, 1).key };
     let applied = commit(fixture.store(), &route, ["a", "b", "c", "d"].map(wake).to_vec()).await;
     assert_eq!(applied, [Applied::Yes, Applied::Ignored, Applied::Ignored, Applied::Ignored]);
-    let rows = fixture.store().waiting(&route, Moment::now(), 10, usize::MAX).await.expect("rows");
+    let rows = fixture.store().waiting(&route, Moment::now(), Duration::MAX, 10, usize::MAX).await.expect("rows");
     assert_eq!(rows.iter().map(|row| row.envelope.seq.number).collect::<Vec<_>>(), [1, 2]);
 }

@@ -1,7 +1,7 @@
 //! Answers, and refusals in the form that was asked for.
 
 use axum::body::{Body, Bytes};
-use axum::http::header::{CONTENT_TYPE, LOCATION, SET_COOKIE, WWW_AUTHENTICATE};
+use axum::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 
@@ -29,11 +29,15 @@ pub(super) struct Answer {
     pub(super) location: Option<String>,
     pub(super) cookie: Option<String>,
     pub(super) asks_for_user: bool,
+    /// `Retry-After`, where it is not empty.
+    pub(super) retry_after: String,
 }
 
 impl Answer {
     pub(super) fn new(status: u16, kind: &str, body: String) -> Self {
-        Self { status, kind: kind.into(), body, bytes: None, location: None, cookie: None, asks_for_user: false }
+        let kind = kind.to_owned();
+        let (bytes, location, cookie, asks_for_user, retry_after) = (None, None, None, false, String::new());
+        Self { status, kind, body, bytes, location, cookie, asks_for_user, retry_after }
     }
 
     pub(super) fn plain(status: u16, body: &str) -> Self {
@@ -100,6 +104,9 @@ impl Answer {
         }
         if let Some(cookie) = &self.cookie {
             set(SET_COOKIE, cookie);
+        }
+        if !self.retry_after.is_empty() {
+            set(RETRY_AFTER, &self.retry_after);
         }
         if self.asks_for_user {
             set(WWW_AUTHENTICATE, "Basic realm=\"1C:Enterprise 8.3\"");

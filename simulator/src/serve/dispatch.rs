@@ -1,31 +1,14 @@
 //! Which address does what.
 
-use axum::body::Bytes;
 use axum::http::Method;
 
 use super::answer::{Answer, JSON, XML};
-use super::{Faults, Shared, plan, read, table, write};
+use super::asked::Asked;
+use super::{Shared, plan, read, table, write};
 use crate::query::address::{Segment, segments};
 use crate::query::options::{Format, Options};
 use crate::refusal::Refusal;
 use crate::render::{atom, json};
-
-/// A request.
-pub(super) struct Asked<'a> {
-    /// The service's root, with a slash at its end.
-    pub(super) root: String,
-    pub(super) method: &'a Method,
-    /// Behind the root, as sent.
-    pub(super) path: &'a str,
-    pub(super) query: &'a str,
-    pub(super) accept: &'a str,
-    pub(super) body: &'a Bytes,
-    /// `1C_OData-DataLoadMode`.
-    pub(super) load_mode: bool,
-    /// `If-Match`.
-    pub(super) version: Option<&'a str>,
-    pub(super) faults: &'a Faults,
-}
 
 /// Does what is asked; a refusal is an answer too.
 pub(super) fn dispatch(shared: &Shared, asked: &Asked<'_>) -> Answer {

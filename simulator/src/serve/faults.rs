@@ -24,6 +24,10 @@ pub struct Faults {
     pub maintenance: bool,
     /// No licence is free: this status, in words.
     pub no_licence: Option<u16>,
+    /// Fewer requests are asked for: this status, 429 or 503.
+    pub asks_for_less: Option<u16>,
+    /// Its `Retry-After`, in seconds or as a date.
+    pub retry_after: String,
     /// The first request of each session takes so many milliseconds.
     pub slow_first_ms: u64,
     /// Each request takes so many milliseconds.
@@ -71,6 +75,9 @@ impl Faults {
     pub(super) fn instead(&self, method: &str, path: &str) -> Option<Answer> {
         if self.gateway {
             return Some(Answer::gateway());
+        }
+        if let Some(status) = self.asks_for_less {
+            return Some(Answer { retry_after: self.retry_after.clone(), ..Answer::plain(status, "") });
         }
         if self.login_page {
             let body = "<!DOCTYPE html>\n<html><head><title>Вход</title></head><body><form method=\"post\">\

@@ -6,7 +6,7 @@
 //! | `answer.rs` | answers, and refusals in the form that was asked for |
 //! | `faults.rs` | what goes wrong when it is told to |
 //! | `sessions.rs` | the pool of sessions, and sessions that clients keep |
-//! | `dispatch.rs` | which address does what |
+//! | `asked.rs`, `dispatch.rs` | a request, and which address does what |
 //! | `read.rs` | sets, objects, properties, counts |
 //! | `order.rs` | the order of a list, remembered between its pages |
 //! | `write.rs`, `fields.rs` | creating, changing, deleting, posting |
@@ -16,6 +16,7 @@
 
 mod admin;
 mod answer;
+mod asked;
 mod dispatch;
 mod faults;
 mod fields;
@@ -44,7 +45,7 @@ use serde::Serialize;
 
 use crate::data::Base;
 use answer::Answer;
-use dispatch::Asked;
+use asked::Asked;
 use order::Orders;
 use sessions::Sessions;
 

@@ -4,7 +4,7 @@ use axum::http::Method;
 
 use super::Shared;
 use super::answer::{Answer, FEED};
-use super::dispatch::Asked;
+use super::asked::Asked;
 use crate::data::Base;
 use crate::query::options::Options;
 use crate::refusal::Refusal;

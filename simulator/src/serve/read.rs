@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::answer::{Answer, ENTRY, FEED, JSON, XML};
-use super::dispatch::Asked;
+use super::asked::Asked;
 use super::{Shared, locked, order};
 use crate::data::Base;
 use crate::query::address::{self, Segment};

@@ -1,7 +1,7 @@
 //! Virtual tables: arguments between the parentheses or in the query, quotes inside quotes doubled or not.
 
 use super::answer::{Answer, JSON, XML};
-use super::dispatch::Asked;
+use super::asked::Asked;
 use super::{Shared, read};
 use crate::data::totals::{Table, rows};
 use crate::query::address::{Segment, pairs};

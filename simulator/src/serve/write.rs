@@ -3,7 +3,7 @@
 use axum::http::Method;
 
 use super::answer::Answer;
-use super::dispatch::Asked;
+use super::asked::Asked;
 use super::{Shared, fields, read};
 use crate::data::{Base, key_of};
 use crate::query::address;

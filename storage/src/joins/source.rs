@@ -155,7 +155,7 @@ impl Source for JoinSource {
     }
 
     /// Nothing to tell anybody: the line is our own.
-    async fn committed(&mut self, _cursor: Option<&Cursor>) -> Result<(), SourceError> {
+    async fn committed(&mut self, _cursor: Option<&Cursor>, _: &Permits) -> Result<(), SourceError> {
         Ok(())
     }
 }

@@ -3,13 +3,12 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bus_core::ports::journal::Step;
 use bus_core::ports::state::StateError;
-use bus_core::vocabulary::{Moment, Seq, StreamName};
+use bus_core::vocabulary::Moment;
 use rusqlite::Connection;
 
 use super::JournalBounds;
-use super::block::Packed;
+use super::note::{Lost, Note};
 use super::{trim, write};
 use crate::failure::Failure;
 use crate::number::unsigned;
@@ -25,46 +24,6 @@ const BYTES: usize = 32 * 1024 * 1024;
 const GIVE_UP_MS: i64 = 3_600_000;
 /// Between looks at age and size.
 const TRIM_EVERY_MS: i64 = 10_000;
-
-/// Something to be written.
-#[derive(Debug)]
-pub(super) enum Note {
-    Block(Box<Packed>),
-    Published { stream: StreamName, first: Seq, last: u64, at: Moment },
-    Step(Box<Step>),
-}
-
-impl Note {
-    fn bytes(&self) -> usize {
-        match self {
-            Note::Block(packed) => packed.bytes * 2,
-            Note::Published { .. } => 100,
-            Note::Step(_) => 400,
-        }
-    }
-}
-
-/// Notes that could not be kept.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Lost {
-    pub count: u64,
-    pub from: Option<Moment>,
-    pub to: Option<Moment>,
-}
-
-impl Lost {
-    fn add(&mut self, count: u64, now: Moment) {
-        self.count += count;
-        self.from.get_or_insert(now);
-        self.to = Some(now);
-    }
-
-    fn merge(&mut self, other: Lost) {
-        self.count += other.count;
-        self.from = [self.from, other.from].into_iter().flatten().min();
-        self.to = self.to.max(other.to);
-    }
-}
 
 #[derive(Default)]
 struct Waiting {

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use bus_core::ports::story::{Found, Object, Search, State, StateKind, Unreadable};
 use bus_core::vocabulary::{Envelope, Key, Moment, RouteName, StreamName};
-use rusqlite::{Connection, OptionalExtension, Params, Row};
+use rusqlite::{Connection, OptionalExtension, Params};
 
-use super::block::{self, Entry};
+use super::row::{BLOCK, BY_KEY, BY_LABEL, Block};
 use super::story::{self, Message};
 use super::write;
 use crate::failure::{Failure, damaged};
@@ -20,11 +20,6 @@ const ROWS: i64 = 10_000;
 /// Words near an unknown one, on each side.
 const NEAR: i64 = 40;
 
-/// By label: the query of the million, explained in a test.
-pub(super) const BY_LABEL: &str = "SELECT at FROM journal_labels WHERE label = ?1 ORDER BY at DESC LIMIT ?2";
-/// By key.
-pub(super) const BY_KEY: &str = "SELECT at FROM journal_keys WHERE key = ?1 ORDER BY at DESC LIMIT ?2";
-
 const UNREADABLE_BY_WORD: &str = "SELECT d.id, n.name, d.key, d.label, d.at, d.words
      FROM dead d JOIN names n ON n.id = d.stream
      WHERE d.id IN (SELECT id FROM dead WHERE key = ?1 AND route IS NULL
@@ -34,47 +29,6 @@ const UNREADABLE: &str = "SELECT d.id, n.name, d.key, d.label, d.at, d.words
      FROM dead d JOIN names n ON n.id = d.stream
      WHERE ?1 IS NULL AND d.route IS NULL
        AND (?2 IS NULL OR n.name = ?2) AND d.at >= ?3 AND d.at < ?4 ORDER BY d.id DESC LIMIT ?5";
-
-/// A block's row, unpacked.
-pub(super) struct Block {
-    pub id: i64,
-    pub stream: i64,
-    pub stream_name: StreamName,
-    pub epoch: u64,
-    pub first: u64,
-    pub feed: i64,
-    pub run: u64,
-    pub read_at: Moment,
-    pub published_at: Option<Moment>,
-    pub entries: Vec<Entry>,
-}
-
-const BLOCK: &str =
-    "SELECT j.id, j.stream, n.name, j.epoch, j.first, j.feed, j.run, j.read_at, j.published_at, j.entries
-                     FROM journal j JOIN names n ON n.id = j.stream";
-
-impl Block {
-    /// `None`: it has been trimmed meanwhile.
-    pub fn load(connection: &Connection, id: i64) -> Result<Option<Self>, Failure> {
-        let mut select = connection.prepare_cached(&format!("{BLOCK} WHERE j.id = ?1"))?;
-        select.query_row([id], |row| Ok(Self::read(row))).optional()?.transpose()
-    }
-
-    fn read(row: &Row<'_>) -> Result<Self, Failure> {
-        Ok(Self {
-            id: row.get(0)?,
-            stream: row.get(1)?,
-            stream_name: StreamName::new(&row.get::<_, String>(2)?).map_err(damaged)?,
-            epoch: unsigned(row.get(3)?),
-            first: unsigned(row.get(4)?),
-            feed: row.get(5)?,
-            run: unsigned(row.get(6)?),
-            read_at: Moment(row.get(7)?),
-            published_at: row.get::<_, Option<i64>>(8)?.map(Moment),
-            entries: block::entries(row.get(9)?)?,
-        })
-    }
-}
 
 /// Distinct objects in the order they are found.
 struct Objects<'a> {

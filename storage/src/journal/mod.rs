@@ -6,7 +6,9 @@
 mod block;
 mod buffer;
 mod find;
+mod note;
 pub(crate) mod recent;
+mod row;
 mod story;
 mod trim;
 mod write;
@@ -21,7 +23,8 @@ use bus_core::ports::state::StateError;
 use bus_core::ports::story::{Found, Search, Stories, Story, StoryOf};
 use bus_core::vocabulary::{Envelope, Moment, StreamName};
 
-use self::buffer::{Buffer, Note};
+use self::buffer::Buffer;
+use self::note::Note;
 use crate::database::Database;
 use crate::writer::Owner;
 

@@ -7,7 +7,7 @@ use bus_core::ports::story::StepKind;
 use bus_core::vocabulary::{ContentHash, Envelope, Key, Moment, Operation, RouteName, Seq, StreamName};
 use rusqlite::{Connection, OptionalExtension};
 
-use super::find::Block;
+use super::row::Block;
 use super::{block, write};
 use crate::failure::Failure;
 use crate::names::{self, Kind};

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::block::{self, Entry};
-use super::find::{BY_KEY, Block};
+use super::row::{BY_KEY, Block};
 use super::write;
 use crate::failure::{Failure, damaged};
 use crate::names::{self, Kind};

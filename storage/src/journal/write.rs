@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use bus_core::ports::journal::{Step, What};
 use bus_core::ports::story::StepKind;
 use bus_core::vocabulary::{Moment, Seq, StreamName};
-use rusqlite::Connection;
+use rusqlite::{Connection, ToSql};
 
 use super::block::Packed;
-use super::buffer::{Lost, Note};
+use super::note::{Lost, Note};
 use crate::failure::Failure;
 use crate::names::{self, Kind};
 use crate::number::signed;
@@ -186,21 +186,7 @@ impl Writer<'_> {
                                         status, until, message, answer)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, 1, ?9, ?10, ?11, ?12, ?13) ON CONFLICT DO NOTHING",
         )?;
-        let new = insert.execute(rusqlite::params![
-            place.stream,
-            place.epoch,
-            place.number,
-            place.route,
-            step,
-            row.kind,
-            row.word,
-            at.0,
-            row.took,
-            row.status,
-            row.until,
-            row.message,
-            row.answer
-        ])? > 0;
+        let new = insert.execute(&columns(&place, &step, row, &at)[..])? > 0;
         if new {
             let length = |text: Option<&str>| text.map_or(0, |text| text.chars().count());
             self.bytes += signed((STEP_BYTES + length(row.message) + length(row.answer)) as u64);
@@ -215,21 +201,7 @@ impl Writer<'_> {
                  until = ?11, message = ?12, answer = ?13
              WHERE stream = ?1 AND epoch = ?2 AND number = ?3 AND route = ?4 AND step = ?5",
         )?;
-        update.execute(rusqlite::params![
-            place.stream,
-            place.epoch,
-            place.number,
-            place.route,
-            step,
-            row.kind,
-            row.word,
-            at.0,
-            row.took,
-            row.status,
-            row.until,
-            row.message,
-            row.answer
-        ])?;
+        update.execute(&columns(&place, &step, row, &at)[..])?;
         Ok(())
     }
 }
@@ -252,6 +224,25 @@ struct Row<'a> {
     until: Option<i64>,
     message: Option<&'a str>,
     answer: Option<&'a str>,
+}
+
+/// A step as the parameters of both its statements.
+fn columns<'a>(place: &'a Place, step: &'a i64, row: &'a Row<'_>, at: &'a Moment) -> [&'a dyn ToSql; 13] {
+    [
+        &place.stream,
+        &place.epoch,
+        &place.number,
+        &place.route,
+        step,
+        &row.kind,
+        &row.word,
+        &at.0,
+        &row.took,
+        &row.status,
+        &row.until,
+        &row.message,
+        &row.answer,
+    ]
 }
 
 impl<'a> Row<'a> {

@@ -14,7 +14,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bus_core::ports::broker::{Broker, BrokerError, BrokerHealth, Deliveries, Depth, Keep, PublishError, QueuePlan};
+use bus_core::ports::broker::{
+    Broker, BrokerError, BrokerHealth, Deliveries, Depth, Keep, NoDepth, PublishError, QueuePlan,
+};
 use bus_core::ports::state::StateError;
 use bus_core::vocabulary::{Envelope, QueueName, StreamName};
 use rusqlite::{Connection, OptionalExtension};
@@ -134,8 +136,8 @@ impl Broker for EmbeddedBroker {
         Ok(Box::new(consumer))
     }
 
-    async fn depth(&self, queue: &QueueName) -> Result<Depth, BrokerError> {
-        let (stream, index) = self.queue(queue)?;
+    async fn depth(&self, queue: &QueueName) -> Result<Depth, NoDepth> {
+        let (stream, index) = self.ledger.queue(queue).ok_or_else(|| NoDepth::Absent(queue.clone()))?;
         let state = stream.lock();
         Ok(Depth { messages: state.queues[index].line.depth(state.end) })
     }

@@ -4,14 +4,17 @@ use bus_core::policy::{fingerprint, pattern};
 use bus_core::ports::state::{DeadFilter, DeadLetter, DeadRow};
 use bus_core::vocabulary::{Envelope, Exchange, Key, MessageId, Moment, RouteName, StreamName};
 use bytes::Bytes;
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::letters;
 use crate::failure::{Failure, damaged};
 use crate::names::{self, Kind};
+use crate::number::signed;
 
 /// Rows of a list without a limit.
 const LISTED: usize = 1000;
+/// Bytes of a frame in which its header ends: names, key and label are bounded far below.
+const HEAD: usize = 16 * 1024;
 
 /// The open letter of a message on a route.
 pub(crate) fn find(connection: &Connection, route: i64, id: &MessageId) -> Result<Option<i64>, Failure> {
@@ -57,8 +60,10 @@ pub(crate) fn list(connection: &Connection, filter: &DeadFilter) -> Result<Vec<D
     };
     let limit = if filter.limit == 0 { LISTED } else { filter.limit };
     let mut select = connection.prepare_cached(
-        "SELECT d.id, r.name, s.name, d.at, d.fault, d.words, d.attempts, d.request, d.answer, d.frame, d.raw,
-                d.transformed, d.key, d.label, l.replays, l.edits, l.editor, l.original_frame, l.original_body
+        "SELECT d.id, r.name, s.name, d.at, d.fault, d.words, d.attempts, iif(?8, NULL, d.request),
+                iif(?8, NULL, d.answer), iif(?8, substr(d.frame, 1, ?9), d.frame), iif(?8, NULL, d.raw),
+                iif(?8, NULL, d.transformed), d.key, d.label, l.replays, l.edits, l.editor,
+                iif(?8, NULL, l.original_frame), iif(?8, NULL, l.original_body)
          FROM dead d LEFT JOIN names r ON r.id = d.route LEFT JOIN names s ON s.id = d.stream
               LEFT JOIN letters l ON l.route = d.route AND l.message = d.message
          WHERE (?1 IS NULL OR d.id = ?1) AND (?2 IS NULL OR d.route = ?2)
@@ -67,12 +72,14 @@ pub(crate) fn list(connection: &Connection, filter: &DeadFilter) -> Result<Vec<D
          ORDER BY d.id DESC",
     )?;
     let (since, until) = (filter.since.map(|at| at.0), filter.until.map(|at| at.0));
-    let mut rows = select.query((filter.id, route, filter.key.as_deref(), filter.from, filter.to, since, until))?;
+    let (brief, head) = (filter.brief, signed(HEAD as u64));
+    let key = filter.key.as_deref();
+    let mut rows = select.query(params![filter.id, route, key, filter.from, filter.to, since, until, brief, head])?;
     let mut found = Vec::new();
     while found.len() < limit {
         let Some(row) = rows.next()? else { break };
         if in_group(row, filter.group.as_deref())? {
-            found.push(read(row)?);
+            found.push(read(connection, row, brief)?);
         }
     }
     found.reverse();
@@ -89,13 +96,31 @@ fn in_group(row: &Row<'_>, group: Option<&str>) -> Result<bool, Failure> {
     Ok(fingerprint(route.as_deref().unwrap_or_default(), &fault, &pattern) == group)
 }
 
-fn read(row: &Row<'_>) -> Result<DeadRow, Failure> {
+/// The envelope of a head, without its body.
+fn head(connection: &Connection, id: i64, head: Bytes) -> Result<Envelope, Failure> {
+    let envelope = match Envelope::from_frame(head) {
+        Ok(envelope) => envelope,
+        // An older program sealed labels of any length.
+        Err(_) => {
+            let mut select = connection.prepare_cached("SELECT frame FROM dead WHERE id = ?1")?;
+            let frame: Vec<u8> = select.query_row([id], |row| row.get(0))?;
+            Envelope::from_frame(frame.into()).map_err(damaged)?
+        }
+    };
+    Ok(Envelope { body: Bytes::new(), ..envelope })
+}
+
+fn read(connection: &Connection, row: &Row<'_>, brief: bool) -> Result<DeadRow, Failure> {
     let (route, stream): (Option<String>, Option<String>) = (row.get(1)?, row.get(2)?);
     let bytes = |index: usize| -> rusqlite::Result<Option<Bytes>> {
         Ok(row.get::<_, Option<Vec<u8>>>(index)?.map(Bytes::from))
     };
+    let envelope = match bytes(9)? {
+        Some(frame) if brief => Some(head(connection, row.get(0)?, frame)?),
+        frame => frame.map(Envelope::from_frame).transpose().map_err(damaged)?,
+    };
     let letter = DeadLetter {
-        envelope: bytes(9)?.map(Envelope::from_frame).transpose().map_err(damaged)?,
+        envelope,
         raw: bytes(10)?,
         transformed: bytes(11)?,
         exchange: Exchange { request: row.get(7)?, answer: row.get(8)? },

@@ -1,7 +1,7 @@
 //! Capture's side: epochs, cursors, sealed batches, and what was last published of each key.
 
 use bus_core::ports::state::{FeedState, Published, SealedBatch, StateError};
-use bus_core::vocabulary::{ContentHash, Cursor, Envelope, Key, Operation, UnreadableRecord};
+use bus_core::vocabulary::{ContentHash, Cursor, Envelope, Key, Moment, Operation, UnreadableRecord};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::sealed;
@@ -10,14 +10,15 @@ use crate::names::{self, Kind};
 use crate::number::{signed, unsigned};
 
 /// R3: the epoch rises before the cursor is loaded, in one transaction, so a predecessor that still runs can move
-/// nothing from here on.
-pub(super) fn open(connection: &Connection, feed: i64) -> Result<FeedState, Failure> {
+/// nothing from here on. R15: above that of every other feed, which may have had one of its streams before, and above the
+/// clock, because a store that was lost and is new, or older, knows of no epoch that queues and receivers know.
+pub(super) fn open(connection: &Connection, feed: i64, now: Moment) -> Result<FeedState, Failure> {
     let mut raise = connection.prepare_cached(
-        "INSERT INTO feeds (id, epoch) VALUES (?1, 1) ON CONFLICT (id) DO UPDATE SET epoch = epoch + 1
-         RETURNING epoch, cursor, sealed",
+        "INSERT INTO feeds (id, epoch) VALUES (?1, max(?2, 1 + coalesce((SELECT max(epoch) FROM feeds), 0)))
+         ON CONFLICT (id) DO UPDATE SET epoch = excluded.epoch RETURNING epoch, cursor, sealed",
     )?;
     let (epoch, cursor, blob): (i64, Option<String>, Option<Vec<u8>>) =
-        raise.query_row([feed], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        raise.query_row((feed, now.0), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     let sealed = blob.map(sealed::decode).transpose()?;
     Ok(FeedState { epoch: unsigned(epoch), cursor: cursor.map(Cursor::new), sealed })
 }
@@ -74,7 +75,8 @@ pub(crate) fn give_up(connection: &Connection, sealed: Vec<u8>) -> Result<u64, F
     Ok(batch.envelopes.len() as u64)
 }
 
-/// What was last published of each key: its content, and whether that was a deletion, as `what` says.
+/// What was last published of each key: its content, and whether that was a deletion, as `what` says. A feed that lost a
+/// stream to another one may still finish a batch of it: by then that one may have published something newer (R15).
 fn remember(
     connection: &Connection,
     envelopes: &[Envelope],
@@ -85,7 +87,8 @@ fn remember(
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
          ON CONFLICT (stream, key) DO UPDATE SET
              generation = excluded.generation, hash = excluded.hash, deleted = excluded.deleted,
-             epoch = excluded.epoch, number = excluded.number",
+             epoch = excluded.epoch, number = excluded.number
+         WHERE (excluded.epoch, excluded.number) >= (epoch, number)",
     )?;
     let mut last = None;
     for envelope in envelopes {

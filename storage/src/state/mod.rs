@@ -4,16 +4,19 @@ pub(crate) mod dead;
 pub(crate) mod feeds;
 mod letters;
 mod outbox;
+mod positions;
 mod replay;
 pub(crate) mod route;
 mod scan;
 mod sealed;
 mod writes;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bus_core::ports::state::{
-    Applied, Backlog, Change, DeadFilter, DeadRow, FeedState, Published, Replay, ReplayMode, RouteCounts, RouteState,
-    ScanTotals, SealedBatch, Settled, StateError, StateStore, WaitingRow,
+    Applied, Backlog, Change, DeadFilter, DeadRow, FeedState, Page, Published, Replay, ReplayMode, Reserved,
+    RouteCounts, RouteState, ScanTotals, SealedBatch, Settled, StateError, StateStore, Taken, WaitingRow,
 };
 use bus_core::vocabulary::{
     Envelope, FeedName, GateName, Key, MessageId, Moment, RouteName, StreamName, SubscriptionName, UnreadableRecord,
@@ -50,9 +53,9 @@ impl SqliteState {
 
 #[async_trait]
 impl StateStore for SqliteState {
-    async fn open_feed(&self, feed: &FeedName) -> Result<FeedState, StateError> {
+    async fn open_feed(&self, feed: &FeedName, now: Moment) -> Result<FeedState, StateError> {
         let feed = self.database.number(Kind::Feed, feed.as_str()).await?;
-        self.database.write(0, move |connection| feeds::open(connection, feed)).await
+        self.database.write(0, move |connection| feeds::open(connection, feed, now)).await
     }
 
     async fn published(&self, stream: &StreamName, keys: &[Key]) -> Result<Vec<Option<Published>>, StateError> {
@@ -137,13 +140,14 @@ impl StateStore for SqliteState {
         &self,
         route: &RouteName,
         now: Moment,
+        longest: Duration,
         limit: usize,
         bytes: usize,
     ) -> Result<Vec<WaitingRow>, StateError> {
         let Some(route) = self.database.known_number(Kind::Route, route.as_str()).await? else {
             return Ok(Vec::new());
         };
-        self.database.read(move |connection| route::due(connection, route, now, limit, bytes)).await
+        self.database.read(move |connection| route::due(connection, route, (now, longest), limit, bytes)).await
     }
 
     async fn marked(&self, route: &RouteName, ids: &[MessageId]) -> Result<Vec<bool>, StateError> {
@@ -168,23 +172,33 @@ impl StateStore for SqliteState {
         self.database.write(0, move |connection| replay::drop_dead(connection, id)).await
     }
 
-    async fn gate(&self, name: &GateName) -> Result<Option<i64>, StateError> {
+    async fn gate(&self, name: &GateName) -> Result<Option<Reserved>, StateError> {
         let (kind, name) = gate_name(name);
         let Some(system) = self.database.known_number(kind, name).await? else { return Ok(None) };
-        let select = "SELECT horizon FROM gates WHERE system = ?1";
-        self.database.read(move |c| Ok(c.query_row(select, [system], |row| row.get(0)).optional()?)).await
+        let select = "SELECT horizon, deadline FROM gates WHERE system = ?1";
+        let reserved = |row: &rusqlite::Row<'_>| {
+            let deadline = std::time::Duration::from_micros(unsigned(row.get(1)?));
+            Ok(Reserved { horizon: row.get(0)?, deadline })
+        };
+        self.database.read(move |c| Ok(c.query_row(select, [system], reserved).optional()?)).await
     }
 
-    async fn set_gate(&self, name: &GateName, horizon: i64) -> Result<(), StateError> {
+    async fn set_gate(&self, name: &GateName, reserved: Reserved) -> Result<(), StateError> {
         let (kind, name) = gate_name(name);
         let system = self.database.number(kind, name).await?;
-        let upsert = "INSERT INTO gates (system, horizon) VALUES (?1, ?2)
-                      ON CONFLICT (system) DO UPDATE SET horizon = excluded.horizon";
+        let deadline = i64::try_from(reserved.deadline.as_micros()).unwrap_or(i64::MAX);
+        let upsert = "INSERT INTO gates (system, horizon, deadline) VALUES (?1, ?2, ?3)
+                      ON CONFLICT (system) DO UPDATE SET horizon = excluded.horizon, deadline = excluded.deadline";
         let work = move |connection: &rusqlite::Connection| {
-            connection.prepare_cached(upsert)?.execute((system, horizon))?;
+            connection.prepare_cached(upsert)?.execute((system, reserved.horizon, deadline))?;
             Ok(())
         };
         self.database.write(0, work).await
+    }
+
+    async fn outbox_begin(&self, name: &SubscriptionName, now: Moment) -> Result<(), StateError> {
+        let id = self.database.number(Kind::Subscription, name.as_str()).await?;
+        self.database.write(0, move |connection| outbox::begin(connection, id, now)).await
     }
 
     async fn outbox_append(&self, name: &SubscriptionName, envelopes: &[Envelope]) -> Result<(), StateError> {
@@ -194,27 +208,27 @@ impl StateStore for SqliteState {
         self.database.write(weight, move |connection| outbox::append(connection, id, &envelopes)).await
     }
 
+    async fn outbox_take(&self, name: &SubscriptionName, position: u64) -> Result<Taken, StateError> {
+        let id = self.database.number(Kind::Subscription, name.as_str()).await?;
+        self.database.write(0, move |connection| outbox::take(connection, id, position)).await
+    }
+
     async fn outbox_read(
         &self,
         name: &SubscriptionName,
         after: u64,
         limit: usize,
-    ) -> Result<Vec<(u64, Envelope)>, StateError> {
+        bytes: usize,
+    ) -> Result<Page, StateError> {
         let Some(id) = self.database.known_number(Kind::Subscription, name.as_str()).await? else {
-            return Ok(Vec::new());
+            return Ok(Page::default());
         };
-        self.database.read(move |connection| outbox::read(connection, id, after, limit)).await
+        self.database.read(move |connection| outbox::read(connection, id, after, limit, bytes)).await
     }
 
-    async fn outbox_trim(
-        &self,
-        name: &SubscriptionName,
-        position: u64,
-        oldest: Moment,
-        bytes: u64,
-    ) -> Result<u64, StateError> {
+    async fn outbox_trim(&self, name: &SubscriptionName, oldest: Moment, bytes: u64) -> Result<u64, StateError> {
         let id = self.database.number(Kind::Subscription, name.as_str()).await?;
-        self.database.write(0, move |connection| outbox::trim(connection, id, position, oldest, bytes)).await
+        self.database.write(0, move |connection| outbox::trim(connection, id, oldest, bytes)).await
     }
 
     async fn outbox_backlog(&self, name: &SubscriptionName) -> Result<Backlog, StateError> {

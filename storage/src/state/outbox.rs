@@ -1,19 +1,27 @@
 //! Outboxes of HTTP subscribers: a log per subscription, read by position and trimmed from the front.
 
-use bus_core::ports::state::Backlog;
+use bus_core::ports::state::{Backlog, Page, Taken};
 use bus_core::vocabulary::{Envelope, Moment};
 use rusqlite::{Connection, OptionalExtension};
 
+use super::positions::{self, Positions};
 use crate::failure::{Failure, damaged};
 use crate::number::{signed, unsigned};
-use crate::queue::log::{position, row};
+use crate::queue::log::{position as place, row};
 
-/// The counters of one outbox. `floor`: everything up to there is gone; `total`: bytes ever appended.
+/// The counters of one outbox, in places. `floor`: everything up to there is gone, taken or not; `total`: bytes ever appended.
 struct Outbox {
     last: u64,
     floor: u64,
     taken: u64,
     total: i64,
+}
+
+impl Outbox {
+    /// Dropped behind that place, and behind what was taken.
+    fn missed(&self, after: u64) -> u64 {
+        self.floor.saturating_sub(after.max(self.taken))
+    }
 }
 
 fn load(connection: &Connection, id: i64) -> Result<Outbox, Failure> {
@@ -64,31 +72,51 @@ pub(super) fn append(connection: &Connection, id: i64, envelopes: &[Envelope]) -
     store(connection, id, &outbox)
 }
 
-pub(super) fn read(
-    connection: &Connection,
-    id: i64,
-    after: u64,
-    limit: usize,
-) -> Result<Vec<(u64, Envelope)>, Failure> {
-    let mut select =
-        connection.prepare_cached("SELECT at, frame FROM outbox WHERE at > ?1 AND at < ?2 ORDER BY at LIMIT ?3")?;
-    // A subscriber may ask after a position far above any: that is nothing, not another subscription's rows.
-    let after = after.min(load(connection, id)?.last);
-    let mut rows = select.query((row(id, after), row(id + 1, 0), signed(limit as u64)))?;
-    let mut found = Vec::new();
-    while let Some(next) = rows.next()? {
-        let envelope = Envelope::from_frame(next.get::<_, Vec<u8>>(1)?.into()).map_err(damaged)?;
-        found.push((position(next.get(0)?), envelope));
-    }
-    Ok(found)
+pub(super) fn begin(connection: &Connection, id: i64, now: Moment) -> Result<(), Failure> {
+    positions::begin(connection, id, load(connection, id)?.last, now)
 }
 
-/// Gives how many were dropped that nobody had taken.
-pub(super) fn trim(connection: &Connection, id: i64, upto: u64, oldest: Moment, bytes: u64) -> Result<u64, Failure> {
+pub(super) fn read(connection: &Connection, id: i64, after: u64, limit: usize, bytes: usize) -> Result<Page, Failure> {
+    let (outbox, positions) = (load(connection, id)?, Positions::load(connection, id)?);
+    // A subscriber may ask after a position far above any: that is nothing, not another subscription's rows.
+    let after = positions.place(after, outbox.last).unwrap_or(outbox.last);
+    let mut select =
+        connection.prepare_cached("SELECT at, frame FROM outbox WHERE at > ?1 AND at < ?2 ORDER BY at LIMIT ?3")?;
+    let mut rows = select.query((row(id, after), row(id + 1, 0), signed(limit as u64)))?;
+    let (mut messages, mut read, mut last) = (Vec::new(), 0, outbox.last);
+    while read < bytes
+        && let Some(next) = rows.next()?
+    {
+        let frame: Vec<u8> = next.get(1)?;
+        read += frame.len();
+        last = place(next.get(0)?);
+        messages.push((positions.of(last), Envelope::from_frame(frame.into()).map_err(damaged)?));
+    }
+    Ok(Page { messages, missed: outbox.missed(after), backlog: outbox.last - last })
+}
+
+pub(super) fn take(connection: &Connection, id: i64, position: u64) -> Result<Taken, Failure> {
+    let (mut outbox, positions) = (load(connection, id)?, Positions::load(connection, id)?);
+    let Some(taken) = positions.place(position, outbox.last) else {
+        return Ok(Taken::NeverGiven { last: positions.of(outbox.last) });
+    };
+    if taken > outbox.taken {
+        outbox.taken = taken;
+        outbox.floor = outbox.floor.max(taken);
+        connection
+            .prepare_cached("DELETE FROM outbox WHERE at > ?1 AND at <= ?2")?
+            .execute((row(id, 0), row(id, taken)))?;
+        store(connection, id, &outbox)?;
+        positions::forget(connection, id, taken)?;
+    }
+    Ok(Taken::Yes)
+}
+
+/// Gives how many were dropped; nobody had taken them.
+pub(super) fn trim(connection: &Connection, id: i64, oldest: Moment, bytes: u64) -> Result<u64, Failure> {
     let mut outbox = load(connection, id)?;
-    outbox.taken = outbox.taken.max(upto.min(outbox.last));
     let least_total = outbox.total - signed(bytes);
-    let from = outbox.floor.max(outbox.taken);
+    let from = outbox.floor;
     // Walks over what is dropped and the first that stays; frames are not read.
     let mut select = connection.prepare_cached(
         "SELECT at FROM outbox WHERE at > ?1 AND at < ?2 AND time >= ?3 AND total - length(frame) >= ?4
@@ -96,17 +124,19 @@ pub(super) fn trim(connection: &Connection, id: i64, upto: u64, oldest: Moment, 
     )?;
     let stays =
         select.query_row((row(id, from), row(id + 1, 0), oldest.0, least_total), |found| found.get(0)).optional()?;
-    let floor = stays.map_or(outbox.last, |stays| position(stays) - 1);
-    let mut delete = connection.prepare_cached("DELETE FROM outbox WHERE at > ?1 AND at <= ?2")?;
-    delete.execute((row(id, 0), row(id, floor)))?;
-    outbox.floor = floor;
-    store(connection, id, &outbox)?;
+    let floor = stays.map_or(outbox.last, |stays| place(stays) - 1);
+    if floor > from {
+        let mut delete = connection.prepare_cached("DELETE FROM outbox WHERE at > ?1 AND at <= ?2")?;
+        delete.execute((row(id, from), row(id, floor)))?;
+        outbox.floor = floor;
+        store(connection, id, &outbox)?;
+    }
     Ok(floor - from)
 }
 
 pub(super) fn backlog(connection: &Connection, id: i64) -> Result<Backlog, Failure> {
     let outbox = load(connection, id)?;
-    let from = outbox.floor.max(outbox.taken);
+    let from = outbox.floor;
     let mut select = connection.prepare_cached(
         "SELECT time, total - length(frame) FROM outbox WHERE at > ?1 AND at < ?2 ORDER BY at LIMIT 1",
     )?;
@@ -116,6 +146,7 @@ pub(super) fn backlog(connection: &Connection, id: i64) -> Result<Backlog, Failu
         messages: outbox.last - from,
         bytes: first.map_or(0, |(_, before)| unsigned(outbox.total - before)),
         oldest: first.map(|(time, _)| Moment(time)),
-        last: outbox.last,
+        last: Positions::load(connection, id)?.of(outbox.last),
+        missed: outbox.missed(0),
     })
 }

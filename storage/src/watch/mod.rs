@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 use bus_core::ports::state::StateError;
 use bus_core::ports::watch::{Maintenance, Told, Unreadable, WatchStore};
-use bus_core::vocabulary::{Cursor, FeedName, Identity, Incident, IncidentKind, Moment, StreamName, SystemName};
+use bus_core::vocabulary::{
+    Cursor, FeedName, Identity, Incident, IncidentKind, Moment, RouteName, StreamName, SystemName,
+};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::failure::{Failure, damaged};
@@ -121,6 +123,10 @@ impl WatchStore for SqliteState {
         self.database().read(unreadable).await
     }
 
+    async fn dead_by_route(&self) -> Result<Vec<(RouteName, u64)>, StateError> {
+        self.database().read(dead_by_route).await
+    }
+
     async fn standing(&self, feed: &FeedName, cursor: &Cursor) -> Result<Option<Moment>, StateError> {
         let Some(feed) = self.database().known_number(Kind::Feed, feed.as_str()).await? else { return Ok(None) };
         let cursor = cursor.clone();
@@ -182,6 +188,19 @@ fn unreadable(connection: &Connection) -> Result<Vec<Unreadable>, Failure> {
     while let Some(row) = rows.next()? {
         let stream = StreamName::new(&row.get::<_, String>(0)?).map_err(damaged)?;
         found.push(Unreadable { stream, count: unsigned(row.get(1)?), last: row.get(2)? });
+    }
+    Ok(found)
+}
+
+fn dead_by_route(connection: &Connection) -> Result<Vec<(RouteName, u64)>, Failure> {
+    let mut select = connection.prepare_cached(
+        "SELECT n.name, d.letters FROM (SELECT route, count(*) AS letters FROM dead WHERE route IS NOT NULL GROUP BY route) d
+         JOIN names n ON n.id = d.route ORDER BY n.name LIMIT ?1",
+    )?;
+    let mut rows = select.query([LISTED])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push((RouteName::new(&row.get::<_, String>(0)?).map_err(damaged)?, unsigned(row.get(1)?)));
     }
     Ok(found)
 }

@@ -16,7 +16,7 @@ mod parse;
 mod pushed;
 mod queue;
 mod receiver;
-mod usage;
+pub mod usage;
 
 use anyhow::{Result, bail};
 

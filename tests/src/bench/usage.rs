@@ -15,7 +15,7 @@ pub(super) fn cpu(pid: u32) -> Result<Duration> {
 }
 
 /// The most memory it has ever had resident, in MiB.
-pub(super) fn peak_memory(pid: u32) -> Result<f64> {
+pub fn peak_memory(pid: u32) -> Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).context("the process has ended")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
     let kibibytes: f64 = line.split_whitespace().next().context("no number")?.parse()?;

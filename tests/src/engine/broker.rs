@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bus_core::ports::broker::{
-    Broker, BrokerError, BrokerHealth, Deliveries, Delivery, Depth, Incoming, PublishError, QueuePlan, Settle,
+    Broker, BrokerError, BrokerHealth, Deliveries, Delivery, Depth, Incoming, NoDepth, PublishError, QueuePlan, Settle,
 };
 use bus_core::ports::one_step::OneStep;
 use bus_core::ports::state::{SealedBatch, StateError};
@@ -71,11 +71,11 @@ impl Broker for CutBroker {
         Ok(Box::new(Link { inner, cuts: self.cuts.clone(), breaks: Arc::clone(&self.breaks), sabotage: self.sabotage }))
     }
 
-    async fn depth(&self, queue: &QueueName) -> Result<Depth, BrokerError> {
+    async fn depth(&self, queue: &QueueName) -> Result<Depth, NoDepth> {
         let passage = self.cuts.enter("broker.depth").await;
         let depth = self.inner.depth(queue).await;
         let failed = passage.fails() || passage.leave().await;
-        if failed { Err(BrokerError("a planned failure".into())) } else { depth }
+        if failed { Err(BrokerError("a planned failure".into()).into()) } else { depth }
     }
 
     fn health(&self) -> watch::Receiver<BrokerHealth> {

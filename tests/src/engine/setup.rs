@@ -8,7 +8,9 @@ use bus_core::engine::echo::Echo;
 use bus_core::engine::worker::{Batch, Collect, Delivered, LeftPolicy, Requirement, RoutePlan};
 use bus_core::policy::{BreakerOptions, Jitter, Profile, RetryPolicy, Schedule};
 use bus_core::ports::shape::{AsIs, Shape};
+use bus_core::vocabulary::{FeedName, Moment};
 
+use super::messages::feed;
 use super::receiver::Kind;
 use super::store::Sabotage;
 
@@ -21,7 +23,7 @@ pub struct Setup {
     pub changes: Changes,
     /// Records of one fetch or page.
     pub page: usize,
-    /// Bytes that a reading for a task keeps.
+    /// Bytes that a reading for a task keeps, and a subscription.
     pub kept: u64,
     /// Filter and transformation.
     pub shape: Arc<dyn Shape>,
@@ -57,6 +59,10 @@ pub struct Setup {
     pub waits_for_predecessor: bool,
     /// Capture takes its rounds in one transaction of the embedded broker; else step by step, as with any broker.
     pub one_step: bool,
+    /// The feed that reads the stream.
+    pub feed: FeedName,
+    /// What a feed that opens takes for the time.
+    pub clock: Moment,
     /// A rule that is broken on purpose.
     pub sabotage: Option<Sabotage>,
 }
@@ -86,6 +92,8 @@ impl Default for Setup {
             breaker: BreakerOptions { failures: 3, busy_keys: 20, first: ms(2), max: ms(10) },
             waits_for_predecessor: false,
             one_step: false,
+            feed: feed(),
+            clock: Moment(0),
             sabotage: None,
         }
     }

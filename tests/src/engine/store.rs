@@ -1,12 +1,13 @@
 //! The real state store with cuts before and after every call.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bus_core::ports::runs::{Run, Runs};
 use bus_core::ports::state::{
-    Applied, Backlog, Change, DeadFilter, DeadRow, FeedState, Published, Replay, ReplayMode, RouteCounts, RouteState,
-    ScanTotals, SealedBatch, Settled, StateError, StateStore, WaitingRow,
+    Applied, Backlog, Change, DeadFilter, DeadRow, FeedState, Page, Published, Replay, ReplayMode, Reserved,
+    RouteCounts, RouteState, ScanTotals, SealedBatch, Settled, StateError, StateStore, Taken, WaitingRow,
 };
 use bus_core::vocabulary::{
     Envelope, FeedName, GateName, Key, MessageId, Moment, RouteName, StreamName, SubscriptionName, UnreadableRecord,
@@ -76,6 +77,8 @@ pub struct CutStore {
     pub cuts: Cuts,
     /// What is broken.
     pub sabotage: Option<Sabotage>,
+    /// What a feed that opens takes for the time.
+    pub clock: Moment,
 }
 
 impl CutStore {
@@ -120,6 +123,11 @@ macro_rules! pass_on {
                 self.through(operation, self.commit_unless_broken(route, changes)).await
             }
 
+            /// Epochs count from 1, so that a story can tell them, unless the clock is part of it.
+            async fn open_feed(&self, feed: &FeedName, _: Moment) -> Result<FeedState, StateError> {
+                self.through("store.open_feed", self.inner.open_feed(feed, self.clock)).await
+            }
+
             async fn seal(&self, feed: &FeedName, epoch: u64, batch: &SealedBatch) -> Result<(), StateError> {
                 if self.sabotage == Some(Sabotage::ForgetSeal) {
                     return self.through("store.seal", std::future::ready(Ok(()))).await;
@@ -138,7 +146,6 @@ macro_rules! pass_on {
 }
 
 pass_on! {
-    "store.open_feed" open_feed(feed: &FeedName) -> FeedState;
     "store.published" published(stream: &StreamName, keys: &[Key]) -> Vec<Option<Published>>;
     "store.advance" advance(feed: &FeedName, epoch: u64, batch: &SealedBatch) -> ();
     "store.keep_unreadable" keep_unreadable(rows: &[UnreadableRecord]) -> ();
@@ -147,16 +154,18 @@ pass_on! {
     "store.scan_missing" scan_missing(stream: &StreamName, after: Option<&Key>, limit: usize) -> Vec<Key>;
     "store.scan_totals" scan_totals(stream: &StreamName) -> ScanTotals;
     "store.open_route" open_route(route: &RouteName) -> RouteState;
-    "store.waiting" waiting(route: &RouteName, now: Moment, limit: usize, bytes: usize) -> Vec<WaitingRow>;
+    "store.waiting" waiting(route: &RouteName, now: Moment, longest: Duration, limit: usize, bytes: usize) -> Vec<WaitingRow>;
     "store.marked" marked(route: &RouteName, ids: &[MessageId]) -> Vec<bool>;
     "store.dead_letters" dead_letters(filter: &DeadFilter) -> Vec<DeadRow>;
     "store.replay" replay(id: i64, mode: ReplayMode) -> Replay;
     "store.drop_dead" drop_dead(id: i64) -> bool;
-    "store.gate" gate(name: &GateName) -> Option<i64>;
-    "store.set_gate" set_gate(name: &GateName, horizon: i64) -> ();
+    "store.gate" gate(name: &GateName) -> Option<Reserved>;
+    "store.set_gate" set_gate(name: &GateName, reserved: Reserved) -> ();
     "store.outbox_append" outbox_append(name: &SubscriptionName, envelopes: &[Envelope]) -> ();
-    "store.outbox_read" outbox_read(name: &SubscriptionName, after: u64, limit: usize) -> Vec<(u64, Envelope)>;
-    "store.outbox_trim" outbox_trim(name: &SubscriptionName, position: u64, oldest: Moment, bytes: u64) -> u64;
+    "store.outbox_begin" outbox_begin(name: &SubscriptionName, now: Moment) -> ();
+    "store.outbox_take" outbox_take(name: &SubscriptionName, position: u64) -> Taken;
+    "store.outbox_read" outbox_read(name: &SubscriptionName, after: u64, limit: usize, bytes: usize) -> Page;
+    "store.outbox_trim" outbox_trim(name: &SubscriptionName, oldest: Moment, bytes: u64) -> u64;
     "store.outbox_backlog" outbox_backlog(name: &SubscriptionName) -> Backlog;
     "store.route_counts" route_counts(route: &RouteName) -> RouteCounts;
 }

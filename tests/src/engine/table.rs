@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bus_core::ports::permits::Permits;
@@ -23,6 +24,23 @@ struct Rows {
     pushed: Vec<(String, String)>,
     committed: Vec<Option<Cursor>>,
     hidden: BTreeSet<String>,
+    less: Option<Duration>,
+    refused: Option<Instant>,
+    asked_since: Option<Instant>,
+    twice: BTreeMap<String, String>,
+}
+
+impl Rows {
+    /// A request, which takes no permit; answered by asking for less, if that was planned.
+    fn asked(&mut self, refuses: bool) -> Option<Duration> {
+        let now = Some(Instant::now());
+        let less = if refuses { self.less.take() } else { None };
+        match less {
+            Some(_) => (self.refused, self.asked_since) = (now, None),
+            None => self.asked_since = self.asked_since.or(now),
+        }
+        less
+    }
 }
 
 impl Table {
@@ -46,6 +64,22 @@ impl Table {
     /// From now on no scan shows the row, although it is there: it moves while pages are read, or the query has left it out.
     pub fn hide(&self, key: &str) {
         self.lock().hidden.insert(key.to_owned());
+    }
+
+    /// The next question is answered by asking for less, for so long.
+    pub fn ask_for_less(&self, retry_after: Duration) {
+        self.lock().less = Some(retry_after);
+    }
+
+    /// When it asked for less, and the first request after that: a question, or word of what is durable.
+    pub fn refused(&self) -> Option<(Instant, Option<Instant>)> {
+        let rows = self.lock();
+        rows.refused.map(|refused| (refused, rows.asked_since))
+    }
+
+    /// From now on a scan shows the row with this value and then as it is, as a query may that joins.
+    pub fn show_twice(&self, key: &str, value: &str) {
+        self.lock().twice.insert(key.to_owned(), content(value));
     }
 
     /// Removes a row, which only a comparison can see.
@@ -145,6 +179,10 @@ impl Source for Reader {
         limit: BatchLimit,
         _permits: &Permits,
     ) -> Result<Batch, SourceError> {
+        if let Some(retry_after) = self.table.lock().asked(true) {
+            let fault = SourceFault::Throttled { retry_after: Some(retry_after) };
+            return Err(SourceError::new(fault, "planned: fewer requests, please"));
+        }
         let passage = self.cuts.enter("source.fetch").await;
         if passage.fails() {
             return Err(planned());
@@ -180,18 +218,20 @@ impl Source for Reader {
             (self.scanned, self.within) = (None, None);
         }
         let within = |key: &str| self.within.is_none_or(|period| date(key) >= period.from && date(key) < period.to);
-        let rows: Vec<(String, String)> = {
+        let (rows, twice): (Vec<(String, String)>, _) = {
             let table = self.table.lock();
             let after = |key: &str| self.scanned.as_deref().is_none_or(|scanned| key > scanned);
             let shown = |key: &String| after(key) && within(key) && !table.hidden.contains(key);
             let rows = table.rows.iter().filter(|(key, _)| shown(key)).take(limit.records);
-            rows.map(|(key, (content, _))| (key.clone(), content.clone())).collect()
+            (rows.map(|(key, (content, _))| (key.clone(), content.clone())).collect(), table.twice.clone())
         };
         let complete = rows.len() < limit.records;
         if let Some((last, _)) = rows.last() {
             self.scanned = Some(last.clone());
         }
-        let records = rows.iter().map(|(key, content)| self.record(key, content)).collect();
+        let both =
+            rows.iter().flat_map(|(key, content)| twice.get(key).into_iter().chain([content]).map(move |c| (key, c)));
+        let records = both.map(|(key, content)| self.record(key, content)).collect();
         let page = ScanPage { records, complete, ..ScanPage::default() };
         if passage.leave().await { Err(planned()) } else { Ok(page) }
     }
@@ -218,13 +258,14 @@ impl Source for Reader {
         if passage.leave().await { Err(planned()) } else { Ok(present) }
     }
 
-    async fn committed(&mut self, cursor: Option<&Cursor>) -> Result<(), SourceError> {
+    async fn committed(&mut self, cursor: Option<&Cursor>, _: &Permits) -> Result<(), SourceError> {
         let passage = self.cuts.enter("source.committed").await;
         if passage.fails() {
             return Err(planned());
         }
         {
             let mut table = self.table.lock();
+            table.asked(false);
             table.committed.push(cursor.cloned());
             let answered = self.handed.min(table.pushed.len());
             table.pushed.drain(..answered);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bus_core::engine::arrivals::Arrivals;
 use bus_core::engine::backfills::Backfills;
-use bus_core::engine::capture::{Capture, CapturePorts, Changes, FeedPlan, RoundError, StreamPlan};
+use bus_core::engine::capture::{Capture, CapturePorts, Changes, FeedPlan, FeedStatus, RoundError, StreamPlan};
 use bus_core::engine::chronicle::Chronicle;
 use bus_core::engine::gate::{Capacity, Gate};
 use bus_core::engine::incident::Incidents;
@@ -20,11 +20,11 @@ use bus_core::policy::Schedule;
 use bus_core::ports::broker::{Broker, Keep, QueuePlan};
 use bus_core::ports::one_step::OneStep;
 use bus_core::ports::source::BatchLimit;
-use bus_core::ports::state::{DeadFilter, DeadRow, RouteCounts, StateStore};
+use bus_core::ports::state::{DeadFilter, DeadRow, Reserved, RouteCounts, StateStore};
 use bus_core::vocabulary::{Envelope, GateName, SubscriptionName, SystemName};
-use bus_storage::{Database, EmbeddedBroker, SqliteRuns, SqliteState};
+use bus_storage::{Database, EmbeddedBroker, SqliteRuns, SqliteState, SqliteWrites};
 use tempfile::TempDir;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::broker::{CutBroker, CutStep};
@@ -46,6 +46,7 @@ struct Life {
     one_step: Arc<dyn OneStep>,
     raw_broker: EmbeddedBroker,
     raw_store: SqliteState,
+    database: Database,
     gate: Arc<Gate>,
     reads: Arc<Gate>,
     pauses: Pauses,
@@ -132,12 +133,12 @@ impl World {
         let database = Database::open(self.file()).expect("opening the database");
         let raw_store = SqliteState::new(database.clone());
         let runs = SqliteRuns::new(database.clone());
-        let raw_broker = EmbeddedBroker::open(database).await.expect("opening the broker");
+        let raw_broker = EmbeddedBroker::open(database.clone()).await.expect("opening the broker");
         let plan = QueuePlan { queue: queue(), stream: stream(), keep: None };
         raw_broker.declare(&[plan]).await.expect("declaring the queue");
         if !self.setup.waits_for_predecessor {
             raw_store
-                .set_gate(&GateName::Deliveries(system()), -1)
+                .set_gate(&GateName::Deliveries(system()), Reserved::at(-1))
                 .await
                 .expect("forgetting the predecessor's requests");
         }
@@ -145,6 +146,7 @@ impl World {
             inner: Arc::new(raw_store.clone()),
             cuts: cuts.clone(),
             sabotage: self.setup.sabotage,
+            clock: self.setup.clock,
         });
         let broker = Arc::new(CutBroker {
             inner: Arc::new(raw_broker.clone()),
@@ -189,6 +191,7 @@ impl World {
             one_step,
             raw_broker,
             raw_store,
+            database,
             gate,
             reads,
             pauses,
@@ -237,6 +240,11 @@ impl World {
         &self.life().gate
     }
 
+    /// The gate of the source's system.
+    pub fn reads(&self) -> &Arc<Gate> {
+        &self.life().reads
+    }
+
     /// What people have ordered.
     pub fn tasks(&self) -> &Tasks {
         &self.life().tasks
@@ -262,12 +270,22 @@ impl World {
         &self.life().raw_store
     }
 
+    /// What the route has written, as the route that carries the same entity back sees it.
+    pub fn writes(&self) -> SqliteWrites {
+        SqliteWrites::open(&self.life().database).expect("reading the database")
+    }
+
     /// A capture that has not been opened; a second one on the same store is a takeover.
     pub fn capture(&self) -> Capture {
+        self.watched_capture().0
+    }
+
+    /// The same, and what `status` tells of it.
+    pub fn watched_capture(&self) -> (Capture, watch::Receiver<FeedStatus>) {
         let life = self.life();
         let pushes = matches!(self.setup.changes, Changes::Push);
         let plan = FeedPlan {
-            name: feed(),
+            name: self.setup.feed.clone(),
             streams: vec![StreamPlan { name: stream(), key: vec!["ключ".into()], date: Some("дата".into()) }],
             schedule: Schedule::Every(Duration::from_secs(1)),
             timezone: chrono_tz::UTC,
@@ -288,7 +306,7 @@ impl World {
             metrics: self.metrics.clone(),
             chronicle: Chronicle::off(),
         };
-        Capture::new(plan, ports).0
+        Capture::new(plan, ports)
     }
 
     /// A subscription that has the route's queue.
@@ -299,7 +317,7 @@ impl World {
                 name: name.clone(),
                 queue: queue(),
                 stream: stream(),
-                keep: Keep { age: hour, bytes: 1 << 30 },
+                keep: Keep { age: hour, bytes: self.setup.kept },
             },
             shape: Arc::clone(&self.setup.shape),
             broker: Arc::clone(&life.broker),

@@ -1,7 +1,10 @@
 //! What a receiver wrote down: one JSON line per request, written before the answer.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -46,22 +49,38 @@ pub enum Outcome {
 #[derive(Debug, Clone, Default)]
 pub struct Ledger {
     /// The entries.
-    pub entries: Vec<Entry>,
+    pub entries: Arc<Vec<Entry>>,
+}
+
+/// Reads the file of a ledger that grows: each time only what has come since, because tests ask many times a second.
+#[derive(Default)]
+pub(super) struct Reader {
+    known: Ledger,
+    /// Bytes of the file that are known.
+    read: u64,
+}
+
+impl Reader {
+    /// All that is there; a last line that is still being written is left out.
+    pub(super) fn read(&mut self, path: &Path) -> Result<Ledger> {
+        let mut file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Ledger::default()),
+            Err(error) => return Err(error).with_context(|| path.display().to_string()),
+        };
+        file.seek(SeekFrom::Start(self.read))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        let complete = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+        let lines = bytes[..complete].split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let fresh: Vec<Entry> = lines.map(serde_json::from_slice).collect::<Result<_, _>>().context("a broken line")?;
+        Arc::make_mut(&mut self.known.entries).extend(fresh);
+        self.read += complete as u64;
+        Ok(self.known.clone())
+    }
 }
 
 impl Ledger {
-    /// Reads what is there; a last line that is still being written is left out.
-    pub fn read(path: &Path) -> Result<Self> {
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(error).with_context(|| path.display().to_string()),
-        };
-        let complete = text.rsplit_once('\n').map_or("", |(complete, _)| complete);
-        let entries = complete.lines().map(serde_json::from_str).collect::<Result<_, _>>().context("a broken line")?;
-        Ok(Self { entries })
-    }
-
     /// Those that changed the receiver's state.
     pub fn applied(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter().filter(|entry| entry.outcome == Outcome::Applied)
@@ -105,7 +124,7 @@ mod tests {
             outcome: Outcome::Applied,
             status: Some(200),
         };
-        Ledger { entries: times.iter().map(entry).collect() }
+        Ledger { entries: Arc::new(times.iter().map(entry).collect()) }
     }
 
     #[test]
@@ -115,5 +134,23 @@ mod tests {
         for (times, most) in cases {
             assert_eq!(ledger(times).most_within(Duration::from_secs(1)), most, "{times:?}");
         }
+    }
+
+    #[test]
+    fn what_has_come_since_is_read_and_half_a_line_is_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("ledger.jsonl");
+        let mut reader = Reader::default();
+        let mut times =
+            || -> Vec<u64> { reader.read(&path).expect("a ledger").entries.iter().map(|entry| entry.at_us).collect() };
+        assert_eq!(times(), [] as [u64; 0], "there is no file yet");
+        let line = |at: u64| serde_json::to_string(&ledger(&[at]).entries[0]).expect("a line") + "\n";
+        let (first, second) = (line(1), line(2));
+        let (begun, rest) = second.split_at(second.len() / 2);
+        std::fs::write(&path, format!("{first}{begun}")).expect("written");
+        assert_eq!(times(), [1]);
+        std::fs::write(&path, format!("{first}{begun}{rest}{}", line(3))).expect("written");
+        assert_eq!(times(), [1, 2, 3]);
+        assert_eq!(times(), [1, 2, 3]);
     }
 }

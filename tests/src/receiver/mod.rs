@@ -11,7 +11,7 @@ pub use serve::run;
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -27,6 +27,7 @@ pub struct Receiver {
     sandbox: Arc<Sandbox>,
     port: u16,
     control: u16,
+    ledger: Mutex<ledger::Reader>,
 }
 
 impl Receiver {
@@ -46,7 +47,7 @@ impl Receiver {
         })
         .await
         .with_context(|| log.tail(20))?;
-        Ok(Self { process, sandbox, port, control })
+        Ok(Self { process, sandbox, port, control, ledger: Mutex::default() })
     }
 
     /// `http://127.0.0.1:PORT`
@@ -61,7 +62,17 @@ impl Receiver {
 
     /// What it has written down so far.
     pub fn ledger(&self) -> Result<Ledger> {
-        Ledger::read(&self.sandbox.path().join("ledger.jsonl"))
+        let mut reader = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        reader.read(&self.sandbox.path().join("ledger.jsonl"))
+    }
+
+    /// Waits until it has applied so many requests: all that it has applied by then, in their order.
+    pub async fn applied(&self, count: usize, limit: Duration) -> Result<Vec<Entry>> {
+        eventually(&format!("{count} requests at the receiver"), limit, || async {
+            let applied: Vec<Entry> = self.ledger()?.applied().cloned().collect();
+            Ok((applied.len() >= count).then_some(applied))
+        })
+        .await
     }
 
     /// Its output: empty unless it failed.

@@ -171,7 +171,8 @@ fn key_of(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Ledger, Rule};
+    use super::super::Rule;
+    use super::super::ledger::Reader;
     use super::*;
 
     fn request(method: &str, path: &str, repeat_key: &str) -> Request {
@@ -201,7 +202,7 @@ mod tests {
         let question = store.handle(request("GET", "/orders/%D0%B0", "2")).unwrap();
         assert!(matches!(question, Reaction::Answer { status: 200, body, .. } if body == "{\"ц\":1}"));
 
-        let ledger = Ledger::read(&path).unwrap();
+        let ledger = Reader::default().read(&path).unwrap();
         let written: Vec<_> = ledger.entries.iter().map(|entry| (entry.outcome, entry.status)).collect();
         let expected = [
             (Outcome::Applied, None),

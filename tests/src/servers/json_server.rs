@@ -1,4 +1,5 @@
-//! npm's `json-server`: a REST server over one JSON file that nobody here wrote.
+//! npm's `json-server`: a REST server that nobody here wrote. It keeps its data in memory: from a JSON file it would write
+//! the whole file again after each change.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -18,7 +19,6 @@ const VERSION: &str = "0.17.4";
 /// A running server.
 pub struct JsonServer {
     process: Process,
-    sandbox: Arc<Sandbox>,
     port: u16,
 }
 
@@ -29,7 +29,7 @@ impl JsonServer {
         let script = tokio::task::spawn_blocking(installed).await??;
         for _ in 0..START_TRIES {
             let sandbox = Arc::new(Sandbox::new("json-server")?);
-            let file = sandbox.write("db.json", &database.to_string())?;
+            let file = sandbox.write("db.js", &format!("module.exports = () => ({database})"))?;
             let port = ports::free();
             let mut command = Command::new(program("node")?);
             command.current_dir(sandbox.path()).arg(&script).arg(file);
@@ -38,7 +38,7 @@ impl JsonServer {
             let url = format!("http://127.0.0.1:{port}/db");
             let ready = async |_: &Process| http_client().get(&url).send().await.is_ok_and(|r| r.status().is_success());
             match started("json-server", &mut process, ready).await {
-                Ok(()) => return Ok(Self { process, sandbox, port }),
+                Ok(()) => return Ok(Self { process, port }),
                 Err(error) if format!("{error:#}").contains("EADDRINUSE") => {}
                 Err(error) => return Err(error),
             }
@@ -55,11 +55,6 @@ impl JsonServer {
     pub async fn database(&self) -> Result<Value> {
         let text = http_client().get(format!("{}/db", self.url())).send().await?.error_for_status()?.text().await?;
         Ok(serde_json::from_str(&text)?)
-    }
-
-    /// The file that it writes after each change.
-    pub fn file(&self) -> PathBuf {
-        self.sandbox.path().join("db.json")
     }
 
     /// Its output.

@@ -15,7 +15,7 @@ pub use rabbitmq::{Options as RabbitMqOptions, RabbitMq, VirtualHost};
 pub use smtp::Smtp;
 
 use std::path::{Path, PathBuf};
-use std::sync::Once;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -24,25 +24,25 @@ use crate::eventually::eventually;
 use crate::process::Process;
 
 /// The longest that a server may take to start on two busy cores; RabbitMQ takes 8 s on idle ones.
-const START_LIMIT: Duration = Duration::from_secs(90);
+const START_LIMIT: Duration = Duration::from_secs(180);
 
 /// Starts with other ports are tried this often: another process may take a port between our look and the server's bind.
 const START_TRIES: usize = 3;
 
 /// A client that works in any runtime: connections are not kept, because they belong to the runtime of the test that
-/// made them while the server is shared by all tests.
+/// made them while the client is shared by all tests. Made once: reading the machine's certificates costs more than a request.
 pub fn http_client() -> reqwest::Client {
-    static PROVIDER: Once = Once::new();
-    PROVIDER.call_once(|| {
+    static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
         // An error means that the program under test has installed the same one already.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        reqwest::Client::builder()
+            .pool_max_idle_per_host(0)
+            .timeout(Duration::from_secs(30))
+            .no_proxy()
+            .build()
+            .expect("a client without special options can be built")
     });
-    reqwest::Client::builder()
-        .pool_max_idle_per_host(0)
-        .timeout(Duration::from_secs(30))
-        .no_proxy()
-        .build()
-        .expect("a client without special options can be built")
+    CLIENT.clone()
 }
 
 /// Waits until `ready` says so, or the process ends, or time is up; errors show the end of the server's output.

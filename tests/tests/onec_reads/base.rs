@@ -124,6 +124,7 @@ async fn reads(simulator: &Simulator, identity: &str, rabbit: Option<String>) ->
         [systems.shop]
         kind = "http"
         url = "{}"
+        timeout = "2s"
         [streams.orders]
         from = "erp"
         entity = "Документ.ЗаказКлиента"

@@ -34,6 +34,7 @@ async fn setting(rabbit: Option<String>) -> Result<Setting> {
         [systems.shop]
         kind = "http"
         url = "{}"
+        timeout = "2s"
         [streams."товары"]
         from = "erp"
         entity = "{PRODUCTS}"

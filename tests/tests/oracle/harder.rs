@@ -7,7 +7,7 @@ use bus_tests::eventually::eventually;
 use bus_tests::oracle::pusher::Pusher;
 use bus_tests::oracle::scene::nothing_pushed;
 use bus_tests::oracle::{Figures, Landscape, ORDERS, Scene, Seed, turn};
-use bus_tests::servers::Postgres;
+use bus_tests::servers::{Postgres, http_client};
 
 use super::servers::{Broker, postgres};
 
@@ -117,6 +117,13 @@ async fn a_full_disk_stops_everything_and_loses_nothing() {
             Ok(incidents.iter().any(|(_, _, words)| words.contains("disk")).then_some(()))
         };
         eventually("an incident about the disk", Duration::from_secs(15), told).await.unwrap();
+        let readyz = format!("{}/readyz", scene.bus.url());
+        let refused = || async {
+            let answer = http_client().get(&readyz).send().await?;
+            let (status, words) = (answer.status(), answer.text().await?);
+            Ok((status == 503 && words.contains("the state store takes no writes")).then_some(()))
+        };
+        eventually("it is not ready, and says why", Duration::from_secs(15), refused).await.unwrap();
         let before = scene.shop.ledger().unwrap().entries.len();
         tokio::time::sleep(Duration::from_millis(1_500)).await;
         let after = scene.shop.ledger().unwrap().entries.len();

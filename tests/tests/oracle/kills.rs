@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::servers::{Broker, postgres};
 
 /// Between which steps the program is killed, and up to which passage. The last ones are passed for each message.
-const PLACES: [(&str, u64); 7] = [
+const PLACES: [(&str, u64); 8] = [
     ("capture.opened", 2),
     ("capture.fetched", 4),
     ("capture.advanced", 3),
@@ -19,6 +19,7 @@ const PLACES: [(&str, u64); 7] = [
     ("worker.answered", 25),
     ("worker.flushed", 10),
     ("worker.acked", 10),
+    ("outbox.stored", 10),
 ];
 
 /// And over RabbitMQ, where a batch is sealed, published in windows, and confirmed.
@@ -30,7 +31,7 @@ const IN_ONE_STEP: [(&str, u64); 3] = [("step.begun", 3), ("step.written", 3), (
 
 /// So often each place is tried, and so many kills come at random times: 50 in all.
 const AT_PLACES: usize = 3;
-const AT_RANDOM: usize = 20;
+const AT_RANDOM: usize = 17;
 
 /// After each kill the receivers are left alone for so long and a second: the shorter, the more of the time is work.
 const TIMEOUT: &str = "400ms";

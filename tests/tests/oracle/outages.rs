@@ -124,7 +124,7 @@ async fn the_others_wait_for_nothing_of_a_dead_receiver() {
             let backlog = books["queued"].as_u64().unwrap_or(0) + books["waiting"].as_u64().unwrap_or(0);
             Ok((backlog >= (round - 1) * ROWS).then_some(backlog))
         };
-        backlogs.push(eventually("all rows in the dead one's queue", Duration::from_secs(30), dead).await.unwrap());
+        backlogs.push(eventually("all rows in the dead one's queue", Duration::from_secs(90), dead).await.unwrap());
         assert_eq!(scene.books.ledger().unwrap().entries.len(), alive, "it is dead");
     }
     scene.books.up().await.unwrap();
@@ -137,5 +137,5 @@ async fn the_others_wait_for_nothing_of_a_dead_receiver() {
 /// Waits until a route has delivered so many.
 async fn delivered(scene: &Scene, route: &str, count: u64) {
     let all = || async { Ok((scene.route(route).await?["delivered"].as_u64() >= Some(count)).then_some(())) };
-    eventually(&format!("{count} messages of {route}"), Duration::from_secs(30), all).await.unwrap();
+    eventually(&format!("{count} messages of {route}"), Duration::from_secs(90), all).await.unwrap();
 }

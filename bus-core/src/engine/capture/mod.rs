@@ -5,6 +5,7 @@
 //! fences of the workers absorb what had arrived); advanced (`committed` is called again).
 
 mod between;
+mod guard;
 mod publish;
 mod recheck;
 mod scan;
@@ -19,6 +20,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::between::Woken;
+pub use self::guard::DeletionGuard;
 use super::chronicle::Chronicle;
 use super::crash::{self, Plant};
 use super::gate::Gate;
@@ -35,7 +37,7 @@ use crate::ports::permits::Permits;
 use crate::ports::runs::Runs;
 use crate::ports::source::{BatchLimit, Source, SourceError, SourceFault};
 use crate::ports::state::{SealedBatch, StateError, StateStore};
-use crate::vocabulary::{Cursor, FeedName, Moment, Record, StreamName, UnreadableRecord};
+use crate::vocabulary::{Cursor, FeedName, LARGEST_BODY, Moment, Record, StreamName, UnreadableRecord};
 
 /// How a source is asked again after a failure: soon at first, then once a minute, without end.
 const BACKOFF: RetryPolicy = RetryPolicy {
@@ -44,6 +46,9 @@ const BACKOFF: RetryPolicy = RetryPolicy {
     max: Duration::from_secs(60),
     jitter: crate::policy::Jitter::Equal,
 };
+
+/// Of a record that is too large for a message, in bytes: enough to see what it is.
+const KEPT_OF_TOO_LARGE: usize = 64 * 1024;
 
 /// What the configuration says about a feed.
 #[derive(Debug, Clone)]
@@ -87,13 +92,6 @@ pub enum Changes {
     Push,
 }
 
-/// How many deletions a comparison may send without a person.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct DeletionGuard {
-    /// Share of the existing keys, in percent.
-    pub percent: f64,
-}
-
 /// What `status` tells about a feed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FeedStatus {
@@ -117,7 +115,7 @@ pub struct Capture {
     ports: CapturePorts,
     status: watch::Sender<FeedStatus>,
     position: Option<Position>,
-    /// When the last recheck began.
+    /// When the last recheck of this process began, or the last one before it that was done.
     rechecked: Option<Moment>,
     /// An incident about the store may be open that this feed has told; also one of before this process.
     store_failing: bool,
@@ -211,7 +209,8 @@ impl Capture {
         let Some(mut next_recheck) = self.first_recheck().await else { return };
         let mut due = next_recheck.or(self.first_round());
         loop {
-            self.status.send_modify(|status| status.next = Some(due));
+            let held = self.ports.gate.as_ref().map_or(Duration::ZERO, |gate| gate.held());
+            self.status.send_modify(|status| status.next = Some(due.max(Moment::now().after(held))));
             // Neither a scan that fails nor one scan after the other may keep the feed from its rounds: they take turns.
             let round_first = task_failed || (for_a_task && due <= Moment::now());
             for_a_task = self.sleep_until(due, !round_first).await == Woken::ForATask;
@@ -262,13 +261,12 @@ impl Capture {
             Some(position) => position,
             None => self.open().await?,
         };
-        if position.owes_committed {
-            self.ports.source.committed(position.cursor.as_ref()).await?;
-            position.owes_committed = false;
-        }
         let permits = self.ports.permits();
+        if position.owes_committed {
+            self.tell_committed(&mut position, &permits).await?;
+        }
         let more = match self.plan.changes {
-            Changes::Diff(guard) => self.compare(&mut position, guard, &permits).await.map(|()| false),
+            Changes::Diff(guard) => self.compare(&mut position, guard, &permits).await.map(|_| false),
             Changes::Cursor { recheck: Some((_, guard)) } if recheck => {
                 self.recheck(&mut position, guard, &permits).await.map(|()| true)
             }
@@ -281,7 +279,7 @@ impl Capture {
 
     /// Raises the epoch, then finishes what a predecessor had sealed: published again as it was (R2, R7).
     async fn open(&mut self) -> Result<Position, RoundError> {
-        let state = self.ports.store.open_feed(&self.plan.name).await?;
+        let state = self.ports.store.open_feed(&self.plan.name, Moment::now()).await?;
         crash::point("capture.opened");
         let mut position = Position {
             epoch: state.epoch,
@@ -303,10 +301,19 @@ impl Capture {
         let moved = self.publish_new(position, batch.records, next.clone()).await?;
         if moved || next != position.cursor || matches!(self.plan.changes, Changes::Push) {
             position.cursor = next;
-            self.ports.source.committed(position.cursor.as_ref()).await?;
-            position.owes_committed = false;
+            self.tell_committed(position, permits).await?;
         }
         Ok(batch.more || matches!(self.plan.changes, Changes::Push))
+    }
+
+    /// A source that wants no requests gets none.
+    async fn tell_committed(&mut self, position: &mut Position, permits: &Permits) -> Result<(), RoundError> {
+        if let Some(gate) = &self.ports.gate {
+            gate.until_not_held().await;
+        }
+        self.ports.source.committed(position.cursor.as_ref(), permits).await?;
+        position.owes_committed = false;
+        Ok(())
     }
 
     /// Seals, publishes and advances what is new among the records. `true` if the store's position was written.
@@ -316,6 +323,7 @@ impl Capture {
         records: Vec<Record>,
         next: Option<Cursor>,
     ) -> Result<bool, RoundError> {
+        let records = self.readable(records).await?;
         let records = self.by_stream(records);
         let mut published = self.last_published(&records).await?;
         let count = |name: &StreamName, of: &mut dyn Iterator<Item = &StreamName>| of.filter(|s| *s == name).count();
@@ -389,6 +397,24 @@ impl Capture {
         records
     }
 
+    /// Leaves out what is too large for a message, and keeps the beginning of it for a person.
+    async fn readable(&mut self, mut records: Vec<Record>) -> Result<Vec<Record>, StateError> {
+        let too_large: Vec<_> = records.extract_if(.., |record| record.body.len() > LARGEST_BODY).collect();
+        let told = |record: Record| UnreadableRecord {
+            reason: format!(
+                "the record has {} MiB, and a message at most {}; leave large fields out at the source",
+                record.body.len() >> 20,
+                LARGEST_BODY >> 20
+            ),
+            stream: record.stream,
+            raw: record.body.slice(..KEPT_OF_TOO_LARGE),
+            key: Some(record.key),
+            label: record.label,
+        };
+        self.keep_unreadable(&too_large.into_iter().map(told).collect::<Vec<_>>()).await?;
+        Ok(records)
+    }
+
     async fn keep_unreadable(&mut self, rows: &[UnreadableRecord]) -> Result<(), StateError> {
         if rows.is_empty() {
             return Ok(());
@@ -415,14 +441,16 @@ impl Capture {
         }
     }
 
-    /// Intervals count from when the round was due, but rounds that were missed are not caught up.
     fn next_round(&self, due: Moment) -> Moment {
-        self.plan.schedule.next_after(due, self.plan.timezone).max(Moment::now())
+        between::next_round(&self.plan.schedule, self.plan.timezone, due, Moment::now())
     }
 
     /// A round ended well. What a recheck that is `failing` has told is over when it comes to its end.
     fn succeeded(&mut self, failing: bool) {
         let now = Moment::now();
+        if let Some(gate) = &self.ports.gate {
+            gate.reads_well();
+        }
         self.ports.metrics.last_round.with_label_values(&[self.plan.name.as_str()]).set(now.0 / 1000);
         self.status.send_modify(|status| status.last_success = Some(now));
         if failing {
@@ -444,11 +472,16 @@ impl Capture {
     fn failed(&mut self, error: &RoundError, failures: u32) -> bool {
         let (feed, message) = (self.plan.name.as_str(), error.to_string());
         let stopped = error.is_final();
+        let fault = if let RoundError::Source(error) = error { Some(error.fault) } else { None };
+        let throttled = matches!(fault, Some(SourceFault::Throttled { .. }));
+        if let (Some(SourceFault::Throttled { retry_after }), Some(gate)) = (fault, &self.ports.gate) {
+            // The other feeds of the system wait too.
+            gate.asks_for_less(retry_after);
+        }
         self.status.send_modify(|status| {
             status.error = Some(message.clone());
             status.stopped = stopped;
         });
-        let fault = if let RoundError::Source(error) = error { Some(error.fault) } else { None };
         if fault == Some(SourceFault::Maintenance) {
             let remedy = "nothing to do here: reading goes on by itself when the base is open again";
             self.ports.incidents.open(Kind::SourceMaintenance, feed, &message, remedy);
@@ -472,7 +505,12 @@ impl Capture {
             self.store_failing = true;
             self.ports.incidents.open(Kind::StoreFailing, feed, &message, remedy);
         } else if fault == Some(SourceFault::Misconfigured) || failures >= 3 {
-            let remedy = "the feed tries again by itself, at most a minute apart; check the system and the query";
+            let remedy = match throttled {
+                true => {
+                    "nothing is lost: the feed tries again by itself, not before the time that was named; give `reads` of the system a lower rate, or let the system take more"
+                }
+                false => "the feed tries again by itself, at most a minute apart; check the system and the query",
+            };
             self.ports.incidents.open(Kind::SourceFailing, feed, &message, remedy);
         } else {
             tracing::warn!(feed, "reading failed, trying again: {message}");

@@ -3,6 +3,7 @@
 //!
 //! When the last one began is durable, so a restart counts from there: one that was missed is made up, once.
 
+use super::scan::Compared;
 use super::{BACKOFF, Capture, Changes, DeletionGuard, Position, RoundError};
 use crate::policy::Schedule;
 use crate::ports::permits::Permits;
@@ -102,9 +103,12 @@ impl Capture {
         permits: &Permits,
     ) -> Result<(), RoundError> {
         let began = Moment::now();
-        self.compare(position, guard, permits).await?;
-        // Behind everything that it has published: a crash before this compares again, and publishes nothing twice.
-        self.ports.runs.keep_recheck(&self.plan.name, began).await?;
+        if self.compare(position, guard, permits).await? == Compared::Whole {
+            // Behind everything that it has published: a crash before this compares again, and publishes nothing twice.
+            self.ports.runs.keep_recheck(&self.plan.name, began).await?;
+        }
+        // One whose deletions were refused is not done: who starts the feed anew, maybe with another guard, finds it missed.
+        // Until then it has its next time to wait for, because somebody has chosen when all of the source may be read.
         self.rechecked = Some(began);
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Capture, Changes, RoundError};
 use crate::engine::crash;
+use crate::engine::seal::bounded;
 use crate::engine::tasks::Tasks;
 use crate::ports::source::{Part, SourceError, SourceFault};
 use crate::ports::state::StateError;
@@ -181,7 +182,7 @@ async fn as_published(store: &dyn TaskStore, task: &Task, records: Vec<Record>) 
             generation: place.generation,
             operation: record.operation,
             time: now,
-            label: record.label,
+            label: record.label.map(bounded),
             hash,
             body: record.body,
         });

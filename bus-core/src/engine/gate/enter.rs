@@ -10,6 +10,7 @@ use super::{Gate, Ticket, Verdict};
 use crate::engine::incident::Kind;
 use crate::policy::{Now, Pass};
 use crate::ports::permits::Closed;
+use crate::ports::state::Reserved;
 
 /// The runtime's timer counts whole milliseconds; the rest is waited for by yielding, so that fast paces are reached.
 const TIMER: Duration = Duration::from_millis(1);
@@ -141,7 +142,7 @@ impl Gate {
     async fn reserve(&self, now: Now) -> bool {
         let needed = self.inner().reservation.needed(now.wall);
         let Some(horizon) = needed else { return true };
-        match self.store.set_gate(&self.name, horizon.0).await {
+        match self.store.set_gate(&self.name, Reserved { horizon: horizon.0, deadline: self.deadline }).await {
             Ok(()) => {
                 self.inner().reservation.reserved(horizon);
                 self.incidents.close(Kind::StoreFailing, &self.label);

@@ -6,12 +6,14 @@
 //! | `mod.rs` | [`Gate`]: how it is opened, closed and asked; what a permit takes |
 //! | `enter.rs` | who waits for what, in which order |
 //! | `verdict.rs` | what the gate learns of an attempt |
+//! | `less.rs` | a system that asks for less |
 //! | `further.rs` | permits of reads, and of further requests of an attempt |
 //!
 //! Tested on the real state store, through crashes, by `tests/tests/protocol_pace.rs`.
 
 mod enter;
 mod further;
+mod less;
 mod verdict;
 
 use std::collections::HashMap;
@@ -30,7 +32,7 @@ use crate::policy::{
 };
 use crate::ports::pauses::{Pause, Subject};
 use crate::ports::permits::Closed;
-use crate::ports::state::{StateError, StateStore};
+use crate::ports::state::{Reserved, StateError, StateStore};
 use crate::vocabulary::{GateName, Moment, SystemName};
 pub use further::{FURTHER_PATIENCE, Further};
 pub use verdict::Verdict;
@@ -68,6 +70,8 @@ pub struct Gate {
     metrics: Metrics,
     places: Arc<Semaphore>,
     concurrency: usize,
+    /// The longest a request lasts; kept with each reservation.
+    deadline: Duration,
     /// Held by the one who waits for the pace, so that permits are given in turn.
     turn: tokio::sync::Mutex<()>,
     /// Held by the one who waits for the pace of an operation.
@@ -83,8 +87,10 @@ struct Inner {
     paces: Paces,
     breaker: Breaker,
     reservation: Reservation,
-    /// Nothing is sent before: a predecessor's requests, or `Retry-After` where there is no pacer.
+    /// Nothing is sent before: a predecessor's requests may be under way (R11).
     not_before: Tick,
+    /// Nothing is sent before: the system has asked for less.
+    held: Tick,
 }
 
 /// The right to make one attempt: a place among the concurrent ones, and the duty to tell the verdict.
@@ -105,8 +111,7 @@ impl Gate {
         metrics: Metrics,
     ) -> Result<Arc<Self>, StateError> {
         let stored = store.gate(&name).await?;
-        let horizon = stored.map(|horizon| Micros(horizon.saturating_abs()));
-        let crashed = stored.is_some_and(|horizon| horizon > 0);
+        let horizon = stored.map(|stored| Micros(stored.horizon.saturating_abs()));
         let started = Instant::now();
         let now = Now { wall: Micros::now(), mono: Tick::default() };
         let pacer = |profile| {
@@ -120,8 +125,9 @@ impl Gate {
         let turns = capacity.operations.iter().map(|(name, _)| (name.clone(), tokio::sync::Mutex::default())).collect();
         let operations = capacity.operations.into_iter().map(|(name, profile)| (name, pacer(profile))).collect();
         let paces = Paces::new(capacity.profile.map(pacer), operations);
-        let quiet = horizon.filter(|_| crashed).map_or(Duration::ZERO, |horizon| {
-            let until = quiet_until(horizon, now.wall, capacity.deadline);
+        let crashed = stored.filter(|stored| stored.horizon > 0);
+        let quiet = crashed.map_or(Duration::ZERO, |Reserved { horizon, deadline }| {
+            let until = quiet_until(Micros(horizon), now.wall, deadline, capacity.deadline);
             Duration::from_micros(u64::try_from(until.0 - now.wall.0).unwrap_or(0))
         });
         Ok(Arc::new(Self {
@@ -132,6 +138,7 @@ impl Gate {
             metrics,
             places: Arc::new(Semaphore::new(capacity.concurrency.max(1))),
             concurrency: capacity.concurrency.max(1),
+            deadline: capacity.deadline,
             turn: tokio::sync::Mutex::new(()),
             operations: turns,
             inner: Mutex::new(Inner {
@@ -139,6 +146,7 @@ impl Gate {
                 breaker: Breaker::new(capacity.breaker),
                 reservation: Reservation::none(),
                 not_before: Tick(quiet),
+                held: Tick::default(),
             }),
             changed: Notify::new(),
             started,
@@ -197,7 +205,19 @@ impl Gate {
     /// On a clean stop, when every request has ended: gives the unused reservation back. Stored as a negative number,
     /// so that the next start goes on with the pace, but need not wait for requests of a predecessor that crashed.
     pub async fn close(&self) -> Result<(), StateError> {
-        self.store.set_gate(&self.name, -Micros::now().0).await
+        let now = self.now();
+        if now.mono < self.inner().not_before {
+            // Nothing was sent, and a crashed predecessor's requests may still be under way: what it left stays.
+            return Ok(());
+        }
+        self.store.set_gate(&self.name, Reserved::at(-now.wall.0)).await
+    }
+
+    /// An attempt behind it was cut off, and its request may still be under way: nothing is sent until it must be over (R11).
+    pub fn cut_off(&self) {
+        let over = self.now().mono.after(self.deadline);
+        let mut inner = self.inner();
+        inner.not_before = inner.not_before.max(over);
     }
 
     fn unless_paused(&self) -> Result<(), Closed> {
@@ -216,7 +236,8 @@ impl Gate {
 impl Inner {
     /// `None`: closed for days.
     fn pace_wait(&mut self, operation: Option<&str>, now: Now) -> Option<Duration> {
-        Some(self.not_before.since(now.mono).max(self.paces.next_grant(operation, now)?))
+        let opens = self.not_before.max(self.held);
+        Some(opens.since(now.mono).max(self.paces.next_grant(operation, now)?))
     }
 
     fn breaker_wait(&self, now: Now) -> Duration {
@@ -228,7 +249,7 @@ impl Inner {
 
     /// Takes the permit if everything still allows it.
     fn grant(&mut self, operation: Option<&str>, now: Now, ask_breaker: bool) -> Option<Option<Pass>> {
-        if now.mono < self.not_before {
+        if now.mono < self.not_before.max(self.held) {
             return None;
         }
         let pass = match ask_breaker.then(|| self.breaker.admit(now.mono)) {

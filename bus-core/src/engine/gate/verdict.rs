@@ -29,12 +29,7 @@ impl Verdict {
         let now = gate.now();
         let mut inner = gate.inner();
         match fault {
-            Some(Fault::Throttled { retry_after }) => {
-                let pause = retry_after.unwrap_or(Duration::from_secs(1)).min(Duration::from_secs(24 * 3600));
-                if !inner.paces.throttled(now, pause) {
-                    inner.not_before = inner.not_before.max(now.mono.after(pause));
-                }
-            }
+            Some(Fault::Throttled { retry_after }) => inner.asked_for_less(now, retry_after),
             None => {
                 if let Some(pacer) = inner.paces.system_mut() {
                     if let Some(took) = self.took {
@@ -50,9 +45,7 @@ impl Verdict {
             }
             Some(_) => {}
         }
-        if let Some(pacer) = inner.paces.system() {
-            gate.metrics.pace_share.with_label_values(&[gate.label.as_str()]).set(pacer.share());
-        }
+        gate.show_share(&inner);
         let pass = self.pass.take();
         let answered = !matches!(fault, Some(Fault::Unavailable | Fault::Ambiguous));
         let change = pass.and_then(|pass| inner.breaker.settle(pass, key, fault, now.mono, fastrand::f64()));

@@ -47,10 +47,12 @@ pub struct Jobs {
 /// A running engine. Dropping it cuts everything off, which loses nothing but may repeat attempts.
 pub struct Running {
     queues: Arc<Queues>,
-    keeper: Job,
+    _keeper: AbortOnDropHandle<()>,
     jobs: Mutex<HashMap<JobName, Job>>,
     incidents: Incidents,
     watch: Watch,
+    /// Parent of every job's own word: what is launched after the end has begun ends at once.
+    closing: CancellationToken,
 }
 
 /// A task and the word that ends it.
@@ -82,9 +84,11 @@ impl Job {
 /// does not fail.
 pub fn start(queues: Vec<QueuePlan>, broker: Arc<dyn Broker>, metrics: Metrics, incidents: Incidents) -> Running {
     let (queues, ready) = Queues::new(queues, broker, metrics);
-    let stop = CancellationToken::new();
-    let keeper = Job::start(Arc::clone(&queues).keep(stop.clone()), stop);
-    Running { queues, keeper, jobs: Mutex::default(), incidents, watch: Watch::new(ready) }
+    let closing = CancellationToken::new();
+    let keep = watched(Arc::clone(&queues).keep(closing.clone()), "queues".to_owned(), incidents.clone());
+    let keeper = tokio::spawn(keep);
+    let (jobs, _keeper) = (Mutex::default(), AbortOnDropHandle::new(keeper));
+    Running { queues, _keeper, jobs, incidents, watch: Watch::new(ready), closing }
 }
 
 impl Running {
@@ -117,7 +121,7 @@ impl Running {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let stop = CancellationToken::new();
+        let stop = self.closing.child_token();
         let ready = self.watch.clone();
         let (work, until) = (run(stop.clone()), stop.clone());
         let waiting = async move {
@@ -154,10 +158,10 @@ impl Running {
         ended.into_iter().all(|clean| clean)
     }
 
-    /// Ends everything within the bound; `true` if nothing had to be cut off.
+    /// Ends everything within the bound; `true` if nothing had to be cut off. What is launched from now on ends at once.
     pub async fn stop(&self, bound: Duration) -> bool {
+        self.closing.cancel();
         let names: Vec<JobName> = self.jobs().keys().cloned().collect();
-        self.keeper.stop.cancel();
         self.end(&names, bound).await
     }
 

@@ -4,10 +4,11 @@ use std::sync::Mutex as Lock;
 use async_trait::async_trait;
 
 use super::*;
-use crate::ports::broker::{BrokerHealth, Deliveries, Depth, PublishError};
+use crate::ports::broker::{BrokerHealth, Deliveries, Depth, NoDepth, PublishError};
 use crate::vocabulary::{Envelope, StreamName};
 
-/// Knows the names of the last declaration, whether it was answered or not; never answers for a queue called `slow`.
+/// Knows the names of the last declaration, whether it was answered or not; never answers for a queue called `slow`, and
+/// crashes for one called `crash`.
 #[derive(Default)]
 struct Plans(Lock<Vec<String>>);
 
@@ -15,6 +16,7 @@ struct Plans(Lock<Vec<String>>);
 impl Broker for Plans {
     async fn declare(&self, plan: &[QueuePlan]) -> Result<(), BrokerError> {
         *self.0.lock().unwrap() = plan.iter().map(|plan| plan.queue.to_string()).collect();
+        assert!(plan.iter().all(|plan| plan.queue.as_str() != "crash"), "a planned crash");
         if plan.iter().any(|plan| plan.queue.as_str() == "slow") {
             std::future::pending::<()>().await;
         }
@@ -33,7 +35,7 @@ impl Broker for Plans {
         Err(BrokerError(format!("there is no queue {queue}")))
     }
 
-    async fn depth(&self, _queue: &QueueName) -> Result<Depth, BrokerError> {
+    async fn depth(&self, _queue: &QueueName) -> Result<Depth, NoDepth> {
         Ok(Depth::default())
     }
 
@@ -68,4 +70,16 @@ async fn a_queue_that_could_not_be_removed_is_not_kept_up() {
     assert!(queues.remove(&plan("old").queue).await.is_err());
     queues.declare(vec![plan("new")], Duration::from_secs(10)).await.unwrap();
     assert_eq!(*broker.0.lock().unwrap(), ["new"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_keeper_that_crashes_is_told() {
+    use crate::engine::incident::{Incidents, Kind};
+    let incidents = Incidents::default();
+    let broker = Arc::new(Plans::default());
+    let running = crate::engine::supervisor::start(vec![plan("crash")], broker, Metrics::new(), incidents.clone());
+    tokio::time::sleep(DEPTH).await;
+    let told: Vec<_> = incidents.list().into_iter().map(|one| (one.kind, one.subject)).collect();
+    assert_eq!(told, [(Kind::JobCrashed, "queues".to_owned())]);
+    drop(running);
 }

@@ -47,7 +47,7 @@ impl Worker {
             Err(DeliveryError { fault: Fault::Ambiguous, .. }) => prepared.parcel.receiver_id.as_deref(),
             Err(_) => return,
         };
-        for change in echo.written(&self.plan.name, &prepared.item.envelope.key, receiver_id) {
+        for change in echo.written(&self.plan.name, &prepared.item.envelope.key, receiver_id, outcome.is_err()) {
             self.pending.push_plain(change);
         }
     }

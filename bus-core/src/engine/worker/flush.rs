@@ -68,6 +68,7 @@ impl Worker {
         match edits::overrule(fate, edited.as_ref()) {
             Fate::Past if item.is_waiting() => self.settle_skipped(item, "repeat"),
             Fate::Past => {
+                self.count_older_epoch(&item);
                 let key = item.envelope.key.clone();
                 if let Some(delivery) = item.into_delivery() {
                     // Its outcome is durable; if the ack fails it comes again and meets the same fence.
@@ -136,6 +137,17 @@ impl Worker {
         self.pending.push(change, After::of(item, true, Some(fence), effect));
     }
 
+    /// What is behind its fence was settled and counted before. Under an older epoch it may also be a message that nobody
+    /// has settled, if two publishers had the stream at once, or the clock was set back when the store was lost (R15).
+    fn count_older_epoch(&self, item: &Item) {
+        let fence = self.fences.get(&item.envelope.key);
+        if fence.is_some_and(|fence| item.seq().epoch < fence.seq.epoch) {
+            let (route, metrics) = (self.plan.name.as_str(), &self.ports.metrics);
+            metrics.settled.with_label_values(&[route, "skipped"]).inc();
+            metrics.skipped.with_label_values(&[route, "older-epoch"]).inc();
+        }
+    }
+
     /// The key's fence raised to the item, everything else as it was.
     pub(super) fn raised(&self, item: &Item) -> Settled {
         let known = self.fences.get(&item.envelope.key);
@@ -196,6 +208,7 @@ impl Worker {
                 drop(delivery.ack().await);
             }
             if let Some(prepared) = after.put_back {
+                self.write_ended(&prepared.item.envelope.key);
                 self.put_back(prepared);
             } else if let (Some(key), true) = (&after.key, after.unlock) {
                 self.lanes.release(key);

@@ -13,7 +13,7 @@ use crate::vocabulary::{MessageId, Moment};
 /// The first look again: what a message waits for is usually on its way already.
 const SOON: Duration = Duration::from_millis(500);
 /// The longest pause between looks. 10 000 rows, all that a route keeps waiting, are then 330 looks a second.
-const SELDOM: Duration = Duration::from_secs(30);
+pub(super) const SELDOM: Duration = Duration::from_secs(30);
 
 /// Since when the messages in hand have been held. At most as many as rows of `waiting` are in hand.
 #[derive(Default)]

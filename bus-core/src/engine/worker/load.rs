@@ -1,11 +1,11 @@
 //! Rows that a task hands over (L2 to L5, L8): they enter `waiting` in the order of this worker's commits.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
 use super::pending::{After, Effect};
+use super::told::Told;
 use super::{Delivered, Worker};
 use crate::ports::journal::Deed;
 use crate::ports::state::{Change, HoldReason};
@@ -27,32 +27,6 @@ pub struct Load {
     pub reply: oneshot::Sender<Vec<bool>>,
 }
 
-/// What [`Load::reply`] waits for, and what it is to hear.
-type Answer = (oneshot::Sender<Vec<bool>>, Vec<bool>);
-
-/// Answers when the last of its rows is on disk. Dropped before that with the worker, it answers nothing.
-#[derive(Debug)]
-pub(super) struct Told {
-    left: AtomicUsize,
-    answer: Mutex<Option<Answer>>,
-}
-
-impl Told {
-    pub fn one_is_durable(&self) {
-        if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.answer();
-        }
-    }
-
-    fn answer(&self) {
-        let answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some((reply, taken)) = answer {
-            // The task may have gone; its rows are in the line all the same.
-            let _ = reply.send(taken);
-        }
-    }
-}
-
 impl Worker {
     pub(super) async fn take_in(&mut self, load: Load) {
         let Load { envelopes, again, share, who, reply } = load;
@@ -64,7 +38,7 @@ impl Worker {
         }
         let taken: Vec<bool> = envelopes.iter().map(|envelope| self.may_enter(envelope)).collect();
         let left = taken.iter().filter(|taken| **taken).count();
-        let told = Arc::new(Told { left: AtomicUsize::new(left), answer: Mutex::new(Some((reply, taken.clone()))) });
+        let told = Arc::new(Told::new(left, reply, taken.clone()));
         if left == 0 {
             return told.answer();
         }

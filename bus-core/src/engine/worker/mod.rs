@@ -29,6 +29,7 @@ mod pending;
 mod rehearsal;
 mod requires;
 mod share;
+mod told;
 mod verdict;
 mod waiting;
 
@@ -353,7 +354,6 @@ impl Worker {
         let metrics = &self.ports.metrics;
         metrics.in_flight.with_label_values(&[route]).set(self.in_hand() as i64);
         metrics.waiting.with_label_values(&[route]).set(self.index.rows() as i64);
-        metrics.dead.with_label_values(&[route]).set(self.index.dead() as i64);
         let (next_run, running_since) = self.collecting.times();
         self.status.send_if_modified(|status| {
             let now = RouteStatus {

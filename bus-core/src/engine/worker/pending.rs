@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::item::{Item, Prepared};
-use super::load::Told;
+use super::told::Told;
 use crate::engine::incident::{Incidents, Kind};
 use crate::policy::{Jitter, RetryPolicy};
 use crate::ports::broker::Delivery;

@@ -77,7 +77,11 @@ impl Worker {
             (Disposition::DeadLetter, Err(error)) if may_split(&error, idempotency, company) => {
                 // One of them may have spoilt it for the others: halved until each has a verdict of its own.
                 prepared.most = prepared.most.min(company.size / 2);
-                self.send_again(prepared);
+                if error.fault == Fault::Ambiguous && self.ports.echo.is_some() {
+                    self.send_again_when_remembered(prepared);
+                } else {
+                    self.send_again(prepared);
+                }
             }
             (Disposition::RetrySystem | Disposition::SlowDown { .. }, _) => self.send_again(prepared),
             (Disposition::RetryKey { after }, _) => {
@@ -139,6 +143,13 @@ impl Worker {
             return;
         }
         // The next attempt marks again, so the mark must be gone durably before it: else the two writes could cross.
+        let change = Change::Unmark { id: prepared.item.envelope.id };
+        self.pending.push(change, After { put_back: Some(prepared), ..After::default() });
+    }
+
+    /// It may have been applied: until that is durable the write is under way for the route that carries the entity back (E5).
+    fn send_again_when_remembered(&mut self, prepared: Prepared) {
+        // Behind what `remember_write` has noted, in the same transaction; where a repeat does no harm there is no mark.
         let change = Change::Unmark { id: prepared.item.envelope.id };
         self.pending.push(change, After { put_back: Some(prepared), ..After::default() });
     }

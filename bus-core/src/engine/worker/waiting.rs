@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::held::SELDOM;
 use super::item::{Item, Origin};
 use super::share::Share;
 use super::{Delivered, Worker};
@@ -15,6 +16,9 @@ use crate::vocabulary::{Key, Moment, Seq};
 const IN_HAND: usize = 256;
 /// Of rows that are read at a time, and so about of those in hand: a few hundred large records are no memory of a worker.
 const READ_BYTES: usize = 16 * 1024 * 1024;
+/// A clock is put right by less than this all the time: a row that is further ahead than its longest wait by no more is left
+/// to its time.
+const SLACK: Duration = Duration::from_secs(60);
 /// Pause between looks while nothing is due.
 const IDLE: Duration = Duration::from_millis(200);
 
@@ -137,7 +141,9 @@ impl Worker {
             return;
         }
         let limit = in_hand + most;
-        let rows = match self.ports.store.waiting(&self.plan.name, Moment::now(), limit, READ_BYTES).await {
+        // Retries wait, and looks at what a message waits for; nothing else puts a row off.
+        let longest = self.plan.retry.max.max(SELDOM).saturating_add(SLACK);
+        let rows = match self.ports.store.waiting(&self.plan.name, Moment::now(), longest, limit, READ_BYTES).await {
             Ok(rows) => rows,
             Err(error) => {
                 self.store_failed(&error);

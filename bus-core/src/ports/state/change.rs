@@ -94,6 +94,8 @@ pub enum Change {
         print: ContentHash,
         /// When the attempt began.
         began: Moment,
+        /// Whether the receiver has taken it is not known.
+        in_doubt: bool,
     },
     /// Writes of a key that began before this moment cannot come back to this route any more.
     ForgetWrites {

@@ -67,6 +67,9 @@ pub struct DeadFilter {
     pub until: Option<Moment>,
     /// At most so many (the newest); 0 means 1000.
     pub limit: usize,
+    /// Only what a line of a list shows: the body of the envelope is left empty, what was sent, answered and edited is left
+    /// out. A hundred thousand letters may be gigabytes.
+    pub brief: bool,
 }
 
 /// How far a replay goes.

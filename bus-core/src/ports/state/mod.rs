@@ -10,13 +10,17 @@
 //! | `route.rs` | where a worker stands: fences, rows of `waiting` |
 //! | `change.rs` | what a worker commits |
 //! | `dead.rs` | dead letters and their replay |
-//! | `outbox.rs` | how far behind a subscriber is |
+//! | `gate.rs` | what was reserved of a system's pace |
+//! | `outbox.rs` | what a subscriber finds, and how far behind it is |
 
 mod change;
 mod dead;
 mod feed;
+mod gate;
 mod outbox;
 mod route;
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -26,7 +30,8 @@ use crate::vocabulary::{
 pub use change::{Applied, Change, HoldReason, Settlement};
 pub use dead::{DeadFilter, DeadLetter, DeadRow, Replay, ReplayMode, Replayed};
 pub use feed::{FeedState, Published, ScanTotals, SealedBatch};
-pub use outbox::Backlog;
+pub use gate::Reserved;
+pub use outbox::{Backlog, Page, Taken};
 pub use route::{RouteCounts, RouteState, Settled, WaitingRow};
 
 /// Cursors, fences, waiting rows, dead letters, attempt marks, gates and outboxes.
@@ -34,9 +39,9 @@ pub use route::{RouteCounts, RouteState, Settled, WaitingRow};
 pub trait StateStore: Send + Sync {
     // --- capture -------------------------------------------------------------------------------------------------
 
-    /// Raises the feed's epoch, then loads cursor and sealed batch, in one transaction (R3). From now on writes
-    /// with an older epoch are refused.
-    async fn open_feed(&self, feed: &FeedName) -> Result<FeedState, StateError>;
+    /// Raises the feed's epoch above that of every feed, and to `now` at least (R15), then loads cursor and sealed batch, in
+    /// one transaction (R3). From now on writes with an older epoch are refused.
+    async fn open_feed(&self, feed: &FeedName, now: Moment) -> Result<FeedState, StateError>;
 
     /// What was last published of each key, in order of `keys`.
     async fn published(&self, stream: &StreamName, keys: &[Key]) -> Result<Vec<Option<Published>>, StateError>;
@@ -54,7 +59,8 @@ pub trait StateStore: Send + Sync {
 
     // --- comparison scans (progress is not durable: a crash starts the scan again) -------------------------------
 
-    /// Forgets what an earlier scan of the stream had seen.
+    /// Forgets what an earlier scan of the stream had seen. What follows fails, with [`StateError::Failed`], if the scan has
+    /// not begun, or if what it had seen is lost; then it has to begin anew.
     async fn scan_begin(&self, stream: &StreamName) -> Result<(), StateError>;
     /// Notes keys as seen.
     async fn scan_seen(&self, stream: &StreamName, keys: &[Key]) -> Result<(), StateError>;
@@ -80,11 +86,14 @@ pub trait StateStore: Send + Sync {
     /// same time share one disk flush.
     async fn commit(&self, route: &RouteName, changes: Vec<Change>) -> Result<Vec<Applied>, StateError>;
 
-    /// Waiting rows whose time has come, in line order: at most `limit`, and none behind the one that reaches `bytes`.
+    /// Waiting rows whose time has come, in line order: at most `limit`, and none behind the one that reaches `bytes`. The
+    /// time of a row that lies further ahead than `longest`, the longest that any row waits, was set by a clock that has been
+    /// put back since: it has come, unless another row of its key has to wait.
     async fn waiting(
         &self,
         route: &RouteName,
         now: Moment,
+        longest: Duration,
         limit: usize,
         bytes: usize,
     ) -> Result<Vec<WaitingRow>, StateError>;
@@ -106,32 +115,31 @@ pub trait StateStore: Send + Sync {
 
     // --- gates ---------------------------------------------------------------------------------------------------
 
-    /// The moment until which sends to the system may have begun (reserved ahead), in microseconds since 1970;
-    /// negative after a clean stop, when none of them can still be under way.
-    async fn gate(&self, name: &GateName) -> Result<Option<i64>, StateError>;
+    /// What was reserved last.
+    async fn gate(&self, name: &GateName) -> Result<Option<Reserved>, StateError>;
     /// Reserves, or on a clean stop gives back.
-    async fn set_gate(&self, name: &GateName, horizon: i64) -> Result<(), StateError>;
+    async fn set_gate(&self, name: &GateName, reserved: Reserved) -> Result<(), StateError>;
 
     // --- outboxes of HTTP subscribers ----------------------------------------------------------------------------
 
-    /// Appends in order; positions rise. An envelope that is not newer than the last appended one of its key is skipped.
+    /// A run of the bus begins: the positions that it gives are above all given before, and above `now` in microseconds
+    /// since 1970. So a position that another life of the store has given lies below or above everything given by this one.
+    async fn outbox_begin(&self, name: &SubscriptionName, now: Moment) -> Result<(), StateError>;
+    /// Appends in order; positions rise, within a run by one. An envelope that is not newer than the last appended one of its key is skipped.
     async fn outbox_append(&self, name: &SubscriptionName, envelopes: &[Envelope]) -> Result<(), StateError>;
-    /// Messages after a position, in order.
+    /// Everything up to `position` was taken, if it ever was given. Of a position between two runs, everything before the
+    /// later one.
+    async fn outbox_take(&self, name: &SubscriptionName, position: u64) -> Result<Taken, StateError>;
+    /// Messages after a position, in order: at most `limit`, and none behind the one that reaches `bytes`.
     async fn outbox_read(
         &self,
         name: &SubscriptionName,
         after: u64,
         limit: usize,
-    ) -> Result<Vec<(u64, Envelope)>, StateError>;
-    /// Everything up to `position` was taken; also drops what is older than `oldest` or over `bytes`, and says how many
-    /// of those had not been taken.
-    async fn outbox_trim(
-        &self,
-        name: &SubscriptionName,
-        position: u64,
-        oldest: Moment,
-        bytes: u64,
-    ) -> Result<u64, StateError>;
+        bytes: usize,
+    ) -> Result<Page, StateError>;
+    /// Drops what is older than `oldest`, and the oldest over `bytes`. Says how many that were.
+    async fn outbox_trim(&self, name: &SubscriptionName, oldest: Moment, bytes: u64) -> Result<u64, StateError>;
     /// Backlog for status and metrics.
     async fn outbox_backlog(&self, name: &SubscriptionName) -> Result<Backlog, StateError>;
 

@@ -40,7 +40,7 @@ pub(super) async fn rows(bus: &Bus, choice: &DeadChoice, limit: usize) -> anyhow
         Answer::NotRunning => {
             let route = choice.route.as_deref().map(RouteName::new).transpose()?;
             let DeadChoice { key, group, from, to, .. } = choice.clone();
-            let filter = DeadFilter { id: None, route, key, group, from, to, since, until, limit };
+            let filter = DeadFilter { id: None, route, key, group, from, to, since, until, limit, brief: true };
             let state = SqliteState::new(Database::open_readonly(&bus.state)?);
             Ok(state.dead_letters(&filter).await?.iter().map(dead_summary).collect())
         }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use axum::Router;
 use axum::extract::{Request as Asked, State};
 use axum::response::{IntoResponse, Response};
-use bus_core::vocabulary::{ContentHash, Envelope, Key, MessageId, Secret, Seq, StreamName};
+use bus_core::vocabulary::{ContentHash, Envelope, Key, MessageId, Moment, Secret, Seq, StreamName};
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;

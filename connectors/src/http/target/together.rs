@@ -7,7 +7,8 @@ use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
-use super::{Composed, HttpTarget, answered, closed, rejected};
+use super::{Composed, HttpTarget, answered, rejected};
+use crate::closed;
 use crate::http::answer::{Answer, excerpt};
 use crate::http::batch::{Batch, Said, Verdicts, text};
 use crate::http::classify;
@@ -49,7 +50,7 @@ impl HttpTarget {
         };
         let _permit = match permits.take().await {
             Ok(permit) => permit,
-            Err(error) => return all(closed(error)),
+            Err(error) => return all(closed::unsent(error)),
         };
         let what = match parcels.len() {
             1 => format!("{} {}", request.method, request.path.as_str()),

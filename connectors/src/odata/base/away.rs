@@ -31,7 +31,7 @@ impl Away {
                 (self.since, self.closed) = (None, false);
             }
             Some(Failed::Trouble(trouble)) if trouble.cause == Cause::Maintenance => self.closed = true,
-            Some(Failed::Trouble(trouble)) if trouble.cause != Cause::Gateway => {}
+            Some(Failed::Trouble(trouble)) if !trouble.may_be_away() => {}
             Some(Failed::Broken(_)) => {}
             Some(Failed::Trouble(_) | Failed::Wire { .. }) => drop(self.since.get_or_insert(now)),
         }
@@ -55,7 +55,7 @@ mod tests {
     use crate::echo::Credentials;
 
     fn trouble(status: u16, body: &str) -> Failed {
-        Failed::Trouble(Trouble::read(status, body.as_bytes(), &Credentials::default()))
+        Failed::Trouble(Trouble::read(status, None, body.as_bytes(), &Credentials::default()))
     }
 
     #[test]

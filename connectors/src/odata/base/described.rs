@@ -6,10 +6,12 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use bus_core::ports::permits::Permits;
 use reqwest::Method;
 use tempfile::NamedTempFile;
 
 use super::{Base, Failed};
+use crate::closed;
 use crate::odata::metadata::{self, MetadataError};
 use crate::odata::model::Model;
 
@@ -39,16 +41,31 @@ impl Known {
 
 impl Base {
     /// What the base publishes: for an hour as it was read last, a restart included; asked for again after that, or when
-    /// `fresh` says so.
-    pub async fn model(&self, fresh: bool) -> Result<Arc<Model>, Failed> {
-        let mut known = self.shared.model.lock().await;
-        if !fresh && known.model.is_none() {
-            known.model = self.kept().await;
+    /// `fresh` says so. Only then it takes a permit.
+    pub async fn model(&self, fresh: bool, permits: &Permits) -> Result<Arc<Model>, Failed> {
+        if let Some(model) = self.holding(&mut *self.shared.model.lock().await, fresh).await {
+            return Ok(model);
         }
-        if let (Some(model), false) = (known.model(), fresh || self.may_be_updated()) {
-            return Ok(Arc::clone(model));
+        // Not under the lock, which everybody needs who works in this base.
+        let closed = |closed| Failed::Wire { error: closed::unread(closed), sent: false };
+        let _permit = permits.take().await.map_err(closed)?;
+        let mut known = self.shared.model.lock().await;
+        // Somebody else may have asked meanwhile.
+        if let Some(model) = self.holding(&mut known, fresh).await {
+            return Ok(model);
         }
         self.renew(&mut known).await
+    }
+
+    /// What is known and still holds, unless it has to be `fresh`.
+    async fn holding(&self, known: &mut Known, fresh: bool) -> Option<Arc<Model>> {
+        if fresh {
+            return None;
+        }
+        if known.model.is_none() {
+            known.model = self.kept().await;
+        }
+        known.model().filter(|_| !self.may_be_updated()).map(Arc::clone)
     }
 
     async fn renew(&self, known: &mut Known) -> Result<Arc<Model>, Failed> {

@@ -7,9 +7,8 @@ use bytes::Bytes;
 use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 
-use super::{Answer, Base, Failed, REFUSAL_BYTES, cut, wire};
+use super::{Answer, Base, Failed, cut, wire};
 use crate::odata::model::Model;
-use crate::odata::trouble::Trouble;
 use crate::tape::Track;
 
 /// `ОбменДанными.Загрузка` of the objects that are written.
@@ -59,8 +58,7 @@ impl Base {
             let mut answer =
                 Answer { response, begun: None, timeout: self.timeout, _session: session, track: Track::default() };
             if !status.is_success() {
-                let body = answer.up_to(REFUSAL_BYTES).await;
-                return Err(Failed::Trouble(Trouble::read(status.as_u16(), &body, &self.credentials)));
+                return Err(answer.refusal(&[], &self.credentials).await);
             }
             let mut body = Vec::new();
             while let Some(chunk) = answer.chunk().await? {
@@ -73,7 +71,7 @@ impl Base {
             let text = String::from_utf8_lossy(&body[..body.len().min(256)]);
             let text = text.trim_start_matches('\u{feff}').trim_start();
             if crate::http::is_page(text) || text.starts_with("<m:error") || text.starts_with("{\"odata.error") {
-                return Err(Failed::Trouble(Trouble::read(status.as_u16(), &body, &self.credentials)));
+                return Err(answer.refusal(&body, &self.credentials).await);
             }
             Ok(Bytes::from(body))
         };

@@ -5,6 +5,7 @@
 //! | no connection, no session of ours | unavailable | unavailable |
 //! | cut, timed out | unavailable | ambiguous: read back |
 //! | maintenance | unavailable | unavailable: nothing was begun |
+//! | 429, 503 with `Retry-After` | throttled | throttled: nothing was begun |
 //! | no licence, 406 | throttled | throttled: nothing was begun |
 //! | 401, 403, not published, a page of somebody else | misconfigured | misconfigured |
 //! | locked by somebody, a conflict of locks | unavailable | busy |
@@ -52,7 +53,7 @@ fn fault(trouble: &Trouble, writes: bool) -> Fault {
     let locked = ["блокиров", "заблокирован", "lock conflict", "locked"].iter().any(|word| said.contains(word));
     match trouble.cause {
         Cause::Maintenance => Fault::Unavailable,
-        Cause::Licence | Cause::Sessions => Fault::Throttled { retry_after: None },
+        Cause::Licence | Cause::Sessions | Cause::Less => Fault::Throttled { retry_after: trouble.retry_after },
         Cause::SignIn | Cause::Rights | Cause::NotPublished | Cause::Foreign => Fault::Misconfigured,
         Cause::Failure if locked && trouble.code.is_some() && writes => Fault::Busy,
         Cause::Failure if said.contains("нельзя сравнивать") => Fault::Misconfigured,
@@ -90,11 +91,12 @@ mod tests {
             (500, said("-1", "Поле не заполнено"), Fault::Unavailable, Fault::Rejected),
             (500, said("-1", "Нельзя сравнивать поля"), Fault::Misconfigured, Fault::Misconfigured),
             (500, "<html>1C:Enterprise 8 application error</html>".into(), Fault::Unavailable, Fault::Ambiguous),
+            (429, String::new(), throttled, throttled),
             (502, String::new(), Fault::Unavailable, Fault::Ambiguous),
             (503, String::new(), Fault::Unavailable, Fault::Unavailable),
             (200, "<html>Вход</html>".into(), Fault::Misconfigured, Fault::Misconfigured),
         ] {
-            let failed = Failed::Trouble(Trouble::read(status, body.as_bytes(), &Credentials::default()));
+            let failed = Failed::Trouble(Trouble::read(status, None, body.as_bytes(), &Credentials::default()));
             for (writes, expected) in [(false, reading), (true, writing)] {
                 assert_eq!(error(&failed, writes, String::new()).fault, expected, "{status} {body} {writes}");
             }

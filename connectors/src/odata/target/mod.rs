@@ -3,6 +3,7 @@
 //! | file | idea |
 //! |---|---|
 //! | `mod.rs` | one attempt: find, write, post, and read back where the outcome is unknown |
+//! | `find.rs`, `post.rs`, `delete.rs` | these steps |
 //! | `options.rs` | what an operator may say |
 //! | `place.rs` | what kind of thing a set holds, and the key of a record in it |
 //! | `body.rs` | the record as 1C takes it, or why it would not |
@@ -17,8 +18,11 @@
 mod body;
 mod classify;
 mod compare;
+mod delete;
+mod find;
 mod options;
 mod place;
+mod post;
 mod requests;
 
 pub use options::{Gone, Posting, Write};
@@ -32,11 +36,11 @@ use bus_core::ports::source::SystemReport;
 use bus_core::ports::target::{Parcel, Target};
 use bus_core::vocabulary::{DeliveryError, Fault, Operation, Receipt};
 use reqwest::Method;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::in_turn::in_turn;
 
-use super::address::{equals, option, path};
+use super::address::path;
 use super::base::Base;
 use super::model::{Model, Type};
 use super::options::BaseOptions;
@@ -52,14 +56,6 @@ pub struct OdataTarget {
     timeout: Duration,
     zone: Option<chrono_tz::Tz>,
     write: Write,
-}
-
-/// An object that is there.
-struct Found {
-    /// Between the parentheses of its address.
-    key: String,
-    reference: Option<String>,
-    posted: bool,
 }
 
 /// What one attempt knows.
@@ -203,152 +199,6 @@ impl OdataTarget {
         }
     }
 
-    /// What is there now; `None` where that cannot be told.
-    async fn read_back(
-        &self,
-        at: &Attempt<'_>,
-        key: Option<&str>,
-        body: &Map<String, Value>,
-    ) -> Option<Map<String, Value>> {
-        let key = match (key, at.form) {
-            (Some(key), _) => key.to_owned(),
-            (None, Form::Object) => self.look_up(at).await.ok().flatten()?.key,
-            (None, _) => place::key(at.of, at.form, body).ok()?,
-        };
-        at.requests.read(&format!("{}?$format=json", self.address(Some(&key)))).await.ok()
-    }
-
-    /// The object of the message's key. The reference that an earlier answer gave is tried first: it needs no search.
-    async fn find(&self, at: &Attempt<'_>) -> Result<Option<Found>, DeliveryError> {
-        let known = match &self.write.by {
-            None => {
-                let key = at.parcel.envelope.key.as_str();
-                let wrong =
-                    || rejected("the key is no reference of 1C; say `by`, the attribute that holds it".to_owned());
-                Some(place::reference(key).ok_or_else(wrong)?)
-            }
-            Some(_) => at.parcel.receiver_id.as_deref().and_then(place::reference),
-        };
-        if let Some(key) = known {
-            match at.requests.read(&format!("{}?$format=json", self.address(Some(&key)))).await {
-                Ok(object) => return Ok(Some(found(&object, key))),
-                Err(failure) if failure.is_missing() && self.write.by.is_none() => return Ok(None),
-                // It was deleted in 1C; there may be another one.
-                Err(failure) if failure.is_missing() => {}
-                Err(failure) => return Err(failure.error(false)),
-            }
-        }
-        self.look_up(at).await
-    }
-
-    /// By the attribute that holds the key.
-    async fn look_up(&self, at: &Attempt<'_>) -> Result<Option<Found>, DeliveryError> {
-        let Some(by) = &self.write.by else { return Ok(None) };
-        let filter = equals(at.of, by, at.parcel.envelope.key.as_str()).map_err(rejected)?;
-        let address = format!("{}?$format=json&$top=2&$filter={}", self.address(None), option(&filter));
-        let list = at.requests.read(&address).await.map_err(|failure| failure.error(false))?;
-        let Some(Value::Array(objects)) = list.get("value") else {
-            return Err(DeliveryError::new(Fault::Unavailable, "the answer of 1C is no list of objects"));
-        };
-        match objects.as_slice() {
-            [] => Ok(None),
-            [Value::Object(object)] => {
-                let reference = object.get("Ref_Key").and_then(Value::as_str).and_then(place::reference);
-                let key = reference.ok_or_else(|| misconfigured(format!("{} gives no references", self.write.set)))?;
-                Ok(Some(found(object, key)))
-            }
-            _ => Err(rejected(format!(
-                "{} has several objects with this key in {by}: remove all but one",
-                self.write.set
-            ))),
-        }
-    }
-
-    /// Never by GET: 1C would execute it too, and everybody on the way may repeat a GET.
-    async fn post(&self, at: &Attempt<'_>, reference: &str, record: &Map<String, Value>) -> Result<(), DeliveryError> {
-        if at.of.property("Posted").is_none() {
-            return Ok(());
-        }
-        let wanted = match self.write.post {
-            Posting::Leave => return Ok(()),
-            Posting::Post => true,
-            Posting::Unpost => false,
-            Posting::Follow => match record.get("Posted") {
-                Some(Value::Bool(posted)) => *posted,
-                _ => return Ok(()),
-            },
-        };
-        let key = place::reference(reference).ok_or_else(|| misconfigured("1C gave no reference".to_owned()))?;
-        self.set_posted(at, &key, wanted).await
-    }
-
-    async fn set_posted(&self, at: &Attempt<'_>, key: &str, posted: bool) -> Result<(), DeliveryError> {
-        let what = if posted { "Post?PostingModeOperational=false" } else { "Unpost" };
-        let address = format!("{}/{what}", self.address(Some(key)));
-        let Err(failure) = at.requests.write(Method::POST, &address, None).await else { return Ok(()) };
-        let error = failure.error(true);
-        if error.fault != Fault::Ambiguous {
-            return Err(error);
-        }
-        // To post again what is posted does no harm, and moves the registers to what is written.
-        let now = at.requests.read(&format!("{}?$format=json", self.address(Some(key)))).await;
-        match now {
-            Ok(object) if !posted && object.get("Posted") == Some(&Value::Bool(false)) => Ok(()),
-            _ => Err(error),
-        }
-    }
-
-    async fn delete(&self, at: &Attempt<'_>, record: &Map<String, Value>) -> Result<Receipt, DeliveryError> {
-        let done = Receipt { receiver_id: None, status: Some(200) };
-        match (at.form, self.write.gone) {
-            (_, None) => Err(rejected("the record is gone, but the route has no on_delete".to_owned())),
-            (Form::Constant, _) => Err(rejected("a constant cannot be deleted".to_owned())),
-            (Form::RecordSet, _) => {
-                let key = place::key(at.of, at.form, record).map_err(rejected)?;
-                let mut empty = Map::new();
-                empty.insert("RecordSet".to_owned(), json!([]));
-                self.put(at, Method::PATCH, Some(&key), &empty).await.map(|_| done)
-            }
-            (Form::Record, _) => {
-                let key = place::key(at.of, at.form, record).map_err(rejected)?;
-                self.remove(at, &key).await.map(|()| done)
-            }
-            (Form::Object, Some(gone)) => {
-                let Some(found) = self.find(at).await? else { return Ok(done) };
-                if gone == Gone::Delete {
-                    self.remove(at, &found.key).await?;
-                    return Ok(done);
-                }
-                // 1C marks no posted document.
-                if found.posted {
-                    self.set_posted(at, &found.key, false).await?;
-                }
-                let mut mark = Map::new();
-                mark.insert("DeletionMark".to_owned(), true.into());
-                self.put(at, Method::PATCH, Some(&found.key), &mark).await?;
-                Ok(Receipt { receiver_id: found.reference, ..done })
-            }
-        }
-    }
-
-    /// What is not there was deleted: that was the aim.
-    async fn remove(&self, at: &Attempt<'_>, key: &str) -> Result<(), DeliveryError> {
-        let address = self.address(Some(key));
-        let failure = match at.requests.write(Method::DELETE, &address, None).await {
-            Ok(_) => return Ok(()),
-            Err(failure) if failure.is_missing() => return Ok(()),
-            Err(failure) => failure,
-        };
-        let error = failure.error(true);
-        if error.fault == Fault::Ambiguous
-            && let Err(now) = at.requests.read(&format!("{address}?$format=json")).await
-            && now.is_missing()
-        {
-            return Ok(());
-        }
-        Err(error)
-    }
-
     fn address(&self, key: Option<&str>) -> String {
         let key = key.map(|key| format!("({key})")).unwrap_or_default();
         format!("/{}", path(&format!("{}{key}", self.write.set)))
@@ -359,7 +209,8 @@ impl OdataTarget {
 impl Target for OdataTarget {
     async fn check(&self) -> Result<SystemReport, DeliveryError> {
         let begun = Instant::now();
-        let model = self.base.model(true).await.map_err(|failed| Failure::of(failed, "GET /$metadata").error(false))?;
+        let model = self.base.model(true, &Permits::unbounded()).await;
+        let model = model.map_err(|failed| Failure::of(failed, "GET /$metadata").error(false))?;
         self.described(&model)?;
         let latency = begun.elapsed();
         // Nothing short of writing tells.
@@ -381,11 +232,6 @@ impl Target for OdataTarget {
     fn deadline(&self) -> Duration {
         self.timeout + ABORT
     }
-}
-
-fn found(object: &Map<String, Value>, key: String) -> Found {
-    let reference = object.get("Ref_Key").and_then(Value::as_str).map(str::to_owned);
-    Found { key, reference, posted: object.get("Posted") == Some(&Value::Bool(true)) }
 }
 
 fn rejected(message: String) -> DeliveryError {

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bus_core::ports::permits::{Permit, Permits};
-use bus_core::vocabulary::{DeliveryError, Fault, Moment};
+use bus_core::vocabulary::DeliveryError;
 use reqwest::Method;
 use serde_json::{Map, Value};
 
 use super::classify;
+use crate::closed;
 use crate::odata::base::{Base, Failed, Sent};
 use crate::odata::model::Model;
 
@@ -64,10 +65,7 @@ impl Failure {
 
 impl Requests<'_> {
     async fn permit(&self) -> Result<Permit, DeliveryError> {
-        self.permits.take().await.map_err(|closed| {
-            let retry_after = closed.until.map(|until| Moment::now().until(until));
-            DeliveryError::new(Fault::Throttled { retry_after }, closed.to_string())
-        })
+        self.permits.take().await.map_err(closed::unsent)
     }
 
     /// What the base publishes; mostly known from before.
@@ -76,7 +74,9 @@ impl Requests<'_> {
             return Ok(model);
         }
         let _permit = self.permit().await?;
-        self.base.model(false).await.map_err(|failed| Failure::of(failed, "GET /$metadata").error(false))
+        // Taken already: it is counted as a delivery.
+        let model = self.base.model(false, &Permits::unbounded()).await;
+        model.map_err(|failed| Failure::of(failed, "GET /$metadata").error(false))
     }
 
     /// Changes nothing.

@@ -45,10 +45,10 @@ impl Ahead {
     }
 }
 
-/// A condition around the operator's query, and what is bound in it.
+/// What follows the operator's query in the statement around it, a condition or an order, and what is bound in it.
 #[derive(Default)]
 pub(super) struct Within {
-    pub condition: String,
+    pub tail: String,
     pub values: Vec<String>,
 }
 
@@ -60,7 +60,7 @@ pub(super) async fn declare(
     within: Within,
 ) -> Result<(), SourceError> {
     let statement = rows::statement(shape, asked.options, asked.query);
-    let sql = format!("DECLARE bus NO SCROLL CURSOR FOR {statement}{}", within.condition);
+    let sql = format!("DECLARE bus NO SCROLL CURSOR FOR {statement}{}", within.tail);
     let start = shape.cursor.is_some().then_some(start);
     let bound: Vec<&str> = start.into_iter().chain(within.values.iter().map(String::as_str)).collect();
     session.track = Tape::request(asked.options.tape.as_ref(), || format!("{sql}\n-- bound: {}", bound.join(", ")));

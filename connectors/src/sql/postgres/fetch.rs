@@ -14,7 +14,7 @@ use super::session::{self, Session, broken, text};
 use super::shape::{CursorType, Shape, Step};
 use super::{Postgres, rows};
 use crate::sql::asked::Asked;
-use crate::sql::page::{Flow, Page, not_ordered};
+use crate::sql::page::{Flow, Page, not_ordered, order_by};
 use crate::sql::position::{Pending, Position};
 use crate::sql::row::quoted;
 use crate::sql::{CursorColumn, Overlap};
@@ -170,7 +170,7 @@ async fn read_page(
     start: &str,
     limit: BatchLimit,
 ) -> Result<(Page<String>, bool), SourceError> {
-    declare(session, asked, shape, start, Within::default()).await?;
+    declare(session, asked, shape, start, Within { tail: order_by(&column.column), ..Within::default() }).await?;
     let mut page = Page::new(limit);
     let mut ahead = Ahead::default();
     loop {
@@ -189,7 +189,8 @@ async fn read_page(
     }
 }
 
-/// The server compares: in its own order, for every type alike. Returns the highest value read so far.
+/// The server compares: in its own order, for every type alike. Returns the highest value read so far. That the values
+/// rise is what the statement asks for; where they do not, a value is not what its text says, and nothing may be passed over.
 async fn order(
     session: &mut Session,
     cursor: &CursorType,

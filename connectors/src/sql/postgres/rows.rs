@@ -14,8 +14,7 @@ use crate::sql::row::{self, Row, Unfit, quoted};
 /// Texts that are no JSON numbers.
 const NOT_NUMBERS: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
 
-/// Each column as JSON text, then what is wanted as plain text, the cursor and whether it lies above the start. The
-/// operator's ORDER BY carries through a plain projection; `page` checks that it did.
+/// Each column as JSON text, then what is wanted as plain text, the cursor and whether it lies above the start.
 pub(super) fn statement(shape: &Shape, options: &Options, query: &Query) -> String {
     let json = shape.columns.iter().map(|column| {
         let name = format!("q.{}", quoted(&column.name));

@@ -104,7 +104,7 @@ impl Within {
             condition.push_str(&format!(" AND q.{}::text = ${}", quoted(name), first + 2));
             values.push(entity.to_owned());
         }
-        Ok(Self { condition, values })
+        Ok(Self { tail: condition, values })
     }
 }
 

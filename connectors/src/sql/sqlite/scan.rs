@@ -9,7 +9,10 @@ use bus_core::vocabulary::Period;
 use rusqlite::ToSql;
 use tokio::sync::mpsc;
 
-use super::{Shape, classify, noted, open};
+use super::classify;
+use super::fetch::noted;
+use super::file::open;
+use super::shape::Shape;
 use crate::sql::asked::Asked;
 use crate::sql::row::{Content, quoted};
 use crate::sql::{Options, query::Query};
@@ -102,7 +105,7 @@ fn read(
         values.extend(entity.iter().map(|entity| entity as &dyn ToSql));
     }
     // One statement sees one snapshot.
-    let mut track = noted(options, query, query.takes_cursor().then_some(&minimum));
+    let mut track = noted(options, &query.with("?1"), query.takes_cursor().then_some(&minimum));
     let mut rows = statement.query(values.as_slice()).map_err(|error| classify::error(&error))?;
     while let Some(row) = rows.next().map_err(|error| classify::error(&error))? {
         shape.tell(row, &mut track);

@@ -147,14 +147,39 @@ async fn a_value_that_cannot_be_carried_is_shown_and_the_row_keeps_its_name() {
 }
 
 #[tokio::test]
-async fn a_query_that_is_not_ordered_is_refused() {
-    let shop = shop("CREATE TABLE t (id INTEGER, at INTEGER); INSERT INTO t VALUES (1, 2), (2, 1)");
-    let mut source = source(&shop, "SELECT id, at FROM t WHERE at >= :cursor", Some(("at", Overlap::None)));
-    let error = source.fetch(None, LIMIT, &Permits::unbounded()).await.unwrap_err();
-    assert_eq!(error.fault, SourceFault::Misconfigured);
-    assert!(error.message.contains("ORDER BY at"), "{error}");
-    let report = source.check().await.unwrap();
-    assert!(report.version.starts_with("SQLite 3") && report.remarks[0].contains("ORDER BY"), "{report:?}");
+async fn no_row_is_passed_over_whatever_the_query_orders_by() {
+    let shop = shop("CREATE TABLE t (id INTEGER, at INTEGER)");
+    // In the order of `id`, the third row lies behind the first page's end and below its last value.
+    for (id, at) in [(1, 10), (2, 20), (3, 30), (4, 5), (5, 40), (6, 40), (7, 1)] {
+        shop.connection.execute("INSERT INTO t VALUES (?1, ?2)", [id, at]).unwrap();
+    }
+    for end in ["", " ORDER BY id", " ORDER BY at DESC", " -- to the end"] {
+        let query = format!("SELECT id, t.at FROM t WHERE at >= :cursor{end}");
+        let mut source = source(&shop, &query, Some(("at", Overlap::None)));
+        let report = source.check().await.unwrap();
+        assert!(report.version.starts_with("SQLite 3") && report.remarks.is_empty(), "{report:?}");
+        let (mut seen, mut cursor) = (BTreeSet::new(), None);
+        loop {
+            let batch = fetch(&mut source, cursor.as_ref()).await;
+            seen.extend(batch.records.iter().map(|record| record.key.as_str().to_owned()));
+            cursor = batch.next;
+            if !batch.more {
+                break;
+            }
+        }
+        assert_eq!(seen.into_iter().collect::<String>(), "1234567", "{query}");
+    }
+}
+
+#[tokio::test]
+async fn texts_that_the_file_orders_in_its_own_way_are_refused() {
+    let shop = shop("CREATE TABLE t (id INTEGER, at TEXT COLLATE NOCASE); INSERT INTO t VALUES (1, 'B'), (2, 'a')");
+    let cursor = Some(("at", Overlap::None));
+    let query = "SELECT id, at FROM t WHERE at >= :cursor";
+    let error = source(&shop, query, cursor).fetch(None, LIMIT, &Permits::unbounded()).await.unwrap_err();
+    assert!(error.fault == SourceFault::Misconfigured && error.message.contains("BINARY"), "{error}");
+    let query = "SELECT id, at COLLATE BINARY AS at FROM t WHERE at COLLATE BINARY >= :cursor";
+    assert_eq!(keys(&fetch(&mut source(&shop, query, cursor), None).await), ["1", "2"]);
 }
 
 #[tokio::test]

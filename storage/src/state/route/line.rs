@@ -1,5 +1,7 @@
 //! The line of what waits: what stands there, and when it is due.
 
+use std::time::Duration;
+
 use bus_core::ports::state::{Applied, HoldReason, Replayed, WaitingRow};
 use bus_core::vocabulary::{Envelope, Key, MessageId, Moment, Seq};
 use rusqlite::{Connection, OptionalExtension};
@@ -101,26 +103,35 @@ pub(in crate::state) fn highest_waiting(
     Ok(row.optional()?)
 }
 
-/// Rows that are due, in line order, up to the one that reaches `bytes`.
+/// Rows that are due, in line order, up to the one that reaches `bytes`. One that is further ahead than the longest wait is
+/// due too, but behind an earlier one of its key that has a wait of its own: a later version overtakes nothing.
 pub(in crate::state) fn due(
     connection: &Connection,
     route: i64,
-    now: Moment,
+    (now, longest): (Moment, Duration),
     limit: usize,
     bytes: usize,
 ) -> Result<Vec<WaitingRow>, Failure> {
     // Answered from an index alone when nothing is due, which is the usual case of a closed window with a long line.
-    let mut any = connection.prepare_cached("SELECT 1 FROM waiting WHERE route = ?1 AND not_before <= ?2 LIMIT 1")?;
-    if !any.exists((route, now.0))? {
+    let ahead = now.after(longest);
+    let mut any = connection.prepare_cached(
+        "SELECT 1 WHERE EXISTS (SELECT 1 FROM waiting WHERE route = ?1 AND not_before <= ?2)
+                     OR EXISTS (SELECT 1 FROM waiting WHERE route = ?1 AND not_before > ?3)",
+    )?;
+    if !any.exists((route, now.0, ahead.0))? {
         return Ok(Vec::new());
     }
     let mut select = connection.prepare_cached(
         "SELECT w.frame, w.attempts, w.reason, w.replayed, l.edits, l.body, w.held_since
          FROM waiting w INDEXED BY waiting_line
               LEFT JOIN letters l ON w.replayed != 0 AND l.route = w.route AND l.message = w.id
-         WHERE w.route = ?1 AND w.not_before <= ?2 ORDER BY w.place LIMIT ?3",
+         WHERE w.route = ?1
+           AND (w.not_before <= ?2 OR w.not_before > ?4 AND NOT EXISTS
+                   (SELECT 1 FROM waiting o
+                    WHERE o.route = ?1 AND o.key = w.key AND o.not_before > ?2 AND o.not_before <= ?4))
+         ORDER BY w.place LIMIT ?3",
     )?;
-    let mut rows = select.query((route, now.0, signed(limit as u64)))?;
+    let mut rows = select.query((route, now.0, signed(limit as u64), ahead.0))?;
     let (mut found, mut read) = (Vec::new(), 0);
     while (read < bytes || found.is_empty())
         && let Some(row) = rows.next()?

@@ -17,6 +17,7 @@ mod line;
 mod marks;
 mod settle;
 
+use bus_core::policy::echo::{End, Write};
 use bus_core::ports::state::{Applied, Change, RouteState};
 use bus_core::vocabulary::Key;
 use rusqlite::{Connection, OptionalExtension};
@@ -78,7 +79,10 @@ impl Route<'_> {
             Change::Unmark { id } => self.unmark(id),
             Change::Await { id, what, since } => self.awaits(id, what, *since),
             Change::Wake { key } => self.wake(key),
-            Change::Wrote { reader, key, print, began } => writes::wrote(self.connection, reader, key, print, *began),
+            Change::Wrote { reader, key, print, began, in_doubt } => {
+                let end = if *in_doubt { End::InDoubt } else { End::Taken };
+                writes::wrote(self.connection, reader, key, &Write { print: *print, began: *began, end })
+            }
             Change::ForgetWrites { key, before } => writes::forget(self.connection, self.route, key, *before),
             Change::Reached { seq } => self.reached(*seq),
         }
