@@ -1,7 +1,8 @@
 //! Random stories: changes, verdicts, cuts, broken connections and what people do meanwhile, drawn from a seed. Every
 //! property must hold in each of them, and with any one rule broken on purpose some of them must fail.
 //!
-//! A failure names its seed; `BUS_SEED=17 cargo test -p bus-tests --test protocol_interleavings` tells that story alone.
+//! A failure names its seed; `BUS_SEED=17 cargo test -p bus-tests --test protocol_interleavings` tells that story alone, and
+//! `BUS_SEED=0..24` tells them side by side, as the test does: some only go wrong where they have to wait for each other.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../src/engine/mod.rs"]
@@ -279,7 +280,10 @@ fn tell(seeds: impl Iterator<Item = u64>, sabotage: Option<Sabotage>) -> impl St
 #[tokio::test]
 async fn every_property_holds_in_every_story() {
     let seeds: Vec<u64> = match std::env::var("BUS_SEED") {
-        Ok(seed) => vec![seed.parse().unwrap()],
+        Ok(seeds) => match seeds.split_once("..") {
+            Some((first, end)) => (first.parse().unwrap()..end.parse().unwrap()).collect(),
+            None => vec![seeds.parse().unwrap()],
+        },
         Err(_) => {
             // Always the same ones, and some that nobody has told before.
             let fresh = fastrand::u64(1000..1_000_000_000);

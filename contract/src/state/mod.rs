@@ -81,6 +81,7 @@ where
         deferring_counts_attempts_and_moves_the_whole_key,
         settling_removes_exactly_its_own_row,
         an_opened_route_knows_its_keys,
+        an_opened_route_knows_what_was_handed_in_before,
         a_long_line_is_bounded_by_rows_and_bytes,
         what_is_sent_again_passes_its_own_fence_and_no_newer_one,
         dead_letters_come_back_whole_and_newest_last,

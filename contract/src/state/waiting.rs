@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bus_core::ports::state::{Applied, Change, HoldReason, Replayed, RouteCounts, RouteState};
 use bus_core::vocabulary::Moment;
+use futures::FutureExt;
 
 use super::{StateFixture, bury, commit, delivered, due, hold, line, one, route, seq};
 use crate::sample;
@@ -152,6 +153,22 @@ pub async fn an_opened_route_knows_its_keys(fixture: &mut impl StateFixture) {
     assert_eq!(state.dead, [message("в", 1).key]);
     let counts = fixture.store().route_counts(&route).await.expect("counts");
     assert_eq!((counts.waiting, counts.dead), (3, 2));
+}
+
+/// D8: what a worker that was cut off had handed in is done before the next one looks.
+pub async fn an_opened_route_knows_what_was_handed_in_before(fixture: &mut impl StateFixture) {
+    let (route, stream) = (route(), sample::stream());
+    let store = fixture.store();
+    let message = |number| sample::envelope(&stream, &format!("к{number}"), number);
+    one(store, &route, hold(&message(1), 0)).await;
+    // Enough to be still under way when the next worker asks.
+    let many = store.commit(&route, (2..=2000).map(|number| hold(&message(number), 0)).collect());
+    assert!(many.now_or_never().is_none(), "it was cut off");
+    let state = store.open_route(&route).await.expect("opening");
+    assert!(matches!(state.waiting.len(), 1 | 2000), "{} of 2000 rows", state.waiting.len());
+    one(store, &super::route(), hold(&message(3000), 0)).await;
+    let line = store.route_counts(&route).await.expect("counts");
+    assert_eq!(line.waiting, state.waiting.len() as u64, "nothing comes after the route is open");
 }
 
 /// A long line is read from its start; a large row is one page, and never none.

@@ -76,7 +76,8 @@ pub trait StateStore: Send + Sync {
 
     // --- worker --------------------------------------------------------------------------------------------------
 
-    /// The keys that have something in `waiting` or an open dead letter, and the position reached (D8).
+    /// The keys that have something in `waiting` or an open dead letter, and the position reached (D8). A commit that was
+    /// under way and whose caller was dropped is done before it answers, or is never done.
     async fn open_route(&self, route: &RouteName) -> Result<RouteState, StateError>;
 
     /// The fence of each key, in order of `keys`.
