@@ -99,6 +99,37 @@ async fn d9_in_waiting_the_newest_version_takes_the_row() {
     }
 }
 
+/// Between the commit of the newer version and the moment when the worker hears of it, the row falls due and is read.
+#[tokio::test]
+async fn d9_a_row_that_is_read_while_it_is_written_over_is_in_hand_once() {
+    for kind in KINDS {
+        let mut setup = latest(kind);
+        (setup.retry.first, setup.retry.max) = (Duration::from_millis(600), Duration::from_millis(600));
+        let world = World::new(setup).await;
+        let (sent, told) = (Latch::default(), Latch::default());
+        world.receiver.script("a", [Ending::Busy, Ending::Held(sent.clone())]);
+        let worker = world.start();
+        world.publish(&[message("a", 1, 1, "1")]).await;
+        world.until("a retry", async |world: &World| world.counts().await.waiting == 1).await;
+        world.cuts.plan("store.commit", 1, Cut::HoldAfter(told.clone()));
+        world.publish(&[message("a", 1, 2, "2")]).await;
+        sent.reached().await;
+        told.open();
+        until_superseded(&world, 1).await;
+        sent.open();
+        world.until_idle().await;
+        // Counted once: this one finds its key free, waits by itself, and is seen there.
+        world.receiver.script("a", [Ending::Busy]);
+        world.publish(&[message("a", 1, 3, "3")]).await;
+        world.until_idle().await;
+        worker.stop().await;
+        let skipped = world.metrics.settled.with_label_values(&[route().as_str(), "skipped"]).get();
+        assert_eq!((skipped, superseded(&world)), (0, 1), "{kind:?}");
+        assert_eq!(world.receiver.numbers("a").last(), Some(&3));
+        the_receiver_has_no_complaints(&world);
+    }
+}
+
 #[tokio::test]
 async fn d9_an_attempt_under_way_ends_and_the_newest_version_follows_it() {
     for kind in KINDS {

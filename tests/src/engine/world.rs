@@ -463,7 +463,10 @@ impl World {
                 let (route, breaker) = (route(), self.gate().breaker());
                 let [known, in_hand] = [&self.metrics.waiting, &self.metrics.in_flight]
                     .map(|gauge| gauge.with_label_values(&[route.as_str()]).get());
-                let rows = self.store().waiting(&route, bus_core::vocabulary::Moment(i64::MAX), Duration::MAX, 9, usize::MAX).await;
+                let rows = self
+                    .store()
+                    .waiting(&route, bus_core::vocabulary::Moment(i64::MAX), Duration::MAX, 9, usize::MAX)
+                    .await;
                 let rows: Vec<_> = rows.expect("rows").into_iter().map(|row| (row.envelope.key, row.reason)).collect();
                 panic!(
                     "waited in vain for {what}: {depth} in the queue, {counts:?}: {rows:?}, the worker knows of {known} \

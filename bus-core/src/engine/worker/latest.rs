@@ -121,8 +121,9 @@ impl Worker {
             if *doubt || matches!(applied, Applied::Replaced { .. }) {
                 self.fences.doubt(key);
             }
-            if in_hand || (!after.unlock && self.lanes.has(key)) {
-                self.line.load(key, seq);
+            let joins = in_hand || (!after.unlock && self.lanes.has(key));
+            // It may have been read from its row between the commit and now: what is in hand then is itself.
+            if joins && self.line.load(key, seq) {
                 let origin = Origin::Waiting { replayed: Replayed::Never };
                 self.line_up_item(Item { envelope: envelope.clone(), origin, attempts: *attempts, doubt: true });
             }

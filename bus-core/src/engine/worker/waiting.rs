@@ -76,9 +76,9 @@ impl Line {
         self.loaded.contains(&row) && self.rowless.insert(row)
     }
 
-    /// This row is in hand.
-    pub fn load(&mut self, key: &Key, seq: Seq) {
-        self.loaded.insert((key.clone(), seq));
+    /// This row is in hand from now on. `false`: it was before.
+    pub fn load(&mut self, key: &Key, seq: Seq) -> bool {
+        self.loaded.insert((key.clone(), seq))
     }
 
     /// Whether the row of this message in hand holds a newer one; forgets it.
