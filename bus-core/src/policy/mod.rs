@@ -21,6 +21,7 @@ mod rate;
 mod reservation;
 mod retry;
 mod schedule;
+pub mod select;
 mod slice;
 mod slowdown;
 mod span;

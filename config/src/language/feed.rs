@@ -4,6 +4,7 @@ use bus_core::policy::Schedule;
 use bus_core::vocabulary::SystemName;
 use bus_options::{Filled, Located, Own, Ref, options};
 
+use super::select::SelectText;
 use super::stream::{Changes, Push};
 
 options! {
@@ -13,7 +14,7 @@ options! {
         /// The system it is read from.
         from: Ref<SystemName>, optional;
         /// What to read: one SELECT for all entities, with columns that are empty where an entity has none.
-        query: Located<Filled>, optional;
+        query: SelectText, optional;
         /// When to read.
         schedule: Own<Schedule>, optional, shared;
         /// How changes are found.

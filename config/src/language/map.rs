@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use bus_core::policy::Schedule;
 use bus_core::vocabulary::{RouteName, StreamName, SystemName};
-use bus_options::{Declaration, Filled, Located, Map as Table, Node, OptionValue, Ref, Report, choices, options};
+use bus_options::{Declaration, Located, Map as Table, Node, OptionValue, Ref, Report, choices, options};
 use serde_json::{Value, json};
 
+use super::select::SelectText;
 use crate::maps::{Encoding, Unknown};
 use crate::shape::FieldPath;
 
@@ -26,7 +27,7 @@ options! {
         /// The database it is read from.
         from: Ref<SystemName>, optional;
         /// What to read: the columns `key` and `value`.
-        query: Located<Filled>, optional;
+        query: SelectText, optional;
         /// When to read it.
         schedule: Schedule, optional;
         /// The stream it is kept from, by the key of its records.

@@ -10,6 +10,7 @@ pub mod odata;
 pub mod pointer;
 pub mod profile;
 pub mod route;
+pub mod select;
 pub mod stream;
 pub mod subscription;
 pub mod system;

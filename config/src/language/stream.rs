@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::address::HttpUrl;
 use super::odata::{ObjectName, OdataRead};
+use super::select::SelectText;
 use super::watch::Expect;
 use crate::shape::Masked;
 
@@ -28,7 +29,7 @@ options! {
         entity: Located<Filled>, optional;
         /// What to read. With a cursor it holds `:cursor`, the position reached, and no LIMIT; the bus reads in the cursor's order,
         /// whatever the query is ordered by.
-        query: Located<Filled>, optional;
+        query: SelectText, optional;
         /// What is asked of 1C beside the name of the object.
         odata: Located<OdataRead>, optional;
         /// When to read.

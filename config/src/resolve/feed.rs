@@ -1,13 +1,15 @@
 //! Feeds: what reads or is pushed to. A stream of its own has one by its own name; `[feeds.NAME]` serves several.
 
+use bus_core::policy::select::Select;
 use bus_core::vocabulary::{FeedName, StreamName, SystemName};
-use bus_options::{Definitions, Entry, Report, Span, codes};
+use bus_options::{Definitions, Entry, Report, codes};
 
 use super::odata;
 use super::reading::{self, Reading, guarded};
-use super::system::system;
+use super::system::{dialect, system};
 use crate::landscape::{Feed, FeedSource};
 use crate::language::feed as language;
+use crate::language::select::SelectText;
 use crate::language::stream::{Changes as WrittenChanges, Stream};
 use crate::language::system::System;
 
@@ -161,10 +163,13 @@ pub fn source(reading: &Reading<'_>, systems: &Systems, report: &mut Report) -> 
         return None;
     }
     let (query, changes) = ((*query)?, (*changes)?);
-    query_and_changes(&query.value.0, &query.span, &changes.value, report);
+    if let Some(select) = query.parse(dialect(systems, from), report) {
+        query_and_changes(query, &select, &changes.value, report);
+    }
+    guarded(&changes.value, report);
     Some(FeedSource::Query {
         system: from.clone(),
-        query: query.value.0.clone(),
+        query: query.0.text.clone(),
         schedule: (*schedule)?.value.clone(),
         changes: reading::changes(&changes.value),
     })
@@ -188,9 +193,8 @@ pub fn paths(feeds: &Definitions<FeedName, language::Feed>, streams: &Streams, r
 }
 
 /// A cursor must be asked for in the query, and a comparison must see everything.
-fn query_and_changes(query: &str, span: &Span, changes: &WrittenChanges, report: &mut Report) {
-    guarded(changes, report);
-    let (message, hint) = match (changes, query.contains(":cursor")) {
+fn query_and_changes(query: &SelectText, select: &Select, changes: &WrittenChanges, report: &mut Report) {
+    let (message, hint) = match (changes, select.takes_cursor()) {
         (WrittenChanges::Cursor(cursor), false) => {
             let hint = format!("add WHERE {0} >= :cursor ORDER BY {0}", column(&cursor.cursor.0));
             ("the query does not use `:cursor`", hint)
@@ -198,9 +202,18 @@ fn query_and_changes(query: &str, span: &Span, changes: &WrittenChanges, report:
         (WrittenChanges::Diff(_), true) => {
             ("a comparison must see every record, but the query uses `:cursor`", "remove the condition".into())
         }
+        (WrittenChanges::Cursor(_), true) => {
+            if let Some(at) = &select.limited {
+                let message =
+                    "rows beyond this, whose cursor is not above that of the last one read, would never be read";
+                let hint = "leave it out: the bus reads in pages";
+                report.add_with_hint(codes::CONTRADICTION, &query.0.span_of(at.clone()), message, hint);
+            }
+            return;
+        }
         _ => return,
     };
-    report.add_with_hint(codes::CONTRADICTION, span, message, hint);
+    report.add_with_hint(codes::CONTRADICTION, &query.0.span, message, hint);
 }
 
 /// A column as it stands in a query. All databases take double quotes; without them, PostgreSQL takes capital letters for

@@ -90,7 +90,7 @@ fn nothing_else(entry: &Written, report: &mut Report) {
     let others: [(&str, Option<&Span>); 5] = [
         ("from", stream.from.as_ref().map(|from| &from.0.span)),
         ("entity", stream.entity.as_ref().map(|entity| &entity.span)),
-        ("query", stream.query.as_ref().map(|query| &query.span)),
+        ("query", stream.query.as_ref().map(|query| &query.0.span)),
         ("changes", stream.changes.as_ref().map(|changes| &changes.span)),
         ("listen", stream.listen.as_ref().map(|listen| &listen.span)),
     ];

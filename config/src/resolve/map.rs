@@ -8,7 +8,7 @@ use bus_core::vocabulary::{MapName, RouteName, SubscriptionName, SystemName};
 use bus_options::{Definitions, EntityName, Entry, Ref, Report, Span, codes};
 
 use super::carried::learns;
-use super::system::system;
+use super::system::{dialect, system};
 use crate::landscape::{Gives, Map, MapSource, is_own_route};
 use crate::language::map as language;
 use crate::language::route::Route;
@@ -128,8 +128,13 @@ fn elsewhere(
             let hint = "`from` names a system with kind = \"sql\"";
             report.add_with_hint(codes::CONTRADICTION, &from.0.span, format!("`{}` cannot be read", from.name()), hint);
         }
-        let (query, schedule) = (map.query.as_ref()?, map.schedule.clone()?);
-        return Some(MapSource::Query { system: from.name().clone(), query: query.value.0.clone(), schedule });
+        let query = map.query.as_ref()?;
+        if query.parse(dialect(systems, from.name()), report).is_some_and(|select| select.takes_cursor()) {
+            let message = "a map is read whole, but the query uses `:cursor`";
+            report.add_with_hint(codes::CONTRADICTION, &query.0.span, message, "remove the condition");
+        }
+        let (query, schedule) = (query.0.text.clone(), map.schedule.clone()?);
+        return Some(MapSource::Query { system: from.name().clone(), query, schedule });
     }
     if let Some(route) = &map.route {
         learnt(route, routes, report);
@@ -188,7 +193,7 @@ fn one_place(entry: &Written, report: &mut Report) {
         }
         _ => {}
     };
-    belongs("query", map.query.as_ref().map(|query| &query.span), "from", map.from.is_some());
+    belongs("query", map.query.as_ref().map(|query| &query.0.span), "from", map.from.is_some());
     belongs("schedule", map.schedule.as_ref().map(|_| &name.span), "from", map.from.is_some());
     belongs("value", map.value.as_ref().map(|value| &value.span), "stream", map.stream.is_some());
 }

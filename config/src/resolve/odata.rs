@@ -28,7 +28,7 @@ pub fn source(reading: &Reading<'_>, from: &SystemName, at: &Span, report: &mut 
     missing("changes", reading.changes.is_some(), "changes = \"diff\" or changes = { cursor = \"Date\", recheck = … }");
     if let Some(query) = reading.query {
         let message = "a `query` is for databases; this is a base of 1C";
-        report.add_with_hint(codes::CONTRADICTION, &query.span, message, "say entity = \"…\", and odata = { … }");
+        report.add_with_hint(codes::CONTRADICTION, &query.0.span, message, "say entity = \"…\", and odata = { … }");
     }
     let plan = matches!(reading.changes.map(|changes| &changes.value), Some(Changes::Plan(_)));
     if let (Some(changes), "stream", true) = (reading.changes, reading.what, plan) {

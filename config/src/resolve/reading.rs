@@ -6,6 +6,7 @@ use bus_options::{Filled, Located, Own, Report, Span, codes};
 
 use crate::landscape::{Changes, Recheck};
 use crate::language::odata::OdataRead;
+use crate::language::select::SelectText;
 use crate::language::stream::{Changes as WrittenChanges, Push};
 
 /// How one reader is written, in a feed's own table or in that of its only stream.
@@ -15,7 +16,7 @@ pub struct Reading<'a> {
     /// The word for messages.
     pub what: &'static str,
     pub from: Option<(SystemName, &'a Span)>,
-    pub query: Option<&'a Located<Filled>>,
+    pub query: Option<&'a SelectText>,
     /// Of a base of 1C.
     pub entity: Option<&'a Located<Filled>>,
     pub odata: Option<&'a Located<OdataRead>>,

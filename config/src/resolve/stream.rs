@@ -111,7 +111,7 @@ fn served(entry: &Written, report: &mut Report) {
     }
     let own_schedule = stream.schedule.as_ref().is_some_and(|schedule| schedule.own).then_some(&name.span);
     let reads: [(&str, Option<&Span>); 4] = [
-        ("query", stream.query.as_ref().map(|query| &query.span)),
+        ("query", stream.query.as_ref().map(|query| &query.0.span)),
         ("changes", stream.changes.as_ref().map(|changes| &changes.span)),
         ("listen", stream.listen.as_ref().map(|listen| &listen.span)),
         ("schedule", own_schedule),

@@ -1,6 +1,7 @@
 //! Systems: paces by rate or by profile, and who gets in how.
 
 use bus_core::policy::Profile;
+use bus_core::policy::select::Dialect;
 use bus_core::vocabulary::SystemName;
 use bus_options::{Definitions, Filled, Located, OneOrMany, Report, SecretOr, SecretRef, codes};
 use chrono_tz::Tz;
@@ -19,6 +20,17 @@ pub fn system<'a>(
     name: &SystemName,
 ) -> Option<&'a language::System> {
     systems.0.iter().find(|entry| entry.key.value == *name).map(|entry| &entry.value)
+}
+
+/// Which quoting rules a system's database has; `None`: it is no database, or its address stands in a secret.
+pub fn dialect(systems: &Definitions<SystemName, language::System>, name: &SystemName) -> Option<Dialect> {
+    match system(systems, name)? {
+        language::System::Sql(sql) => match &sql.url {
+            SecretOr::Literal(url) => Dialect::of_url(url.0.as_str()),
+            SecretOr::Secret(_) => None,
+        },
+        _ => None,
+    }
 }
 
 pub fn resolve(

@@ -36,6 +36,12 @@ fn maps_and_lookups() {
             "BUS-C014",
             &["`shop` cannot be read"],
         ),
+        (
+            "[routes.out]",
+            "[maps.sku]\nfrom = \"db\"\nquery = \"SELECT :cursor\"\nschedule = \"1h\"\n[routes.out]",
+            "BUS-C014",
+            &["a map is read whole"],
+        ),
         ("[routes.out]", "[maps.sku]\nvalues = { a = [1] }\n[routes.out]", "BUS-C005", &["expected text, number"]),
         (
             "[routes.out]",

@@ -25,6 +25,10 @@ fn how_a_stream_is_read() {
         ("\"Sun 04:00\"", "\"cron 0 3 1 * 7\"", "BUS-C006", &["not both"]),
         ("overlap = \"30s\"", "overlap = -1", "BUS-C006", &["out of range"]),
         ("from = \"db\"", "from = \"shop\"", "BUS-C014", &["`shop` cannot be read"]),
+        (":cursor ORDER BY at\"", ":cursor LIMIT 500\"", "BUS-C014", &["10 | query", "^^^^^", "in pages"]),
+        ("SELECT id", "UPDATE id", "BUS-C006", &["one SELECT, but it begins with \"update\"", "^^^^^^"]),
+        ("BY at\"", "BY at; DROP TABLE x\"", "BUS-C006", &["one statement", "^^^^^^^^^^^^"]),
+        ("BY at\"", "BY 'ё\"", "BUS-C006", &["begins at character 53 of the query", "routes.toml:10:62"]),
         (" WHERE at >= :cursor", "", "BUS-C014", &["does not use `:cursor`", "add WHERE at >= :cursor"]),
         (
             "changes = { cursor = \"at\", overlap = \"30s\", recheck = \"Sun 04:00\" }",
@@ -111,4 +115,15 @@ fn what_is_joined_must_fit_together() {
             format!("[subscriptions.rest]\nstream = \"orders\"\nvia = \"http\"\nkey = {{ env = \"K\" }}\n{text}");
         one_mistake("[routes.out]\nstream = \"orders\"", &text, code, parts);
     }
+}
+
+#[test]
+fn a_query_is_read_as_its_database_reads_it() {
+    let quoted = "SELECT id, [offset], offset, `it's` FROM orders";
+    let other = |url: &str| GOOD.replacen("SELECT id FROM orders", quoted, 1).replacen("{ env = \"DB_URL\" }", url, 1);
+    for url in ["\"sqlite:shop.db\"", "{ env = \"DB_URL\" }"] {
+        assert_eq!(checked(&[("routes.toml", &other(url))]).1, "", "{url}");
+    }
+    let text = checked(&[("routes.toml", &other("\"postgres://localhost/shop\""))]).1;
+    assert!(text.contains("a quote or comment that begins at character 33"), "{text}");
 }

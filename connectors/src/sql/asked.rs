@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use bus_core::ports::source::{SourceError, SourceFault};
 
 use super::Options;
-use super::query::Query;
+use bus_core::policy::select::Select;
 
 /// Keys that one existence check asks for.
 pub(super) const KEYS_AT_ONCE: usize = 500;
@@ -14,7 +14,7 @@ pub(super) const KEYS_AT_ONCE: usize = 500;
 #[derive(Clone, Copy)]
 pub(super) struct Asked<'a> {
     pub(super) options: &'a Options,
-    pub(super) query: &'a Query,
+    pub(super) query: &'a Select,
 }
 
 pub(super) fn unknown_address() -> SourceError {

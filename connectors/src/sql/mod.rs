@@ -17,7 +17,6 @@ mod options;
 mod page;
 mod position;
 mod postgres;
-mod query;
 mod reach;
 mod row;
 mod source;

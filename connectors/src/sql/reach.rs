@@ -3,8 +3,8 @@
 use bus_core::ports::source::{SourceError, SystemReport};
 
 use super::asked::unknown_address;
-use super::query::Dialect;
 use super::{Address, postgres, sqlite};
+use bus_core::policy::select::Dialect;
 
 /// Reaches a database. Changes nothing.
 pub async fn reach(address: &Address) -> Result<SystemReport, SourceError> {

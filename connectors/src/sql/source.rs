@@ -8,15 +8,15 @@ use bus_core::vocabulary::{Cursor, Identity, Key, StreamName};
 use super::asked::{Asked, KEYS_AT_ONCE, misconfigured, unknown_address};
 use super::position::{Position, is_after};
 use super::postgres::Postgres;
-use super::query::{Dialect, Query};
 use super::sqlite::{Place, Sqlite};
 use super::{CursorColumn, Options};
 use crate::closed;
+use bus_core::policy::select::{Dialect, Select};
 
 /// Reads the streams of one feed by SQL. Holds at most two connections: one to poll, one for a scan under way.
 pub struct SqlSource {
     options: Options,
-    query: Query,
+    query: Select,
     system: System,
 }
 
@@ -29,7 +29,7 @@ impl SqlSource {
     /// Checks the query and the address; connects to nothing.
     pub fn new(options: Options) -> Result<Self, SourceError> {
         let dialect = Dialect::of_url(options.url.expose()).ok_or_else(unknown_address)?;
-        let query = Query::parse(&options.query, dialect).map_err(|error| misconfigured(error.to_string()))?;
+        let query = Select::parse(&options.query, dialect).map_err(|error| misconfigured(error.to_string()))?;
         match (&options.cursor, query.takes_cursor()) {
             (Some(column), false) => {
                 let column = &column.column;
@@ -38,7 +38,7 @@ impl SqlSource {
                      add WHERE {column} >= :cursor ORDER BY {column}"
                 )));
             }
-            (Some(_), true) if query.limited => {
+            (Some(_), true) if query.limited.is_some() => {
                 return Err(misconfigured(
                     "the query has a LIMIT (or OFFSET, or FETCH): rows beyond it whose cursor is not above the last one's \
                      would never be read; leave it out, the bus reads in pages"

@@ -9,7 +9,7 @@ use super::session::{Session, broken};
 use super::shape::Shape;
 use crate::Tape;
 use crate::sql::asked::Asked;
-use crate::sql::query::Query;
+use bus_core::policy::select::Select;
 
 /// Rows taken from the server at once: few round trips, little left over when a page ends among them.
 const FETCH_ROWS: usize = 512;
@@ -76,7 +76,7 @@ pub(super) async fn fetch_rows(session: &mut Session, count: usize) -> Result<Ve
 }
 
 /// The parameter at its least, if the query takes one.
-pub(super) fn minimum(shape: &Shape, query: &Query) -> Result<PgArguments, SourceError> {
+pub(super) fn minimum(shape: &Shape, query: &Select) -> Result<PgArguments, SourceError> {
     match &shape.cursor {
         Some(cursor) if query.takes_cursor() => arguments(&[cursor.minimum]),
         _ => Ok(PgArguments::default()),

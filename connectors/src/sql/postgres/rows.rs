@@ -8,14 +8,14 @@ use sqlx::postgres::PgRow;
 use super::session::broken;
 use super::shape::{Form, Shape};
 use crate::sql::Options;
-use crate::sql::query::Query;
 use crate::sql::row::{self, Row, Unfit, quoted};
+use bus_core::policy::select::Select;
 
 /// Texts that are no JSON numbers.
 const NOT_NUMBERS: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
 
 /// Each column as JSON text, then what is wanted as plain text, the cursor and whether it lies above the start.
-pub(super) fn statement(shape: &Shape, options: &Options, query: &Query) -> String {
+pub(super) fn statement(shape: &Shape, options: &Options, query: &Select) -> String {
     let json = shape.columns.iter().map(|column| {
         let name = format!("q.{}", quoted(&column.name));
         match column.form {

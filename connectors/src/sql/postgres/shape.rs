@@ -18,9 +18,9 @@ use sqlx::Arguments;
 use sqlx::postgres::PgArguments;
 
 use super::session::{Session, broken, text};
-use crate::sql::query::Query;
 use crate::sql::row::quoted;
 use crate::sql::{CursorColumn, Options, Overlap};
+use bus_core::policy::select::Select;
 
 /// A column of the result.
 #[derive(Debug, Clone)]
@@ -101,7 +101,7 @@ pub(super) struct Shape {
 
 impl Shape {
     /// Asks the server. Checks that key, label and cursor are there, once each.
-    pub(super) async fn ask(session: &mut Session, options: &Options, query: &Query) -> Result<Self, SourceError> {
+    pub(super) async fn ask(session: &mut Session, options: &Options, query: &Select) -> Result<Self, SourceError> {
         let described = describe(session, query).await?;
         let names: Vec<&str> = described.iter().map(|(name, _)| name.as_str()).collect();
         crate::sql::asked::columns_fit(&names, options)?;
@@ -123,7 +123,7 @@ impl Shape {
     }
 
     /// The operator's query with its parameter typed.
-    pub(super) fn bind(&self, query: &Query) -> String {
+    pub(super) fn bind(&self, query: &Select) -> String {
         query.with(&self.cursor.as_ref().map_or_else(String::new, |cursor| cursor.value("$1")))
     }
 }
@@ -140,7 +140,7 @@ fn form(oid: u32) -> Form {
 
 /// The types of the result do not depend on the cursor's value, but the server wants one that fits the place: NULL
 /// fits most, and where an operator is ambiguous (`:cursor - interval '1 day'`) one of the usual types does.
-async fn describe(session: &mut Session, query: &Query) -> Result<Vec<(String, u32)>, SourceError> {
+async fn describe(session: &mut Session, query: &Select) -> Result<Vec<(String, u32)>, SourceError> {
     let mut first = None;
     for parameter in ["NULL", "NULL::timestamptz", "NULL::timestamp", "NULL::date", "NULL::int8", "NULL::text"] {
         match session.describe(query.with(parameter)).await {
@@ -156,7 +156,7 @@ async fn describe(session: &mut Session, query: &Query) -> Result<Vec<(String, u
 
 async fn cursor_type(
     session: &mut Session,
-    query: &Query,
+    query: &Select,
     column: &CursorColumn,
     oid: u32,
 ) -> Result<CursorType, SourceError> {

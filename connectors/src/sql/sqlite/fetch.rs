@@ -10,15 +10,15 @@ use crate::Tape;
 use crate::sql::asked::misconfigured;
 use crate::sql::page::{Flow, Page, not_ordered};
 use crate::sql::position::Position;
-use crate::sql::query::Query;
 use crate::sql::{CursorColumn, Options};
 use crate::tape::Track;
+use bus_core::policy::select::Select;
 
 /// One page, in the order of the cursor column.
 pub(super) fn fetch(
     connection: &Connection,
     options: &Options,
-    query: &Query,
+    query: &Select,
     column: &CursorColumn,
     position: Option<Position<Place>>,
     limit: BatchLimit,
@@ -72,7 +72,7 @@ pub(super) fn noted(options: &Options, sql: &str, start: Option<&Place>) -> Trac
 
 /// The query's own rows and columns in the order of the cursor (see [`crate::sql::page::order_by`]), by the column's place:
 /// what SQLite calls it inside is not always what it calls it outside.
-fn ordered(query: &Query, shape: &Shape) -> Result<String, SourceError> {
+fn ordered(query: &Select, shape: &Shape) -> Result<String, SourceError> {
     let at = shape.cursor.ok_or_else(|| misconfigured("the query returns no cursor column".to_owned()))?;
     Ok(format!("SELECT * FROM ({}\n) AS q ORDER BY {}", query.with("?1"), at + 1))
 }

@@ -8,14 +8,14 @@ use super::classify;
 use super::shape::Shape;
 use crate::Served;
 use crate::sql::Options;
-use crate::sql::query::Query;
 use crate::sql::row::{key_columns, quoted};
+use bus_core::policy::select::Select;
 
 /// Compares texts, as keys are made; whether a key column is indexed does not matter at the size of such files.
 pub(super) fn present(
     connection: &Connection,
     options: &Options,
-    query: &Query,
+    query: &Select,
     (served, entity): (&Served, Option<&str>),
     keys: &[Key],
 ) -> Result<Vec<bool>, SourceError> {

@@ -13,9 +13,10 @@ use super::classify;
 use super::fetch::noted;
 use super::file::open;
 use super::shape::Shape;
+use crate::sql::Options;
 use crate::sql::asked::Asked;
 use crate::sql::row::{Content, quoted};
-use crate::sql::{Options, query::Query};
+use bus_core::policy::select::Select;
 
 /// Rows read ahead of the one that is asked for.
 const READ_AHEAD: usize = 256;
@@ -85,7 +86,7 @@ impl Scan {
 
 fn read(
     connection: &rusqlite::Connection,
-    (options, query): (&Options, &Query),
+    (options, query): (&Options, &Select),
     part: Option<&Dated>,
     sender: &mpsc::Sender<Item>,
 ) -> Result<(), SourceError> {
@@ -118,7 +119,7 @@ fn read(
 }
 
 /// The query's own rows and columns, those of a part. A text that names its zone is a moment; others are what clocks show.
-fn within(query: &Query, part: &Part, options: &Options) -> String {
+fn within(query: &Select, part: &Part, options: &Options) -> String {
     let first = 1 + usize::from(query.takes_cursor());
     let column = format!("q.{}", quoted(&part.column));
     let bound = |local: usize| {

@@ -8,9 +8,9 @@ use super::classify;
 use super::value::{self, Declared, Place};
 use crate::sql::Options;
 use crate::sql::asked::{columns_fit, misconfigured};
-use crate::sql::query::Query;
 use crate::sql::row::{self, Row};
 use crate::tape::Track;
+use bus_core::policy::select::Select;
 
 /// Where the columns of a prepared query are.
 pub(super) struct Shape {
@@ -25,7 +25,7 @@ impl Shape {
     pub(super) fn prepare<'c>(
         connection: &'c Connection,
         options: &Options,
-        query: &Query,
+        query: &Select,
     ) -> Result<(Statement<'c>, Self), SourceError> {
         let statement = connection.prepare(&query.with("?1")).map_err(|error| classify::error(&error))?;
         let (names, declared): (Vec<String>, Vec<Declared>) = statement

@@ -1,11 +1,14 @@
-//! Finds `:cursor` in an operator's SELECT, so that it is bound and never spliced.
+//! Finds `:cursor` in an operator's SELECT, so that it is bound and never spliced, and what is wrong with the text before
+//! any database has seen it. Pure.
 //!
 //! Strings, quoted names and comments are skipped, `value::type` is a cast. Nothing else of SQL is understood, except
 //! what loses rows: whether there is a LIMIT outside of brackets, and whether `:cursor` follows a bare `>`.
 
+use std::ops::Range;
+
 /// Whose quoting rules apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Dialect {
+pub enum Dialect {
     /// Nested comments, `$tag$` strings, `E'\''`.
     Postgres,
     /// `[name]` and `` `name` `` are quoted names.
@@ -14,7 +17,7 @@ pub(super) enum Dialect {
 
 impl Dialect {
     /// By the scheme of a URL.
-    pub(super) fn of_url(url: &str) -> Option<Self> {
+    pub fn of_url(url: &str) -> Option<Self> {
         match url {
             _ if url.starts_with("sqlite:") => Some(Self::Sqlite),
             _ if url.starts_with("postgres://") || url.starts_with("postgresql://") => Some(Self::Postgres),
@@ -25,40 +28,60 @@ impl Dialect {
 
 /// One SELECT, cut at each `:cursor`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Query {
+pub struct Select {
     pieces: Vec<String>,
-    /// There is a LIMIT, OFFSET or FETCH outside of brackets: what is beyond it and not above it is never read.
-    pub(super) limited: bool,
+    /// Where a LIMIT, OFFSET or FETCH stands outside of brackets: what is beyond it and not above it is never read.
+    pub limited: Option<Range<usize>>,
     /// `> :cursor` occurs: rows that share the last value and were committed later would be missed.
-    pub(super) strict: bool,
+    pub strict: bool,
 }
 
 /// Why a text is not one SELECT.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum QueryError {
+#[error("{fault}")]
+pub struct SelectError {
+    /// What is wrong.
+    pub fault: SelectFault,
+    /// The bytes of the text that it is about.
+    pub at: Range<usize>,
+}
+
+/// What can be wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SelectFault {
+    /// Nothing but blanks and comments.
     #[error("the query is empty")]
     Empty,
+    /// It begins with this.
     #[error("the query must be one SELECT, but it begins with {0:?}")]
     NotSelect(String),
+    /// More than one statement.
     #[error("the query must be one statement, but something follows the ';'")]
     Several,
+    /// A string, a quoted name or a comment, by the number of its first character from 1.
     #[error("a quote or comment that begins at character {0} of the query does not end")]
     Unclosed(usize),
 }
 
-impl Query {
+impl SelectFault {
+    fn at(self, at: Range<usize>) -> SelectError {
+        SelectError { fault: self, at }
+    }
+}
+
+impl Select {
     /// Cuts the text at each `:cursor`.
-    pub(super) fn parse(text: &str, dialect: Dialect) -> Result<Self, QueryError> {
+    pub fn parse(text: &str, dialect: Dialect) -> Result<Self, SelectError> {
         Lexer::new(text, dialect).run()
     }
 
     /// Whether `:cursor` occurs.
-    pub(super) fn takes_cursor(&self) -> bool {
+    pub fn takes_cursor(&self) -> bool {
         self.pieces.len() > 1
     }
 
     /// The statement with `parameter` in each place of `:cursor`.
-    pub(super) fn with(&self, parameter: &str) -> String {
+    pub fn with(&self, parameter: &str) -> String {
         self.pieces.join(parameter)
     }
 }
@@ -73,8 +96,8 @@ struct Lexer<'a> {
     /// The last word outside of brackets, and the last character that is neither space nor comment.
     word: String,
     last: char,
-    first_word: Option<String>,
-    limited: bool,
+    first_word: Option<(String, Range<usize>)>,
+    limited: Option<Range<usize>>,
     strict: bool,
 }
 
@@ -90,12 +113,12 @@ impl<'a> Lexer<'a> {
             word: String::new(),
             last: ' ',
             first_word: None,
-            limited: false,
+            limited: None,
             strict: false,
         }
     }
 
-    fn run(mut self) -> Result<Query, QueryError> {
+    fn run(mut self) -> Result<Select, SelectError> {
         let mut end = self.text.len();
         while let Some(c) = self.peek() {
             let rest = &self.text[self.at..];
@@ -123,19 +146,18 @@ impl<'a> Lexer<'a> {
                         _ => {}
                     }
                     if self.first_word.is_none() && c != '(' {
-                        return Err(QueryError::NotSelect(c.to_string()));
+                        return Err(SelectFault::NotSelect(c.to_string()).at(self.at..self.at + c.len_utf8()));
                     }
                     self.pass(c.len_utf8(), c);
                 }
             }
         }
-        match self.first_word.as_deref() {
-            None => return Err(QueryError::Empty),
-            Some("select" | "with" | "values" | "table") => {}
-            Some(other) => return Err(QueryError::NotSelect(other.to_owned())),
+        let Some((word, at)) = self.first_word else { return Err(SelectFault::Empty.at(0..self.text.len())) };
+        if !matches!(word.as_str(), "select" | "with" | "values" | "table") {
+            return Err(SelectFault::NotSelect(word).at(at));
         }
         self.pieces.push(self.text[self.piece_start..end].to_owned());
-        Ok(Query { pieces: self.pieces, limited: self.limited, strict: self.strict })
+        Ok(Select { pieces: self.pieces, limited: self.limited, strict: self.strict })
     }
 
     fn peek(&self) -> Option<char> {
@@ -155,17 +177,20 @@ impl<'a> Lexer<'a> {
         self.piece_start = self.at;
     }
 
-    fn take_word(&mut self) -> Result<(), QueryError> {
+    fn take_word(&mut self) -> Result<(), SelectError> {
         let rest = &self.text[self.at..];
         let length = rest.find(|c: char| !is_name(c)).unwrap_or(rest.len());
         let word = rest[..length].to_lowercase();
+        let at = self.at..self.at + length;
         self.at += length;
         // Reserved, but a name behind a dot or AS. SQLite takes the other two for names, and has OFFSET behind LIMIT only.
         let named = self.last == '.' || self.word == "as";
         let limits = word == "limit" || self.dialect == Dialect::Postgres && (word == "offset" || word == "fetch");
-        self.limited |= self.depth == 0 && !named && limits;
+        if self.depth == 0 && !named && limits {
+            self.limited.get_or_insert(at.clone());
+        }
         self.last = 'a';
-        self.first_word.get_or_insert_with(|| word.clone());
+        self.first_word.get_or_insert_with(|| (word.clone(), at));
         if word == "e" && self.dialect == Dialect::Postgres && self.peek() == Some('\'') {
             return self.quoted('\'', true);
         }
@@ -173,7 +198,7 @@ impl<'a> Lexer<'a> {
         Ok(())
     }
 
-    fn quoted(&mut self, quote: char, backslash: bool) -> Result<(), QueryError> {
+    fn quoted(&mut self, quote: char, backslash: bool) -> Result<(), SelectError> {
         let begin = self.at;
         self.at += quote.len_utf8();
         while let Some(c) = self.peek() {
@@ -192,13 +217,13 @@ impl<'a> Lexer<'a> {
         Err(self.unclosed(begin))
     }
 
-    fn bracketed(&mut self) -> Result<(), QueryError> {
+    fn bracketed(&mut self) -> Result<(), SelectError> {
         let length = self.text[self.at..].find(']').ok_or_else(|| self.unclosed(self.at))?;
         self.pass(length + 1, ']');
         Ok(())
     }
 
-    fn dollar_quoted(&mut self) -> Result<(), QueryError> {
+    fn dollar_quoted(&mut self) -> Result<(), SelectError> {
         let rest = &self.text[self.at..];
         let tag = dollar_tag(rest).unwrap_or("$$");
         let length = rest[tag.len()..].find(tag).ok_or_else(|| self.unclosed(self.at))?;
@@ -206,7 +231,7 @@ impl<'a> Lexer<'a> {
         Ok(())
     }
 
-    fn comment(&mut self) -> Result<(), QueryError> {
+    fn comment(&mut self) -> Result<(), SelectError> {
         let begin = self.at;
         let mut depth = 0;
         loop {
@@ -226,21 +251,21 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn only_blank_follows(&mut self) -> Result<(), QueryError> {
+    fn only_blank_follows(&mut self) -> Result<(), SelectError> {
         while let Some(c) = self.peek() {
             let rest = &self.text[self.at..];
             match c {
                 _ if c.is_whitespace() || c == ';' => self.at += c.len_utf8(),
                 '-' if rest.starts_with("--") => self.at += rest.find('\n').unwrap_or(rest.len()),
                 '/' if rest.starts_with("/*") => self.comment()?,
-                _ => return Err(QueryError::Several),
+                _ => return Err(SelectFault::Several.at(self.at..self.text.len())),
             }
         }
         Ok(())
     }
 
-    fn unclosed(&self, begin: usize) -> QueryError {
-        QueryError::Unclosed(self.text[..begin].chars().count() + 1)
+    fn unclosed(&self, begin: usize) -> SelectError {
+        SelectFault::Unclosed(self.text[..begin].chars().count() + 1).at(begin..self.text.len())
     }
 }
 
@@ -286,20 +311,21 @@ mod tests {
                 "select \"Сумма\", 'Ёж' where \"Дата\" >= $1",
             ),
         ] {
-            assert_eq!(Query::parse(text, dialect).unwrap().with("$1"), expected);
+            assert_eq!(Select::parse(text, dialect).unwrap().with("$1"), expected);
         }
     }
 
     #[test]
     fn what_is_not_one_select_is_refused() {
         for (text, expected) in [
-            ("  -- nothing\n", QueryError::Empty),
-            ("delete from t", QueryError::NotSelect("delete".into())),
-            ("select 1; drop table t", QueryError::Several),
-            ("select 'a", QueryError::Unclosed(8)),
-            ("select /* a", QueryError::Unclosed(8)),
+            ("  -- nothing\n", SelectFault::Empty.at(0..13)),
+            (" delete from t", SelectFault::NotSelect("delete".into()).at(1..7)),
+            ("? from t", SelectFault::NotSelect("?".into()).at(0..1)),
+            ("select 1; drop table t", SelectFault::Several.at(10..22)),
+            ("select 'a", SelectFault::Unclosed(8).at(7..9)),
+            ("select 'ё', /* a", SelectFault::Unclosed(13).at(13..17)),
         ] {
-            assert_eq!(Query::parse(text, Dialect::Postgres), Err(expected), "{text}");
+            assert_eq!(Select::parse(text, Dialect::Postgres), Err(expected), "{text}");
         }
     }
 
@@ -314,10 +340,10 @@ mod tests {
             ("select 'limit 5', \"limit\", t.limit, 1 AS limit, fetched from t", false, false),
             ("with q as (select 1) select * from q limit(5)", true, false),
         ] {
-            let query = Query::parse(text, Dialect::Postgres).unwrap();
-            assert_eq!((query.limited, query.strict), (limited, strict), "{text}");
+            let query = Select::parse(text, Dialect::Postgres).unwrap();
+            assert_eq!((query.limited.is_some(), query.strict), (limited, strict), "{text}");
         }
-        let limited = |text| Query::parse(text, Dialect::Sqlite).unwrap().limited;
+        let limited = |text| Select::parse(text, Dialect::Sqlite).unwrap().limited.is_some();
         assert!(!limited("select offset, fetch from t where a >= :cursor"));
         assert!(limited("select a from t where a >= :cursor limit 5 offset 2"));
     }
