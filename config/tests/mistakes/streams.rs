@@ -1,6 +1,6 @@
 //! `[streams]`.
 
-use super::{each, one_mistake};
+use super::{GOOD, checked, each, one_mistake};
 
 #[test]
 fn how_a_stream_is_read() {
