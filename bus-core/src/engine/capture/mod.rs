@@ -4,23 +4,26 @@
 //! each: nothing sealed (the same fetch again); sealed (the same batch is published again, same ids and seq, and the
 //! fences of the workers absorb what had arrived); advanced (`committed` is called again).
 
+mod aside;
 mod between;
 mod guard;
+mod plan;
 mod publish;
 mod recheck;
 mod scan;
 mod stock;
+mod told;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono_tz::Tz;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::between::Woken;
 pub use self::guard::DeletionGuard;
+pub use self::plan::{Changes, FeedPlan, FeedStatus, RoundError, StreamPlan};
 use super::chronicle::Chronicle;
 use super::crash::{self, Plant};
 use super::gate::Gate;
@@ -35,9 +38,9 @@ use crate::ports::broker::Broker;
 use crate::ports::one_step::OneStep;
 use crate::ports::permits::Permits;
 use crate::ports::runs::Runs;
-use crate::ports::source::{BatchLimit, Source, SourceError, SourceFault};
+use crate::ports::source::Source;
 use crate::ports::state::{SealedBatch, StateError, StateStore};
-use crate::vocabulary::{Cursor, FeedName, LARGEST_BODY, Moment, Record, StreamName, UnreadableRecord};
+use crate::vocabulary::{Cursor, Moment, Record, StreamName};
 
 /// How a source is asked again after a failure: soon at first, then once a minute, without end.
 const BACKOFF: RetryPolicy = RetryPolicy {
@@ -46,68 +49,6 @@ const BACKOFF: RetryPolicy = RetryPolicy {
     max: Duration::from_secs(60),
     jitter: crate::policy::Jitter::Equal,
 };
-
-/// Of a record that is too large for a message, in bytes: enough to see what it is.
-const KEPT_OF_TOO_LARGE: usize = 64 * 1024;
-
-/// What the configuration says about a feed.
-#[derive(Debug, Clone)]
-pub struct FeedPlan {
-    /// Its name.
-    pub name: FeedName,
-    /// The streams it serves.
-    pub streams: Vec<StreamPlan>,
-    /// When a round is due.
-    pub schedule: Schedule,
-    /// The zone that schedules are read in.
-    pub timezone: Tz,
-    /// How changes are found.
-    pub changes: Changes,
-    /// Bounds of one batch.
-    pub limit: BatchLimit,
-}
-
-/// A stream of a feed.
-#[derive(Debug, Clone)]
-pub struct StreamPlan {
-    /// Its name.
-    pub name: StreamName,
-    /// Key columns, to name the values in a deletion's body.
-    pub key: Vec<String>,
-    /// The column of dates that parts of it are read by.
-    pub date: Option<String>,
-}
-
-/// How a feed finds changes.
-#[derive(Debug, Clone)]
-pub enum Changes {
-    /// The source has a position; now and then a full comparison finds what no position can.
-    Cursor {
-        /// When to compare everything.
-        recheck: Option<(Schedule, DeletionGuard)>,
-    },
-    /// Everything is compared with what was last published.
-    Diff(DeletionGuard),
-    /// Records are pushed to us; `fetch` waits for them.
-    Push,
-}
-
-/// What `status` tells about a feed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FeedStatus {
-    /// The last round without an error.
-    pub last_success: Option<Moment>,
-    /// The last error, while it lasts.
-    pub error: Option<String>,
-    /// It has stopped and does not go on by itself.
-    pub stopped: bool,
-    /// When the next round is due.
-    pub next: Option<Moment>,
-    /// Paused by a person: who, since when and why.
-    pub paused: Option<String>,
-    /// When a person moved its position last, since this process began.
-    pub moved: Option<Moment>,
-}
 
 /// A feed at work. Owns the source; progress lives in the store.
 pub struct Capture {
@@ -128,28 +69,6 @@ struct Position {
     numbering: Numbering,
     /// `committed` is owed to the source before the next fetch.
     owes_committed: bool,
-}
-
-/// Why a round did not succeed.
-#[derive(Debug, thiserror::Error)]
-pub enum RoundError {
-    /// The source.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// The state store.
-    #[error(transparent)]
-    State(#[from] StateError),
-}
-
-impl RoundError {
-    /// The feed must not go on by itself.
-    fn is_final(&self) -> bool {
-        matches!(
-            self,
-            RoundError::State(StateError::Fenced | StateError::Corrupt(_))
-                | RoundError::Source(SourceError { fault: SourceFault::CursorUnreadable, .. })
-        )
-    }
 }
 
 /// What a capture works with.
@@ -397,43 +316,6 @@ impl Capture {
         records
     }
 
-    /// Leaves out what is too large for a message, and keeps the beginning of it for a person.
-    async fn readable(&mut self, mut records: Vec<Record>) -> Result<Vec<Record>, StateError> {
-        let too_large: Vec<_> = records.extract_if(.., |record| record.body.len() > LARGEST_BODY).collect();
-        let told = |record: Record| UnreadableRecord {
-            reason: format!(
-                "the record has {} MiB, and a message at most {}; leave large fields out at the source",
-                record.body.len() >> 20,
-                LARGEST_BODY >> 20
-            ),
-            stream: record.stream,
-            raw: record.body.slice(..KEPT_OF_TOO_LARGE),
-            key: Some(record.key),
-            label: record.label,
-        };
-        self.keep_unreadable(&too_large.into_iter().map(told).collect::<Vec<_>>()).await?;
-        Ok(records)
-    }
-
-    async fn keep_unreadable(&mut self, rows: &[UnreadableRecord]) -> Result<(), StateError> {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        self.ports.store.keep_unreadable(rows).await?;
-        let mut untaken = 0;
-        for row in rows {
-            self.ports.metrics.unreadable.with_label_values(&[row.stream.as_str()]).inc();
-            untaken += usize::from(!self.plan.streams.iter().any(|plan| plan.name == row.stream));
-        }
-        if untaken > 0 {
-            let message = format!("{untaken} records of entities that no stream of the feed takes were read and kept");
-            let remedy = "nothing else is held up; `bus dead list` names the entities: add a stream for each, or leave \
-                          them out at the source";
-            self.ports.incidents.open(Kind::UntakenEntity, self.plan.name.as_str(), &message, remedy);
-        }
-        Ok(())
-    }
-
     fn first_round(&self) -> Moment {
         match self.plan.schedule {
             Schedule::Every(_) => Moment::now(),
@@ -443,78 +325,5 @@ impl Capture {
 
     fn next_round(&self, due: Moment) -> Moment {
         between::next_round(&self.plan.schedule, self.plan.timezone, due, Moment::now())
-    }
-
-    /// A round ended well. What a recheck that is `failing` has told is over when it comes to its end.
-    fn succeeded(&mut self, failing: bool) {
-        let now = Moment::now();
-        if let Some(gate) = &self.ports.gate {
-            gate.reads_well();
-        }
-        self.ports.metrics.last_round.with_label_values(&[self.plan.name.as_str()]).set(now.0 / 1000);
-        self.status.send_modify(|status| status.last_success = Some(now));
-        if failing {
-            return;
-        }
-        let over =
-            [Kind::SourceFailing, Kind::SourceMaintenance, Kind::FeedStopped, Kind::SourceChanged, Kind::SchemaDrift];
-        // Told by this feed, or before this process began; that of a route of the same name is the route's.
-        if std::mem::take(&mut self.store_failing) {
-            self.ports.incidents.close(Kind::StoreFailing, self.plan.name.as_str());
-        }
-        for kind in over {
-            self.ports.incidents.close(kind, self.plan.name.as_str());
-        }
-        self.status.send_modify(|status| status.error = None);
-    }
-
-    /// Tells about a failed round; `true` if the feed has to stop.
-    fn failed(&mut self, error: &RoundError, failures: u32) -> bool {
-        let (feed, message) = (self.plan.name.as_str(), error.to_string());
-        let stopped = error.is_final();
-        let fault = if let RoundError::Source(error) = error { Some(error.fault) } else { None };
-        let throttled = matches!(fault, Some(SourceFault::Throttled { .. }));
-        if let (Some(SourceFault::Throttled { retry_after }), Some(gate)) = (fault, &self.ports.gate) {
-            // The other feeds of the system wait too.
-            gate.asks_for_less(retry_after);
-        }
-        self.status.send_modify(|status| {
-            status.error = Some(message.clone());
-            status.stopped = stopped;
-        });
-        if fault == Some(SourceFault::Maintenance) {
-            let remedy = "nothing to do here: reading goes on by itself when the base is open again";
-            self.ports.incidents.open(Kind::SourceMaintenance, feed, &message, remedy);
-        } else if stopped {
-            let remedy = "the feed does not go on by itself: find the cause, then restart the bus";
-            self.ports.incidents.open(Kind::FeedStopped, feed, &message, remedy);
-        } else if fault == Some(SourceFault::AnotherBase) {
-            let remedy = format!(
-                "nothing is read meanwhile; if this base is right, `bus accept-source {feed}`, and compare everything once \
-                 if changes may be missing; if not, correct the address"
-            );
-            self.ports.incidents.open(Kind::SourceChanged, feed, &message, &remedy);
-        } else if fault == Some(SourceFault::SchemaChanged) {
-            let remedy = format!(
-                "nothing is read meanwhile, and nothing is lost; mend the routes that read these fields (`bus reload`), then \
-                 `bus accept-source {feed}`; put back in 1C, it goes on by itself"
-            );
-            self.ports.incidents.open(Kind::SchemaDrift, feed, &message, &remedy);
-        } else if failures >= 3 && matches!(error, RoundError::State(StateError::Failed(_))) {
-            let remedy = "nothing is lost: the feed reads on when the state store takes writes again; look at the disk";
-            self.store_failing = true;
-            self.ports.incidents.open(Kind::StoreFailing, feed, &message, remedy);
-        } else if fault == Some(SourceFault::Misconfigured) || failures >= 3 {
-            let remedy = match throttled {
-                true => {
-                    "nothing is lost: the feed tries again by itself, not before the time that was named; give `reads` of the system a lower rate, or let the system take more"
-                }
-                false => "the feed tries again by itself, at most a minute apart; check the system and the query",
-            };
-            self.ports.incidents.open(Kind::SourceFailing, feed, &message, remedy);
-        } else {
-            tracing::warn!(feed, "reading failed, trying again: {message}");
-        }
-        stopped
     }
 }
