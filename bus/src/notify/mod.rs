@@ -14,6 +14,7 @@ use std::time::Duration;
 use anyhow::Context;
 use async_trait::async_trait;
 use bus_config::{Landscape, Way as Configured};
+use bus_core::engine::supervisor::watched;
 use bus_core::policy::{CauseId, Due, TellRules, Teller};
 use bus_core::ports::watch::Told;
 use bus_core::vocabulary::Moment;
@@ -101,7 +102,10 @@ fn channel_of(channel: &bus_config::Channel, landscape: &Landscape) -> anyhow::R
 
 /// Starts to tell, until stopped.
 pub fn start(channels: &[Arc<Channel>], oversight: &Arc<Oversight>, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
-    let run = |channel: &Arc<Channel>| tokio::spawn(run(Arc::clone(channel), Arc::clone(oversight), stop.clone()));
+    let run = |channel: &Arc<Channel>| {
+        let (name, incidents) = (format!("notify {}", channel.name), oversight.workshop.incidents.clone());
+        tokio::spawn(watched(run(Arc::clone(channel), Arc::clone(oversight), stop.clone()), name, incidents))
+    };
     channels.iter().map(run).collect()
 }
 

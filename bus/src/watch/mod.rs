@@ -22,10 +22,12 @@ use std::sync::Arc;
 
 use bus_config::{FeedSource, Landscape, PlannedMaintenance, Via};
 use bus_core::engine::incident;
-use bus_core::engine::supervisor::Watch;
+use bus_core::engine::supervisor::{Watch, watched};
 use bus_core::policy::{Expectation, TimeOfDay, Topology};
 use bus_core::ports::watch::WatchStore;
 use chrono_tz::Tz;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -142,10 +144,13 @@ fn topology(landscape: &Landscape) -> Topology {
 
 /// Starts to look, until stopped.
 pub fn start(oversight: &Arc<Oversight>, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
-    let store = Arc::clone(&oversight.store);
+    let (store, incidents) = (Arc::clone(&oversight.store), oversight.workshop.incidents.clone());
+    let start = |name: &str, job: BoxFuture<'static, ()>| {
+        tokio::spawn(watched(job, name.to_owned(), oversight.workshop.incidents.clone()))
+    };
     vec![
-        tokio::spawn(incident::keep(oversight.workshop.incidents.clone(), store, stop.clone())),
-        tokio::spawn(look::run(Arc::clone(oversight), stop.clone())),
-        tokio::spawn(certificate::run(Arc::clone(oversight), stop.clone())),
+        start("incidents", incident::keep(incidents, store, stop.clone()).boxed()),
+        start("watch", look::run(Arc::clone(oversight), stop.clone()).boxed()),
+        start("certificates", certificate::run(Arc::clone(oversight), stop.clone()).boxed()),
     ]
 }
