@@ -118,11 +118,11 @@ impl Instance {
             stopping: CancellationToken::new(),
         });
         let stop = CancellationToken::new();
-        let watch = running.watch().clone();
         let tasks = workshop.operations.tasks.clone();
         let told = |name: &str| (name.to_owned(), workshop.incidents.clone());
         let (name, incidents) = told("tasks");
-        tokio::spawn(watched(tasks.run(move |route| watch.route(route), stop.clone()), name, incidents));
+        let seen = Arc::clone(&app);
+        tokio::spawn(watched(tasks.run(move |route| seen.find_route(route), stop.clone()), name, incidents));
         let backfills = workshop.operations.backfills.clone();
         let (name, incidents) = told("backfills");
         tokio::spawn(watched(backfills.run(Arc::clone(&app.oversight) as _, stop.clone()), name, incidents));

@@ -158,12 +158,14 @@ async fn a_task_forgets_what_it_kept_when_it_ends_and_keeps_nothing_afterwards()
     let rows = sample::run(&stream, 1, 3);
     state.keep_rows(id, 3, &rows).await.unwrap();
     // A scan that begins again begins at nothing.
-    state.begin_reading(id).await.unwrap();
+    assert!(state.begin_reading(id).await.unwrap());
     state.keep_rows(id, 3, &rows[..2]).await.unwrap();
     let kept = state.rows(id, 10, usize::MAX).await.unwrap();
     assert_eq!(kept.iter().map(|(_, envelope)| envelope.clone()).collect::<Vec<_>>(), rows[..2]);
     assert_eq!(state.rows(id, 10, 1).await.unwrap(), kept[..1], "one large row, and never none");
     state.set_stage(id, Stage::Sending, None).await.unwrap();
+    assert!(!state.begin_reading(id).await.unwrap(), "it is read, and its rows stay");
+    assert_eq!(state.rows(id, 10, usize::MAX).await.unwrap(), kept);
     state.forget_rows(id, &[kept[0].0]).await.unwrap();
     let task = state.tasks().await.unwrap().remove(0);
     assert_eq!((task.order, task.read, task.kept, task.sent), (order, 3, 2, 1));

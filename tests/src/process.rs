@@ -237,6 +237,9 @@ impl Log {
 mod tests {
     use super::*;
 
+    /// It only bounds a failure.
+    const LIMIT: Duration = Duration::from_secs(30);
+
     fn shell(script: &str) -> (Arc<Sandbox>, Process) {
         let sandbox = Arc::new(Sandbox::new("process").unwrap());
         let mut command = Command::new("sh");
@@ -249,23 +252,23 @@ mod tests {
         let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
         let what = format!("{pid:?} to be gone");
         let gone = || std::future::ready(Ok((!is_running(pid)).then_some(())));
-        eventually(&what, Duration::from_secs(5), gone).await.unwrap();
+        eventually(&what, LIMIT, gone).await.unwrap();
     }
 
     async fn printed(process: &Process) -> u32 {
         let log = process.log().clone();
         let number = || std::future::ready(Ok(log.find(|line| line.parse().ok())));
-        eventually("a number in the output", Duration::from_secs(5), number).await.unwrap()
+        eventually("a number in the output", LIMIT, number).await.unwrap()
     }
 
     #[tokio::test]
     async fn the_exit_status_and_the_output_are_kept() {
         let (_sandbox, mut process) = shell("echo привет; exit 78");
-        assert_eq!(process.wait(Duration::from_secs(5)).await.unwrap().code(), Some(78));
-        assert_eq!(process.wait(Duration::from_secs(5)).await.unwrap().code(), Some(78));
+        assert_eq!(process.wait(LIMIT).await.unwrap().code(), Some(78));
+        assert_eq!(process.wait(LIMIT).await.unwrap().code(), Some(78));
         // Another thread reads the output: it may be a moment behind the end.
         let greeting = || std::future::ready(Ok(process.log().find(|line| (line == "привет").then_some(()))));
-        eventually("the output", Duration::from_secs(5), greeting).await.unwrap();
+        eventually("the output", LIMIT, greeting).await.unwrap();
     }
 
     #[tokio::test]
@@ -297,7 +300,7 @@ mod tests {
         drop(input);
         gone(child).await;
         let removed = || std::future::ready(Ok((!directory.exists()).then_some(())));
-        eventually("the directory to be removed", Duration::from_secs(5), removed).await.unwrap();
+        eventually("the directory to be removed", LIMIT, removed).await.unwrap();
         drop((process, sandbox));
     }
 }

@@ -187,9 +187,9 @@ async fn records_share_requests(rabbit: Option<String>) -> Result<()> {
         "#
     ))?;
     bus.start().await?;
-    for number in 0..20 {
-        bus.pushed("stock", &format!(r#"{{"key":"p{number}"}}"#)).await?;
-    }
+    // At once: pushed one by one, each might go before the next one comes.
+    let records: Vec<String> = (0..20).map(|number| format!(r#"{{"key":"p{number}"}}"#)).collect();
+    bus.pushed("stock", &format!("[{}]", records.join(","))).await?;
     let taken = || -> Result<BTreeSet<String>> { Ok(receiver.ledger()?.applied().map(|e| e.key.clone()).collect()) };
     eventually("some of them", LIMIT, || async { Ok((taken()?.len() > 2).then_some(())) }).await?;
     bus.kill9();

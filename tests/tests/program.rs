@@ -1,5 +1,6 @@
 //! The program as its users meet it: a routes file, HTTP in, HTTP out, commands. Embedded broker, real processes.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -157,8 +158,13 @@ async fn a_record_that_no_longer_matches_leaves_the_receiver() -> Result<()> {
     assert_eq!(setting.push(r#"{"id":2}"#, "?operation=delete").await?.status(), 204);
     setting.pushed(r#"{"id":3,"имя":"Г"}"#).await?;
     let applied = setting.applied(3).await?;
-    let seen: Vec<_> = applied.iter().map(|entry| (entry.method.as_str(), entry.path.as_str())).collect();
-    assert_eq!(seen, [("PUT", "/users/1"), ("DELETE", "/users/1"), ("PUT", "/users/3")], "never sent: 2");
+    // Of each key by itself: between keys there is no order.
+    let mut seen = BTreeMap::<&str, Vec<&str>>::new();
+    for entry in &applied {
+        seen.entry(&entry.path).or_default().push(&entry.method);
+    }
+    let expected = BTreeMap::from([("/users/1", vec!["PUT", "DELETE"]), ("/users/3", vec!["PUT"])]);
+    assert_eq!(seen, expected, "never sent: 2");
     Ok(())
 }
 
@@ -335,8 +341,11 @@ async fn a_stop_while_starting_does_not_wait_for_the_broker() -> Result<()> {
     bus.start_unready()?;
     let _connection = tokio::time::timeout(LIMIT, silent.accept()).await??;
     let status = bus.terminate(LIMIT).await?;
-    let log = bus.log().context("it ran")?.tail(30);
-    assert!(status.success() && log.contains("stopped while starting"), "{status}: {log}");
+    let log = bus.log().context("it ran")?;
+    assert!(status.success(), "{status}: {}", log.tail(30));
+    // Another thread reads the output: it may be a moment behind the end.
+    let said = || std::future::ready(Ok(log.find(|line| line.contains("stopped while starting").then_some(()))));
+    eventually("its last words", LIMIT, said).await.with_context(|| log.tail(30))?;
     Ok(())
 }
 
@@ -562,9 +571,9 @@ async fn an_operation_keeps_its_own_pace_and_holds_up_nobody_else() -> Result<()
         applied.iter().filter(|entry| entry.path.starts_with(path)).map(|entry| entry.at_us).collect()
     };
     let (files, orders) = (times("/files/"), times("/orders/"));
-    // What lies between our socket and the receiver's clock may take a little from an interval.
-    let shortest = files.windows(2).map(|pair| pair[1] - pair[0]).min();
-    assert!(shortest > Some(900_000), "{files:?}");
+    // What lies between our socket and the receiver's clock may take from an interval: of all three together, less than
+    // a second.
+    assert!(files.len() == 4 && files[3] - files[0] > 2_000_000, "{files:?}");
     // The only place is not kept by an upload that waits for its own pace.
     assert!(orders.last() < files.last(), "orders {orders:?}, files {files:?}");
     Ok(())

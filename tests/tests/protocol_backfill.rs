@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bus_core::engine::tasks::Whereabouts;
 use bus_core::ports::backfills::{Backfill, BackfillStore, MayGo, Order, State};
 use bus_core::ports::tasks::{Kind as TaskKind, Stage, TaskStore};
 use bus_core::vocabulary::{FeedName, Period, RouteName};
@@ -61,7 +62,7 @@ async fn unfilled(kind: Kind, keys: &[&str]) -> World {
 async fn work(world: &World) -> bool {
     let (worker, stop) = (world.start(), CancellationToken::new());
     let handle = worker.handle.clone();
-    let hands = tokio::spawn(world.tasks().clone().run(move |_| Some(handle.clone()), stop.clone()));
+    let hands = tokio::spawn(world.tasks().clone().run(move |_| Whereabouts::Here(handle.clone()), stop.clone()));
     let queue = tokio::spawn(world.backfills().run(Arc::new(Down::default()), stop.clone()));
     let whole = async {
         let done = world.until("the queue to be done", async |world: &World| {

@@ -113,14 +113,16 @@ async fn a_throttled_system_waits_as_long_as_it_was_told_and_no_attempt_is_count
 #[tokio::test]
 async fn a_busy_key_lets_the_others_flow_and_keeps_its_own_behind_it() {
     for kind in KINDS {
-        let mut setup = Setup::with(kind);
-        (setup.retry.first, setup.retry.max) = (ms(300), ms(300));
-        let world = World::new(setup).await;
-        world.receiver.script("a", [Ending::Busy, Ending::Busy]);
+        let world = World::new(Setup::with(kind)).await;
+        // Held until the others have passed it, so that no clock decides.
+        let latch = Latch::default();
+        world.receiver.script("a", [Ending::Busy, Ending::Held(latch.clone())]);
         let worker = world.start();
         world.publish(&[message("a", 1, 1, "1"), message("a", 1, 2, "2"), message("b", 1, 3, "1")]).await;
         until_attempts(&world, 2).await;
         world.publish(&[message("a", 1, 4, "4"), message("c", 1, 5, "1")]).await;
+        world.until("c to pass", async |world: &World| world.receiver.numbers("c") == [5]).await;
+        latch.open();
         world.until_idle().await;
         let order: Vec<_> = world.receiver.effects().iter().map(|effect| effect.seq.number).collect();
         assert_eq!(order, [3, 5, 1, 2, 4]);

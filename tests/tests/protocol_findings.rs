@@ -114,6 +114,55 @@ async fn a_move_to_waiting_whose_commit_is_in_doubt_is_not_forgotten_until_the_n
 }
 
 #[tokio::test]
+async fn what_waits_is_counted_again_though_the_first_count_after_a_doubt_fails() {
+    for (operation, cut) in [("store.commit", Cut::FailAfter), ("store.replay", Cut::FailAfter)] {
+        let world = World::new(Setup::with(Kind::Put)).await;
+        world.receiver.script("a", [if operation == "store.commit" { Ending::Busy } else { Ending::Rejected }]);
+        let worker = world.start();
+        world.until("an open route", async |world: &World| world.cuts.calls("store.open_route") == 1).await;
+        world.cuts.plan("store.open_route", 1, Cut::Fail);
+        if operation == "store.commit" {
+            world.cuts.plan(operation, 1, cut);
+            world.publish(&[message("a", 1, 1, "1")]).await;
+        } else {
+            world.publish(&[message("a", 1, 1, "1")]).await;
+            world.until("a letter", async |world: &World| world.counts().await.dead == 1).await;
+            world.cuts.plan(operation, 1, cut);
+            assert!(worker.replay(world.dead().await[0].id, false).await.is_err());
+        }
+        world.until("the delivery", async |world: &World| world.receiver.holds().contains_key("a")).await;
+        world.until_idle().await;
+        worker.stop().await;
+        every_message_has_an_outcome(&world).await;
+    }
+}
+
+/// The letter is on disk, the worker has not heard of it, and a person drops it: its key is not dead for ever.
+#[tokio::test]
+async fn a_letter_that_is_dropped_before_its_worker_knows_of_it_leaves_no_dead_key() {
+    let world = World::new(Setup::with(Kind::Put)).await;
+    world.receiver.script("a", [Ending::Rejected]);
+    let latch = Latch::default();
+    world.cuts.plan("store.commit", 1, Cut::HoldAfter(latch.clone()));
+    let worker = world.start();
+    world.publish(&[message("a", 1, 1, "1")]).await;
+    latch.reached().await;
+    let (reply, dropped) = oneshot::channel();
+    let id = world.dead().await[0].id;
+    assert!(worker.handle.send(Command::DropDead { id, reply }).await);
+    assert!(dropped.await.unwrap().unwrap());
+    latch.open();
+    world.until("an empty queue", async |world: &World| world.depth().await == 0).await;
+    world.publish(&[message("a", 1, 2, "2")]).await;
+    world.until_idle().await;
+    // The status is told ten times a second.
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert_eq!(worker.handle.status().dead_keys, 0);
+    worker.stop().await;
+    assert_eq!(world.receiver.numbers("a"), [2]);
+}
+
+#[tokio::test]
 async fn a_worker_that_stops_begins_no_attempt_with_a_permit_that_comes_late() {
     let world = World::new(Setup { concurrency: 2, ..Setup::with(Kind::Put) }).await;
     let (latch, busy) = (Latch::default(), Latch::default());

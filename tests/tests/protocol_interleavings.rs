@@ -12,6 +12,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bus_core::engine::tasks::Whereabouts;
 use bus_core::engine::worker::{Batch, Collect, Delivered, Handle, Late};
 use bus_core::policy::Schedule;
 use bus_core::ports::pauses::{Pause, Subject};
@@ -134,7 +135,7 @@ impl Hands {
         let handle = Arc::new(Mutex::new(worker.handle.clone()));
         let find = Arc::clone(&handle);
         let tasks = world.tasks().clone();
-        let job = tasks.run(move |_| Some(find.lock().unwrap().clone()), CancellationToken::new());
+        let job = tasks.run(move |_| Whereabouts::Here(find.lock().unwrap().clone()), CancellationToken::new());
         Self { worker, handle, job: tokio::spawn(job) }
     }
 

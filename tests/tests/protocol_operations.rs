@@ -5,14 +5,17 @@
 mod engine;
 
 use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bus_core::engine::incident::Kind as Incident;
+use bus_core::engine::tasks::Whereabouts;
 use bus_core::engine::worker::{Command, Delivered, Load};
 use bus_core::ports::pauses::{Pause, Subject};
 use bus_core::ports::state::StateStore;
-use bus_core::ports::tasks::{Kind as TaskKind, Order, TaskStore};
-use bus_core::vocabulary::{Cursor, Envelope, Moment, Seq};
+use bus_core::ports::tasks::{Kind as TaskKind, Order, Stage, TaskStore};
+use bus_core::vocabulary::{Cursor, Envelope, Moment, RouteName, Seq};
 use engine::properties::*;
 use engine::*;
 use futures::StreamExt;
@@ -87,7 +90,7 @@ async fn fill(world: &World) -> bool {
     let worker = world.start();
     let handle = worker.handle.clone();
     let stop = CancellationToken::new();
-    let job = tokio::spawn(world.tasks().clone().run(move |_| Some(handle.clone()), stop.clone()));
+    let job = tokio::spawn(world.tasks().clone().run(move |_| Whereabouts::Here(handle.clone()), stop.clone()));
     let whole = async {
         let ended = world.until("the task to end", async |world: &World| open_tasks(world) == 0);
         tokio::select! {
@@ -101,6 +104,48 @@ async fn fill(world: &World) -> bool {
     job.abort();
     worker.kill().await;
     whole
+}
+
+#[tokio::test]
+async fn a_load_waits_for_a_route_that_a_reload_starts_anew_and_fails_without_one() {
+    for comes in [true, false] {
+        let world = unfilled(Kind::Put, &["a", "b"]).await;
+        world.tasks().order(&order(TaskKind::Load)).await.unwrap();
+        let worker = world.start();
+        let (handle, asked) = (worker.handle.clone(), Arc::new(AtomicUsize::new(0)));
+        let looks = Arc::clone(&asked);
+        let find = move |_: &RouteName| match (looks.fetch_add(1, Ordering::Relaxed), comes) {
+            (0..3, _) => Whereabouts::Away,
+            (_, true) => Whereabouts::Here(handle.clone()),
+            (_, false) => Whereabouts::Gone,
+        };
+        let job = tokio::spawn(world.tasks().clone().run(find, CancellationToken::new()));
+        tokio::select! {
+            () = world.read_for_tasks() => {}
+            () = world.until("the task to end", async |world: &World| open_tasks(world) == 0) => {}
+        }
+        world.until_idle().await;
+        job.abort();
+        worker.kill().await;
+        assert!(asked.load(Ordering::Relaxed) > 3);
+        let stage = world.store().tasks().await.unwrap()[0].stage;
+        assert_eq!(stage, if comes { Stage::Done } else { Stage::Failed });
+        assert_eq!(world.receiver.holds().len(), if comes { 2 } else { 0 });
+    }
+}
+
+/// The feed was stopped in the moment in which the end of its reading became durable.
+#[tokio::test]
+async fn what_was_read_is_sent_though_this_process_does_not_know_that_it_was_read() {
+    let world = unfilled(Kind::Put, &["a", "b"]).await;
+    let id = world.tasks().order(&order(TaskKind::Load)).await.unwrap();
+    // Past the list in memory, as it stands when the look behind the commit was cut off.
+    world.store().keep_rows(id, 2, &world.sealed()).await.unwrap();
+    assert!(world.store().set_stage(id, Stage::Sending, None).await.unwrap());
+    assert!(world.tasks().to_read(&feed()).is_some());
+    assert!(fill(&world).await);
+    assert!(!world.tasks().is_open(id));
+    assert_eq!(world.receiver.holds().len(), 2);
 }
 
 fn open_tasks(world: &World) -> usize {
@@ -351,7 +396,7 @@ async fn a_row_never_comes_after_a_newer_version_that_was_sent_before_a_crash() 
         let worker = world.start();
         let handle = worker.handle.clone();
         let (stop, tasks) = (CancellationToken::new(), world.tasks().clone());
-        let job = tokio::spawn(tasks.run(move |_| Some(handle.clone()), stop.clone()));
+        let job = tokio::spawn(tasks.run(move |_| Whereabouts::Here(handle.clone()), stop.clone()));
         world.until("version 2 again", async |world: &World| world.depth().await == 0).await;
         assert!(world.capture_all(&mut world.capture()).await);
         world.until("the task to end", async |world: &World| open_tasks(world) == 0).await;

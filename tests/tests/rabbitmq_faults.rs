@@ -28,8 +28,8 @@ const NO_HANG: Duration = Duration::from_secs(15);
 
 const HEARTBEAT: Duration = Duration::from_secs(2);
 
-/// Longer than any test but its own holds a delivery.
-const CONSUMER_TIMEOUT: Duration = Duration::from_secs(8);
+/// Longer than any test but its own holds a delivery, on a slow machine too, and shorter than [`SOON`].
+const CONSUMER_TIMEOUT: Duration = Duration::from_secs(30);
 
 async fn node() -> tokio::sync::MutexGuard<'static, Node> {
     static NODE: OnceCell<tokio::sync::Mutex<Node>> = OnceCell::const_new();

@@ -384,12 +384,12 @@ async fn edited_files_are_taken_over_by_themselves_if_wanted() -> Result<()> {
     file.write(&setting)?;
     setting.bus.run_with(&["--watch"]);
     setting.bus.start().await?;
+    let started = setting.status().await?["config"]["since"].clone();
     // As editors do it: a new file, then the old name.
     let path = setting.bus.directory().join("routes.toml");
     let text = std::fs::read_to_string(&path)?.replace("path = \"/b/{key}\"", "path = \"/new/{key}\"");
     std::fs::write(path.with_extension("tmp"), text)?;
     std::fs::rename(path.with_extension("tmp"), &path)?;
-    let started = setting.status().await?["config"]["since"].clone();
     eventually("it runs the new file", LIMIT, || async {
         let config = setting.status().await?["config"].clone();
         Ok::<_, anyhow::Error>((config["note"].is_null() && config["since"] != started).then_some(()))

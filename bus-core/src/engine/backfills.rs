@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::crash;
 use super::tasks::Tasks;
+use super::whole::to_its_end;
 use crate::policy::backfill::{Standing, begins};
 use crate::ports::backfills::{Backfill, BackfillStore, MayGo, Order, State};
 use crate::ports::state::StateError;
@@ -49,22 +50,30 @@ impl Backfills {
 
     /// Takes an order; it is done from now on, also by the next process.
     pub async fn order(&self, order: &Order) -> Result<i64, StateError> {
-        let id = self.store.order_backfill(order).await?;
-        let (stream, period, who) = (order.stream.as_str(), order.period.to_string(), &order.who);
-        tracing::info!(backfill = id, stream, period, who, "ordered by a person");
-        self.tasks.refresh().await?;
-        Ok(id)
+        let (queue, order) = (self.clone(), order.clone());
+        to_its_end(async move {
+            let id = queue.store.order_backfill(&order).await?;
+            let (stream, period, who) = (order.stream.as_str(), order.period.to_string(), &order.who);
+            tracing::info!(backfill = id, stream, period, who, "ordered by a person");
+            queue.tasks.catch_up().await;
+            Ok(id)
+        })
+        .await
     }
 
     /// Pauses, resumes or cancels one. A step under way is forgotten, but what stands in a route's line is sent; resumed, it
     /// begins with that step. `false`: it is over, or there is none.
     pub async fn set_state(&self, id: i64, state: State, who: &str) -> Result<bool, StateError> {
-        let changed = self.store.set_state(id, state, None).await?;
-        if changed {
-            tracing::info!(backfill = id, state = state.as_str(), who, "changed by a person");
-        }
-        self.tasks.refresh().await?;
-        Ok(changed)
+        let (queue, who) = (self.clone(), who.to_owned());
+        to_its_end(async move {
+            let changed = queue.store.set_state(id, state, None).await?;
+            if changed {
+                tracing::info!(backfill = id, state = state.as_str(), who, "changed by a person");
+            }
+            queue.tasks.catch_up().await;
+            Ok(changed)
+        })
+        .await
     }
 
     /// Makes tasks until stopped. Dropped at any await it loses nothing: every turn begins with what the store says.

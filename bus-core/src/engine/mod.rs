@@ -20,4 +20,5 @@ pub mod rewind;
 pub mod seal;
 pub mod supervisor;
 pub mod tasks;
+mod whole;
 pub mod worker;

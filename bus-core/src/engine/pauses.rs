@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use super::incident::{Incidents, Kind};
+use super::whole::to_its_end;
 use crate::ports::pauses::{Pause, PauseStore, Subject};
 use crate::ports::state::StateError;
 
@@ -48,24 +49,33 @@ impl Pauses {
 
     /// Pauses a subject from now on; what is under way ends as usual.
     pub async fn pause(&self, pause: Pause) -> Result<(), StateError> {
-        let _order = self.0.order.lock().await;
-        self.0.store.keep_pause(&pause).await?;
-        tracing::warn!(kind = pause.subject.kind(), name = pause.subject.name(), who = pause.who, "paused by a person");
-        self.tell(&pause);
-        self.change(|table| table.insert(pause.subject.clone(), pause));
-        Ok(())
+        let pauses = self.clone();
+        to_its_end(async move {
+            let _order = pauses.0.order.lock().await;
+            pauses.0.store.keep_pause(&pause).await?;
+            let (kind, name) = (pause.subject.kind(), pause.subject.name());
+            tracing::warn!(kind, name, who = pause.who, "paused by a person");
+            pauses.tell(&pause);
+            pauses.change(|table| table.insert(pause.subject.clone(), pause));
+            Ok(())
+        })
+        .await
     }
 
     /// Ends a pause; `false` if there was none.
     pub async fn resume(&self, subject: &Subject, who: &str) -> Result<bool, StateError> {
-        let _order = self.0.order.lock().await;
-        let ended = self.0.store.end_pause(subject).await?;
-        let known = self.change(|table| table.remove(subject)).is_some();
-        self.0.incidents.close(Kind::PausedByPerson, &subject.to_string());
-        if ended || known {
-            tracing::info!(kind = subject.kind(), name = subject.name(), who, "resumed by a person");
-        }
-        Ok(ended || known)
+        let (pauses, subject, who) = (self.clone(), subject.clone(), who.to_owned());
+        to_its_end(async move {
+            let _order = pauses.0.order.lock().await;
+            let ended = pauses.0.store.end_pause(&subject).await?;
+            let known = pauses.change(|table| table.remove(&subject)).is_some();
+            pauses.0.incidents.close(Kind::PausedByPerson, &subject.to_string());
+            if ended || known {
+                tracing::info!(kind = subject.kind(), name = subject.name(), who, "resumed by a person");
+            }
+            Ok(ended || known)
+        })
+        .await
     }
 
     /// The pause of a subject, if it is paused.
@@ -161,8 +171,12 @@ mod tests {
             store.is_kept.notified().await;
             let resume = pauses.resume(&subject, "boris@erp1");
             tokio::pin!(resume);
-            // As far as it gets before the first order has its answer.
-            let early = futures::poll!(&mut resume).is_ready();
+            // As far as it gets before the first order has its answer; it runs in a task of its own.
+            let mut early = false;
+            for _ in 0..10 {
+                early = early || futures::poll!(&mut resume).is_ready();
+                tokio::task::yield_now().await;
+            }
             store.answers.notify_one();
             if !early {
                 resume.await.unwrap();
@@ -171,5 +185,25 @@ mod tests {
         let (paused, ()) = tokio::join!(pauses.pause(pause), resumed);
         paused.unwrap();
         assert_eq!(pauses.list(), store.pauses().await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn an_order_takes_effect_though_whoever_gave_it_has_gone() {
+        let store = Arc::new(Slow::default());
+        let pauses = Pauses::load(Arc::clone(&store) as _, Incidents::default()).await.unwrap();
+        let subject = Subject::Route(RouteName::new("a").unwrap());
+        let (who, since) = ("anna@erp1".to_owned(), Moment::now());
+        let pause = Pause { subject: subject.clone(), who, why: String::new(), since };
+        tokio::select! {
+            _ = pauses.pause(pause) => panic!("it has no answer yet"),
+            () = store.is_kept.notified() => {}
+        }
+        store.answers.notify_one();
+        let seen = async {
+            while pauses.of(&subject).is_none() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(60), seen).await.expect("it is paused on disk, and here");
     }
 }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::fill::Fill;
+use super::whole::to_its_end;
 use super::worker::{Command, Handle, Load};
 use crate::ports::state::StateError;
 use crate::ports::tasks::{Kind, Order, Stage, Task, TaskStore};
@@ -27,6 +28,16 @@ const KEPT: u64 = 256 * 1024 * 1024;
 const HANDED_BYTES: usize = 16 * 1024 * 1024;
 /// While a route has more rows than this in its line, it is behind, and nothing is added.
 const BEHIND: u64 = 5000;
+
+/// Where the route is that a task hands rows to.
+pub enum Whereabouts {
+    /// At work.
+    Here(Handle),
+    /// It will be there again: a reload is starting it anew, or could not.
+    Away,
+    /// Nothing is called so any more.
+    Gone,
+}
 
 /// All tasks of this process. Cloning shares them.
 #[derive(Clone)]
@@ -64,11 +75,15 @@ impl Tasks {
 
     /// Takes an order; it is done from now on, also by the next process.
     pub async fn order(&self, order: &Order) -> Result<i64, StateError> {
-        let id = self.0.store.order_task(order).await?;
-        let (kind, route) = (order.kind.as_str(), order.route.as_str());
-        tracing::info!(task = id, kind, route, who = order.who, "ordered by a person");
-        self.refresh().await?;
-        Ok(id)
+        let (tasks, order) = (self.clone(), order.clone());
+        to_its_end(async move {
+            let id = tasks.0.store.order_task(&order).await?;
+            let (kind, route) = (order.kind.as_str(), order.route.as_str());
+            tracing::info!(task = id, kind, route, who = order.who, "ordered by a person");
+            tasks.catch_up().await;
+            Ok(id)
+        })
+        .await
     }
 
     /// Ends a task; what is in a route's line already is sent. `false`: it is not open.
@@ -145,7 +160,7 @@ impl Tasks {
 
     /// Hands what was read to the routes until stopped. Dropped at any await, it loses nothing: a row is forgotten only
     /// when it is durable in its route's line (L5), and offered again it is known there (L3).
-    pub async fn run(self, find: impl Fn(&RouteName) -> Option<Handle> + Send + Sync, stop: CancellationToken) {
+    pub async fn run(self, find: impl Fn(&RouteName) -> Whereabouts + Send + Sync, stop: CancellationToken) {
         let work = async {
             let mut fills: HashMap<RouteName, Fill> = HashMap::new();
             let mut changed = self.0.changed.subscribe();
@@ -186,12 +201,16 @@ impl Tasks {
         &self,
         task: &Task,
         fill: &mut Fill,
-        find: impl Fn(&RouteName) -> Option<Handle>,
+        find: impl Fn(&RouteName) -> Whereabouts,
     ) -> Result<(), StateError> {
         let (store, route) = (&self.0.store, &task.order.route);
-        let Some(handle) = find(route) else {
-            self.set_stage(task.id, Stage::Failed, Some("there is no such route any more")).await?;
-            return Ok(());
+        let handle = match find(route) {
+            Whereabouts::Here(handle) => handle,
+            Whereabouts::Away => return Ok(()),
+            Whereabouts::Gone => {
+                self.set_stage(task.id, Stage::Failed, Some("there is no such route any more")).await?;
+                return Ok(());
+            }
         };
         let line = store.line(route).await?;
         let room = fill.room(line.loaded, Instant::now());
@@ -232,6 +251,18 @@ impl Tasks {
         *self.open() = tasks.into_iter().filter(|task| task.stage.is_open()).collect();
         self.0.changed.send_modify(|version| *version += 1);
         Ok(())
+    }
+
+    /// What was ordered is durable: if the store cannot be read now, it is looked at again until it can.
+    pub(super) async fn catch_up(&self) {
+        let Err(error) = self.refresh().await else { return };
+        tracing::warn!("what was ordered begins when the state store can be read: {error}");
+        let tasks = self.clone();
+        tokio::spawn(async move {
+            while tasks.refresh().await.is_err() {
+                tokio::time::sleep(LATER).await;
+            }
+        });
     }
 
     fn open(&self) -> MutexGuard<'_, Vec<Task>> {

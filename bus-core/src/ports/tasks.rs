@@ -153,8 +153,8 @@ pub trait TaskStore: Send + Sync {
     /// Changes the stage of an open task; an end forgets the rows it still kept. `false`: it is not open.
     async fn set_stage(&self, id: i64, stage: Stage, error: Option<&str>) -> Result<bool, StateError>;
 
-    /// A scan begins: what an earlier one had kept is forgotten.
-    async fn begin_reading(&self, id: i64) -> Result<(), StateError>;
+    /// A scan begins: what an earlier one had kept is forgotten. `false`: it is not in [`Stage::Reading`], and nothing changes.
+    async fn begin_reading(&self, id: i64) -> Result<bool, StateError>;
     /// Keeps rows for the route, of so many records read. Gives the bytes that this reading has kept.
     async fn keep_rows(&self, id: i64, read: u64, rows: &[Envelope]) -> Result<u64, StateError>;
     /// A reading goes on with fewer keys: the rows of others are forgotten. Gives the bytes that are left.

@@ -104,6 +104,11 @@ impl Reloader {
         reloader
     }
 
+    /// Whether a reload is under way: what it ends it may start again.
+    pub fn is_at_work(&self) -> bool {
+        self.current.try_lock().is_err()
+    }
+
     /// What runs now. Waits for a reload under way.
     pub async fn landscape(&self) -> Landscape {
         self.current.lock().await.landscape.clone()

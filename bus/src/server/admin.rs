@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use bus_core::engine::tasks::Whereabouts;
 use bus_core::engine::worker::{Command, Handle};
 use bus_core::ports::journal::Deed;
 use bus_core::ports::state::{DeadFilter, DeadRow, Replay, StateError};
@@ -85,9 +86,13 @@ pub async fn replay(
         Ok(None) => return not_found(id),
         Err(error) => return unavailable(&error),
     };
-    let Some(handle) = row.route.as_ref().and_then(|route| app.watch.route(route)) else {
-        let why = "it belongs to no running route: an unreadable row comes again when it is mended at its source\n";
-        return (StatusCode::CONFLICT, why).into_response();
+    let handle = match row.route.as_ref().map_or(Whereabouts::Gone, |route| app.find_route(route)) {
+        Whereabouts::Here(handle) => handle,
+        Whereabouts::Away => return away(),
+        Whereabouts::Gone => {
+            let why = "it belongs to no running route: an unreadable row comes again when it is mended at its source\n";
+            return (StatusCode::CONFLICT, why).into_response();
+        }
     };
     match ask(&handle, |reply| Command::Replay { id, force, who, reply }).await {
         Some(Ok(Replay::Waiting { route, key, label, .. })) => {
@@ -102,8 +107,12 @@ pub async fn replay(
         }
         Some(Ok(Replay::NotFound)) => not_found(id),
         Some(Err(error)) => unavailable(&error),
-        None => (StatusCode::SERVICE_UNAVAILABLE, "the route is stopping\n").into_response(),
+        None => away(),
     }
+}
+
+fn away() -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, "the route is stopping, or being started anew\n").into_response()
 }
 
 pub async fn drop_dead(
@@ -116,9 +125,11 @@ pub async fn drop_dead(
         Ok(None) => return not_found(id),
         Err(error) => return unavailable(&error),
     };
-    let dropped = match row.route.as_ref().and_then(|route| app.watch.route(route)) {
-        Some(handle) => ask(&handle, |reply| Command::DropDead { id, reply }).await,
-        None => Some(app.store.drop_dead(id).await),
+    let dropped = match row.route.as_ref().map_or(Whereabouts::Gone, |route| app.find_route(route)) {
+        Whereabouts::Here(handle) => ask(&handle, |reply| Command::DropDead { id, reply }).await,
+        // Behind the back of the one that is starting, which would take the key for dead as long as it works.
+        Whereabouts::Away if app.reloader.is_at_work() => None,
+        Whereabouts::Away | Whereabouts::Gone => Some(app.store.drop_dead(id).await),
     };
     match dropped {
         Some(Ok(true)) => {
@@ -127,7 +138,7 @@ pub async fn drop_dead(
         }
         Some(Ok(false)) => not_found(id),
         Some(Err(error)) => unavailable(&error),
-        None => (StatusCode::SERVICE_UNAVAILABLE, "the route is stopping\n").into_response(),
+        None => away(),
     }
 }
 

@@ -28,9 +28,10 @@ use axum::Router;
 use axum::routing::{delete, get, post};
 use bus_core::engine::metrics::Metrics;
 use bus_core::engine::supervisor::Watch;
+use bus_core::engine::tasks::Whereabouts;
 use bus_core::ports::broker::Broker;
 use bus_core::ports::state::StateStore;
-use bus_core::vocabulary::{Secret, SubscriptionName};
+use bus_core::vocabulary::{RouteName, Secret, SubscriptionName};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -76,6 +77,18 @@ pub struct App {
     pub reloader: Arc<Reloader>,
     /// Cancelled when the end begins: nothing new is started, and the process is not ready any more.
     pub stopping: CancellationToken,
+}
+
+impl App {
+    /// Where a route is. Between its end and its start anew by a reload it is away, and so is one that could not be started.
+    pub fn find_route(&self, name: &RouteName) -> Whereabouts {
+        match self.watch.route(name) {
+            Some(handle) => Whereabouts::Here(handle),
+            None if self.reloader.is_at_work() => Whereabouts::Away,
+            None if self.oversight.plan().topology.route.contains_key(name.as_str()) => Whereabouts::Away,
+            None => Whereabouts::Gone,
+        }
+    }
 }
 
 /// Binds the address; the error names it and what to do.

@@ -42,11 +42,14 @@ impl TaskStore for SqliteState {
         self.database().write(0, move |connection| set_stage(connection, id, stage, error.as_deref(), now)).await
     }
 
-    async fn begin_reading(&self, id: i64) -> Result<(), StateError> {
+    async fn begin_reading(&self, id: i64) -> Result<bool, StateError> {
         let work = move |connection: &Connection| {
+            let update = "UPDATE tasks SET read = 0, kept = sent, bytes = 0 WHERE id = ?1 AND stage = 'reading'";
+            if connection.execute(update, [id])? == 0 {
+                return Ok(false);
+            }
             connection.execute("DELETE FROM task_rows WHERE task = ?1", [id])?;
-            connection.execute("UPDATE tasks SET read = 0, kept = sent, bytes = 0 WHERE id = ?1", [id])?;
-            Ok(())
+            Ok(true)
         };
         self.database().write(0, work).await
     }

@@ -38,8 +38,8 @@ pub const CONFIRMED: &str = "confirmed orders";
 /// After the faults are off the bus must have nothing left to do within this time.
 pub const DRAIN: Duration = Duration::from_secs(60);
 
-/// A fresh change must arrive within this time when nothing is wrong.
-pub const FRESH: Duration = Duration::from_secs(5);
+/// A fresh change must arrive within this time when nothing is wrong: a bound for slow machines, not a promise.
+pub const FRESH: Duration = Duration::from_secs(30);
 
 /// The key of everything that asks for one.
 pub(super) const KEY: &str = "push-key-of-a-test";
@@ -48,7 +48,7 @@ pub(super) const KEY: &str = "push-key-of-a-test";
 const PREFETCH: usize = 256;
 
 /// A named place must be passed within this time: the start, and the wait for a predecessor's requests, included.
-const CRASH_LIMIT: Duration = Duration::from_secs(20);
+const CRASH_LIMIT: Duration = Duration::from_secs(60);
 
 /// See the module.
 pub struct Scene {

@@ -90,7 +90,7 @@ async fn a_full_queue_that_is_deleted_is_reported_as_a_gap() {
     scene.shop.down(None).await.unwrap();
     scene.source.burst(900).await.unwrap();
     let full = || async { Ok((scene.route(ORDERS).await?["queued"].as_u64() >= Some(900)).then_some(())) };
-    eventually("a full queue", Duration::from_secs(20), full).await.unwrap();
+    eventually("a full queue", Duration::from_secs(60), full).await.unwrap();
     rabbitmq().await.management().delete(&format!("queues/{}/{ORDERS}", vhost.name)).await.unwrap();
     scene.shop.up().await.unwrap();
     let writing = scene.source.write(100, seed);

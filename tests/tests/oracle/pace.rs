@@ -78,7 +78,7 @@ pub async fn no_window_sees_more_than_its_pace_over_kills_and_a_takeover() {
             }
             End::Followed => {
                 scene.bus.stand_by().unwrap();
-                scene.bus.take_over(Duration::from_secs(20)).await.unwrap();
+                scene.bus.take_over(Duration::from_secs(60)).await.unwrap();
             }
             End::Frozen => {
                 scene.bus.freeze();

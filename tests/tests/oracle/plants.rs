@@ -41,7 +41,7 @@ async fn do_harm(harm: Harm, scene: &mut Scene) -> Issued {
             scene.source.burst(MORE_THAN_A_WINDOW).await.unwrap();
             scene.bus.start().await.unwrap();
             let some = || std::future::ready(scene.shop.ledger().map(|l| (l.entries.len() > 40).then_some(())));
-            eventually("some requests", Duration::from_secs(10), some).await.unwrap();
+            eventually("some requests", Duration::from_secs(60), some).await.unwrap();
             scene.bus.kill9();
             scene.fault();
             scene.shop.set_script(&Script::default()).await.unwrap();

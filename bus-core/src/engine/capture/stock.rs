@@ -48,7 +48,7 @@ impl Capture {
         };
         let permits = self.ports.permits();
         let store = Arc::clone(self.ports.tasks.store());
-        begin_reading(&self.ports.tasks, &together).await?;
+        begin_reading(&self.ports.tasks, &mut together).await?;
         let mut restart = true;
         while is_wanted(&self.ports.tasks, &together) {
             let page = match &part {
@@ -76,7 +76,7 @@ impl Capture {
 
     /// A source that cannot be asked: what the archive holds, if that is still what was published last. It runs between
     /// two rounds like a scan, begins anew after a crash, and needs no order among keys: each has one version.
-    async fn read_archive(&mut self, task: &Task, together: &mut [Task]) -> Result<(), StateError> {
+    async fn read_archive(&mut self, task: &Task, together: &mut Vec<Task>) -> Result<(), StateError> {
         let (store, stream) = (Arc::clone(self.ports.tasks.store()), &task.order.stream);
         let between = task.order.part.map(|period| period.moments(self.plan.timezone));
         begin_reading(&self.ports.tasks, together).await?;
@@ -124,10 +124,17 @@ fn is_wanted(tasks: &Tasks, together: &[Task]) -> bool {
     together.iter().any(|task| tasks.is_open(task.id))
 }
 
-async fn begin_reading(tasks: &Tasks, together: &[Task]) -> Result<(), StateError> {
-    for task in together {
-        tasks.store().begin_reading(task.id).await?;
+/// A feed that was stopped at its end may have read them already, and the store alone knows: those are left out.
+async fn begin_reading(tasks: &Tasks, together: &mut Vec<Task>) -> Result<(), StateError> {
+    let mut reading = Vec::with_capacity(together.len());
+    for task in together.drain(..) {
+        if tasks.store().begin_reading(task.id).await? {
+            reading.push(task);
+        } else {
+            tasks.refresh().await?;
+        }
     }
+    *together = reading;
     Ok(())
 }
 

@@ -102,6 +102,9 @@ impl Worker {
                     self.fences.forget(key);
                     self.line.look_now();
                 }
+                if outcome.is_err() {
+                    self.line.count_again();
+                }
                 self.reload_dead().await;
                 // The person may have gone; the replay has happened all the same.
                 let _ = reply.send(outcome);

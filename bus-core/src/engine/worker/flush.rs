@@ -215,11 +215,10 @@ impl Worker {
             }
         }
         crash::point("worker.acked");
-        if in_doubt || self.line.is_unsure() {
-            self.recount().await;
-            // What was replaced meanwhile, nobody told: until nothing of before is in hand, only the store can count.
-            self.line.set_unsure();
+        if in_doubt {
+            self.line.doubt();
         }
+        self.recount_if_unsure().await;
     }
 
     fn believe_rejects_again(&mut self) {

@@ -157,7 +157,7 @@ impl Worker {
             Origin::Queue { delivery, taken: Instant::now() }
         };
         let item = Item { envelope, origin, attempts: 0, doubt: false };
-        if self.index.diverts(&key) || self.waits_for_its_row(&key) {
+        if self.index.diverts(&key) || self.waits_for_its_row(&key, item.seq()) {
             self.hold(item, HoldReason::Behind, Moment::now(), false, false);
         } else {
             self.line_up_item(item);

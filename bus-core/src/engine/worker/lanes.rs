@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::item::Item;
-use crate::vocabulary::Key;
+use crate::vocabulary::{Key, Seq};
 
 /// All lanes of one worker. A key is locked from [`Lanes::take`] until [`Lanes::release`].
 #[derive(Default)]
@@ -20,7 +20,8 @@ pub(super) struct Lanes {
 #[derive(Default)]
 struct Lane {
     items: VecDeque<Item>,
-    locked: bool,
+    /// The one that was taken out, and locks the key.
+    taken: Option<Seq>,
 }
 
 impl Lanes {
@@ -33,7 +34,7 @@ impl Lanes {
     pub fn push(&mut self, item: Item) {
         let key = item.envelope.key.clone();
         let lane = self.lanes.entry(key.clone()).or_default();
-        if lane.items.is_empty() && !lane.locked {
+        if lane.items.is_empty() && lane.taken.is_none() {
             self.ready.push_back(key);
         }
         lane.items.push_back(item);
@@ -58,7 +59,7 @@ impl Lanes {
     /// `latest`: in the place of the last one in its key's line, which is given back; else as [`Lanes::push`].
     pub fn push_latest(&mut self, mut item: Item) -> Option<Item> {
         let lane = self.lanes.get_mut(&item.envelope.key);
-        if lane.as_ref().is_some_and(|lane| lane.locked) {
+        if lane.as_ref().is_some_and(|lane| lane.taken.is_some()) {
             self.renewed.insert(item.envelope.key.clone());
         }
         match lane.and_then(|lane| lane.items.back_mut()).filter(|last| item.replaces(last)) {
@@ -89,6 +90,7 @@ impl Lanes {
     pub fn take_newer(&mut self, older: &Item) -> Option<Item> {
         let lane = self.lanes.get_mut(&older.envelope.key)?;
         let mut newer = lane.items.pop_front_if(|next| next.replaces(older))?;
+        lane.taken = Some(newer.seq());
         self.items -= 1;
         newer.inherit_doubt(older);
         Some(newer)
@@ -101,7 +103,7 @@ impl Lanes {
             let Some(key) = self.ready.pop_front() else { break };
             let Some(lane) = self.lanes.get_mut(&key) else { continue };
             if let Some(item) = lane.items.pop_front() {
-                lane.locked = true;
+                lane.taken = Some(item.seq());
                 self.items -= 1;
                 taken.push(item);
             }
@@ -112,7 +114,7 @@ impl Lanes {
     /// The outcome of the key's message is durable: its next one may go.
     pub fn release(&mut self, key: &Key) {
         let Some(lane) = self.lanes.get_mut(key) else { return };
-        lane.locked = false;
+        lane.taken = None;
         if lane.items.is_empty() {
             self.lanes.remove(key);
         } else {
@@ -125,7 +127,7 @@ impl Lanes {
         let Some(lane) = self.lanes.get_mut(key) else { return Vec::new() };
         let drained: Vec<Item> = lane.items.drain(..).collect();
         self.items -= drained.len();
-        if !lane.locked {
+        if lane.taken.is_none() {
             self.lanes.remove(key);
             self.ready.retain(|ready| ready != key);
         }
@@ -137,7 +139,7 @@ impl Lanes {
     pub fn drain_queue(&mut self, unlocked_only: bool) -> Vec<Item> {
         let mut drained = Vec::new();
         for lane in self.lanes.values_mut() {
-            if unlocked_only && lane.locked {
+            if unlocked_only && lane.taken.is_some() {
                 continue;
             }
             let (from_queue, waiting): (VecDeque<_>, VecDeque<_>) =
@@ -146,7 +148,7 @@ impl Lanes {
             drained.extend(from_queue);
         }
         self.items -= drained.len();
-        self.lanes.retain(|_, lane| lane.locked || !lane.items.is_empty());
+        self.lanes.retain(|_, lane| lane.taken.is_some() || !lane.items.is_empty());
         let lanes = &self.lanes;
         self.ready.retain(|key| lanes.contains_key(key));
         drained
@@ -154,7 +156,12 @@ impl Lanes {
 
     /// Whether a message of the key is under way.
     pub fn is_locked(&self, key: &Key) -> bool {
-        self.lanes.get(key).is_some_and(|lane| lane.locked)
+        self.lanes.get(key).is_some_and(|lane| lane.taken.is_some())
+    }
+
+    /// Whether what is under way of the key is this message come again, or a newer one.
+    pub fn is_repeat(&self, key: &Key, seq: Seq) -> bool {
+        self.lanes.get(key).and_then(|lane| lane.taken).is_some_and(|taken| seq <= taken)
     }
 
     /// Whether anything of the key is in hand: in line, or taken out.
@@ -164,7 +171,7 @@ impl Lanes {
 
     /// Messages in line whose key has nothing under way, for looking at their age.
     pub fn unlocked(&self) -> impl Iterator<Item = &Item> {
-        self.lanes.values().filter(|lane| !lane.locked).flat_map(|lane| &lane.items)
+        self.lanes.values().filter(|lane| lane.taken.is_none()).flat_map(|lane| &lane.items)
     }
 
     /// All messages in line.
@@ -180,7 +187,7 @@ mod tests {
     use super::super::item::Origin;
     use super::*;
     use crate::ports::state::Replayed;
-    use crate::vocabulary::{ContentHash, Envelope, MessageId, Moment, Operation, Seq, StreamName};
+    use crate::vocabulary::{ContentHash, Envelope, MessageId, Moment, Operation, StreamName};
 
     fn item(key: &str, number: u64) -> Item {
         let stream = StreamName::new("s").unwrap();

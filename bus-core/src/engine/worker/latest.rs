@@ -31,8 +31,11 @@ impl Worker {
 
     /// A newer version of what is in hand becomes durable in `waiting` first: only then the older one may be dropped. Dropped
     /// on its word in memory, it could come again after a crash, alone, and be sent after the newer one (D9).
-    pub(super) fn waits_for_its_row(&self, key: &Key) -> bool {
-        self.plan.delivery == Delivered::Latest && self.lanes.has(key)
+    ///
+    /// Not what is under way itself, come again after a lost connection: a row of its own would outlive its outcome. Behind
+    /// that it meets its fence, or its own row (D4).
+    pub(super) fn waits_for_its_row(&self, key: &Key, seq: Seq) -> bool {
+        self.plan.delivery == Delivered::Latest && self.lanes.has(key) && !self.lanes.is_repeat(key, seq)
     }
 
     /// How long messages may stay unsettled in memory.

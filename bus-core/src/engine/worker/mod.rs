@@ -269,6 +269,7 @@ impl Worker {
             self.tend_run().await;
             self.tend_consumer().await;
             self.wake_held();
+            self.recount_if_unsure().await;
             self.load_waiting().await;
         }
         self.report();

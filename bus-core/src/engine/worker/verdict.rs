@@ -289,24 +289,43 @@ impl Worker {
                     self.fences.forget(&key);
                 }
                 Ok(Replay::Newer { .. } | Replay::NotFound) => {}
-                Err(error) => self.store_failed(&error),
+                Err(error) => {
+                    self.line.count_again();
+                    self.store_failed(&error);
+                }
             }
         }
         self.reload_dead().await;
     }
 
-    /// After a commit whose outcome was in doubt, only the store knows what waits.
-    pub(super) async fn recount(&mut self) {
+    /// After a commit whose outcome was in doubt, only the store knows what waits. Not while another one is on its way.
+    pub(super) async fn recount_if_unsure(&mut self) {
+        if !self.line.is_unsure() || !self.flushing.is_empty() {
+            return;
+        }
         match self.ports.store.open_route(&self.plan.name).await {
-            Ok(state) => self.index.recount(&state, self.pending.held()),
-            Err(error) => self.store_failed(&error),
+            Ok(state) => {
+                self.index.recount(&state, self.pending.held());
+                self.line.counted();
+            }
+            Err(error) => {
+                self.line.count_again();
+                self.store_failed(&error);
+            }
         }
     }
 
+    /// A person, or we, moved letters. A letter that is being committed now is not known by its key before that is over.
     pub(super) async fn reload_dead(&mut self) {
         match self.ports.store.open_route(&self.plan.name).await {
             Ok(state) => self.index.set_dead(state.dead),
-            Err(error) => self.store_failed(&error),
+            Err(error) => {
+                self.line.count_again();
+                self.store_failed(&error);
+            }
+        }
+        if !self.flushing.is_empty() {
+            self.line.count_again();
         }
     }
 

@@ -30,8 +30,10 @@ pub(super) struct Line {
     spilled: HashSet<(Key, Seq)>,
     /// `latest`: messages in hand whose row holds a newer version by now.
     rowless: HashSet<(Key, Seq)>,
-    /// A commit was in doubt while rows were in hand.
-    unsure: bool,
+    /// Those that were in hand when a commit was in doubt, and still are.
+    doubted: HashSet<(Key, Seq)>,
+    /// The index has to be counted again.
+    uncounted: bool,
     /// Of those in hand, the ones that a task put there.
     by_task: HashSet<(Key, Seq)>,
     /// How they share the sends with the others.
@@ -46,6 +48,7 @@ impl Line {
         self.loaded.remove(&row);
         self.by_task.remove(&row);
         self.rowless.remove(&row);
+        self.doubted.remove(&row);
     }
 
     /// An outcome is on disk: the row is gone, or waits for later.
@@ -57,6 +60,7 @@ impl Line {
         self.loaded.remove(&row);
         self.by_task.remove(&row);
         self.rowless.remove(&row);
+        self.doubted.remove(&row);
         self.spilled.remove(&row);
     }
 
@@ -86,14 +90,26 @@ impl Line {
         !self.rowless.is_empty() && self.rowless.remove(&(key.clone(), seq))
     }
 
-    /// Whether what is in hand may have lost its row unnoticed.
+    /// Whether the index is to be counted again at the next opportunity.
     pub fn is_unsure(&self) -> bool {
-        self.unsure
+        self.uncounted || !self.doubted.is_empty()
     }
 
-    /// A commit was in doubt: unsure until nothing of before is in hand.
-    pub fn set_unsure(&mut self) {
-        self.unsure = !self.loaded.is_empty();
+    /// A commit was in doubt: what is in hand may lose its row unnoticed, and only the store can count until nothing of it is
+    /// in hand any more.
+    pub fn doubt(&mut self) {
+        self.doubted.clone_from(&self.loaded);
+        self.uncounted = true;
+    }
+
+    /// What the store did is not known here.
+    pub fn count_again(&mut self) {
+        self.uncounted = true;
+    }
+
+    /// The index was counted.
+    pub fn counted(&mut self) {
+        self.uncounted = false;
     }
 
     pub fn is_spilled(&self) -> bool {
