@@ -13,6 +13,8 @@ use crate::vocabulary::{Envelope, Key, Moment, Seq, StreamName};
 struct Slow {
     tasks: Mutex<Vec<Task>>,
     looks: Mutex<u32>,
+    /// Of those, the one that fails; none is number 0.
+    fails: u32,
     has_looked: Notify,
     answers: Notify,
 }
@@ -46,6 +48,9 @@ impl TaskStore for Slow {
             *looks += 1;
             *looks
         };
+        if look == self.fails {
+            return unasked();
+        }
         if look == 2 {
             self.has_looked.notify_one();
             self.answers.notified().await;
@@ -97,11 +102,8 @@ impl TaskStore for Slow {
     }
 }
 
-#[tokio::test]
-async fn a_task_that_was_ordered_is_not_forgotten_for_an_older_look_into_the_store() {
-    let store = Arc::new(Slow::default());
-    let tasks = Tasks::load(Arc::clone(&store) as _).await.unwrap();
-    let order = Order {
+fn order() -> Order {
+    Order {
         kind: Kind::Load,
         feed: FeedName::new("f").unwrap(),
         stream: StreamName::new("s").unwrap(),
@@ -111,7 +113,25 @@ async fn a_task_that_was_ordered_is_not_forgotten_for_an_older_look_into_the_sto
         backfill: None,
         share: 50,
         who: "anna@erp1".into(),
-    };
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_was_ordered_begins_though_the_store_cannot_be_read_just_then() {
+    let store = Arc::new(Slow { fails: 2, ..Slow::default() });
+    let tasks = Tasks::load(Arc::clone(&store) as _).await.unwrap();
+    let mut changes = tasks.changes();
+    assert_eq!(tasks.order(&order()).await, Ok(1), "it is on disk");
+    assert!(!tasks.is_open(1));
+    tokio::time::timeout(LATER * 10, changes.changed()).await.unwrap().unwrap();
+    assert!(tasks.is_open(1));
+}
+
+#[tokio::test]
+async fn a_task_that_was_ordered_is_not_forgotten_for_an_older_look_into_the_store() {
+    let store = Arc::new(Slow::default());
+    let tasks = Tasks::load(Arc::clone(&store) as _).await.unwrap();
+    let order = order();
     let ordered = async {
         store.has_looked.notified().await;
         let ordering = tasks.order(&order);

@@ -196,3 +196,29 @@ impl Worker {
         self.line.next = (!more).then(|| now + IDLE);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_doubt_lasts_until_nothing_of_before_is_in_hand_however_much_follows() {
+        let row = |number| (Key::from_stored("a"), Seq { epoch: 1, number });
+        let mut line = Line::default();
+        let ((key, first), (_, second), (_, third)) = (row(1), row(2), row(3));
+        assert!(line.load(&key, first) && !line.load(&key, first), "in hand once");
+        assert!(line.load(&key, second));
+        line.doubt();
+        assert!(line.load(&key, third));
+        line.committed(&key, first);
+        line.counted();
+        assert!(line.is_unsure());
+        line.unload(&key, second);
+        assert!(!line.is_unsure(), "what is in hand now came after it");
+        line.doubt();
+        line.committed(&key, third);
+        assert!(line.is_unsure(), "nobody has counted");
+        line.counted();
+        assert!(!line.is_unsure());
+    }
+}
