@@ -99,6 +99,30 @@ async fn d9_in_waiting_the_newest_version_takes_the_row() {
     }
 }
 
+/// Nobody told the worker that the row of what it is sending holds a newer version now.
+#[tokio::test]
+async fn d9_what_took_the_place_in_a_commit_in_doubt_is_sent_when_the_older_one_has_ended() {
+    for kind in [Kind::Put, Kind::Keyed] {
+        let mut setup = latest(kind);
+        (setup.retry.first, setup.retry.max) = (Duration::from_millis(20), Duration::from_millis(20));
+        let world = World::new(setup).await;
+        let latch = Latch::default();
+        world.receiver.script("a", [Ending::Busy, Ending::Held(latch.clone())]);
+        let worker = world.start();
+        world.publish(&[message("a", 1, 1, "1")]).await;
+        latch.reached().await;
+        let counted = world.cuts.calls("store.open_route");
+        world.cuts.plan("store.commit", 1, Cut::FailAfter);
+        world.publish(&[message("a", 1, 2, "2")]).await;
+        world.until("another count", async |world: &World| world.cuts.calls("store.open_route") > counted).await;
+        latch.open();
+        world.until("the newer one", async |world: &World| world.receiver.numbers("a").contains(&2)).await;
+        world.until_idle().await;
+        worker.stop().await;
+        the_receiver_has_no_complaints(&world);
+    }
+}
+
 /// The connection is lost while a message is under way, and its copy comes: that has no row of its own, which nobody would
 /// count, and which would keep the mark of an attempt that is known to have done nothing.
 #[tokio::test]

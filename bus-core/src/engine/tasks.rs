@@ -3,6 +3,7 @@
 mod fill;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -49,6 +50,8 @@ struct Shared {
     kept: u64,
     /// Held from the look into the store to its publication: an older look must not replace a newer one.
     refreshing: tokio::sync::Mutex<()>,
+    /// Somebody looks again until it succeeds.
+    catching_up: AtomicBool,
     /// The open ones, oldest first.
     open: Mutex<Vec<Task>>,
     changed: watch::Sender<u64>,
@@ -63,7 +66,8 @@ impl Tasks {
     /// The same with another bound of what a reading keeps, in bytes.
     pub async fn keeping(kept: u64, store: Arc<dyn TaskStore>) -> Result<Self, StateError> {
         let (refreshing, open, changed) = (tokio::sync::Mutex::default(), Mutex::default(), watch::Sender::new(0));
-        let tasks = Self(Arc::new(Shared { store, kept, refreshing, open, changed }));
+        let catching_up = AtomicBool::new(false);
+        let tasks = Self(Arc::new(Shared { store, kept, refreshing, catching_up, open, changed }));
         tasks.refresh().await?;
         Ok(tasks)
     }
@@ -257,10 +261,19 @@ impl Tasks {
     pub(super) async fn catch_up(&self) {
         let Err(error) = self.refresh().await else { return };
         tracing::warn!("what was ordered begins when the state store can be read: {error}");
-        let tasks = self.clone();
+        if self.0.catching_up.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let shared = Arc::downgrade(&self.0);
         tokio::spawn(async move {
-            while tasks.refresh().await.is_err() {
+            loop {
                 tokio::time::sleep(LATER).await;
+                let Some(tasks) = shared.upgrade().map(Self) else { return };
+                // Before the look, so that whoever orders during it and cannot look either begins anew.
+                tasks.0.catching_up.store(false, Ordering::Release);
+                if tasks.refresh().await.is_ok() || tasks.0.catching_up.swap(true, Ordering::AcqRel) {
+                    return;
+                }
             }
         });
     }

@@ -307,9 +307,10 @@ impl Worker {
             Ok(state) => {
                 self.index.recount(&state, self.pending.held());
                 self.line.counted();
+                self.ports.incidents.close(Kind::StoreFailing, self.plan.name.as_str());
             }
             Err(error) => {
-                self.line.count_again();
+                self.line.count_later();
                 self.store_failed(&error);
             }
         }

@@ -32,8 +32,8 @@ pub(super) struct Line {
     rowless: HashSet<(Key, Seq)>,
     /// Those that were in hand when a commit was in doubt, and still are.
     doubted: HashSet<(Key, Seq)>,
-    /// The index has to be counted again.
-    uncounted: bool,
+    /// The index has to be counted again, not before this moment.
+    uncounted: Option<Instant>,
     /// Of those in hand, the ones that a task put there.
     by_task: HashSet<(Key, Seq)>,
     /// How they share the sends with the others.
@@ -60,8 +60,11 @@ impl Line {
         self.loaded.remove(&row);
         self.by_task.remove(&row);
         self.rowless.remove(&row);
-        self.doubted.remove(&row);
         self.spilled.remove(&row);
+        if self.doubted.remove(&row) {
+            // Its row may hold a newer version by now, and was counted as gone with it.
+            self.count_again();
+        }
     }
 
     /// What grew old in memory was not needed in `waiting` any more.
@@ -90,26 +93,31 @@ impl Line {
         !self.rowless.is_empty() && self.rowless.remove(&(key.clone(), seq))
     }
 
-    /// Whether the index is to be counted again at the next opportunity.
+    /// Whether the index is to be counted again now.
     pub fn is_unsure(&self) -> bool {
-        self.uncounted || !self.doubted.is_empty()
+        self.uncounted.is_some_and(|at| at <= Instant::now())
     }
 
-    /// A commit was in doubt: what is in hand may lose its row unnoticed, and only the store can count until nothing of it is
-    /// in hand any more.
+    /// A commit was in doubt: what is in hand may have lost its row unnoticed, so it is counted now, and again with the outcome
+    /// of each of them.
     pub fn doubt(&mut self) {
         self.doubted.clone_from(&self.loaded);
-        self.uncounted = true;
+        self.count_again();
     }
 
     /// What the store did is not known here.
     pub fn count_again(&mut self) {
-        self.uncounted = true;
+        self.uncounted = Some(Instant::now());
+    }
+
+    /// It could not be counted.
+    pub fn count_later(&mut self) {
+        self.uncounted = Some(Instant::now() + Duration::from_secs(1));
     }
 
     /// The index was counted.
     pub fn counted(&mut self) {
-        self.uncounted = false;
+        self.uncounted = None;
     }
 
     pub fn is_spilled(&self) -> bool {
@@ -202,23 +210,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_doubt_lasts_until_nothing_of_before_is_in_hand_however_much_follows() {
+    fn after_a_doubt_it_is_counted_at_once_and_with_the_outcome_of_each_row_of_before() {
         let row = |number| (Key::from_stored("a"), Seq { epoch: 1, number });
         let mut line = Line::default();
         let ((key, first), (_, second), (_, third)) = (row(1), row(2), row(3));
         assert!(line.load(&key, first) && !line.load(&key, first), "in hand once");
         assert!(line.load(&key, second));
         line.doubt();
-        assert!(line.load(&key, third));
-        line.committed(&key, first);
-        line.counted();
         assert!(line.is_unsure());
-        line.unload(&key, second);
-        assert!(!line.is_unsure(), "what is in hand now came after it");
-        line.doubt();
-        line.committed(&key, third);
-        assert!(line.is_unsure(), "nobody has counted");
         line.counted();
-        assert!(!line.is_unsure());
+        assert!(!line.is_unsure(), "what is in hand for hours is not counted all the time");
+        assert!(line.load(&key, third));
+        for (seq, was_there) in [(first, true), (third, false), (second, true)] {
+            line.committed(&key, seq);
+            assert_eq!(line.is_unsure(), was_there);
+            line.counted();
+        }
+        line.count_later();
+        assert!(!line.is_unsure(), "not ten times a second");
     }
 }
